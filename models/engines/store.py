@@ -1,0 +1,201 @@
+"""The cache folder: engines as their index ships them, one folder a version.
+
+    <home>/engines/sglang-<version>/    the wheel's sglang/ package and its dist-info
+    <home>/engine-deps/<hash>/          see `deps`
+
+`<home>` is $SANITREE_HOME, else ~/.cache/sanitree. A version is there or it is not: it is
+unpacked elsewhere and renamed into place, so a fetch that was interrupted leaves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path, PurePosixPath
+
+from sanitree.models.engines.errors import EngineError, EngineMissing
+
+# The versions whose tiered cache this package knows how to drive and observe.
+KNOWN_VERSIONS = (
+    "0.5.12",
+    "0.5.12.post1",
+    "0.5.13",
+    "0.5.13.post1",
+    "0.5.14",
+    "0.5.15",
+    "0.5.15.post1",
+    "0.5.16",
+    "0.5.17",
+    "0.5.18",
+    "0.5.19",
+    "0.5.20",
+    "0.5.21",
+    "0.5.22",
+    "0.5.23",
+)
+
+Progress = Callable[[str], None]
+"""Told one line at the start of each step that can take seconds."""
+
+_VERSION = re.compile(r"\d{1,4}(?:\.\d{1,6}){1,3}(?:(?:a|b|rc)\d{1,4})?(?:\.post\d{1,4})?")
+_MAX_UNPACKED = 2 << 30  # bytes; the largest known wheel unpacks to 140 MB
+
+
+def quiet(_line: str) -> None:
+    """The progress callback that says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInstall:
+    """A version in the cache folder; `size` is in bytes of its files."""
+
+    version: str
+    path: Path
+    has_rust_core: bool
+    size: int
+
+
+def home() -> Path:
+    """The cache folder; it need not exist."""
+    named = os.environ.get("SANITREE_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "sanitree"
+
+
+def checked(version: str) -> str:
+    """`version` itself if it is a plain release number, or an `EngineError`.
+
+    It becomes part of a path and of pip's command line, so nothing else gets through.
+    """
+    if not _VERSION.fullmatch(version):
+        raise EngineError(f"not a version: {version!r} (for example {KNOWN_VERSIONS[-1]})")
+    return version
+
+
+def version_key(version: str) -> tuple[tuple[int, ...], tuple[int, int], int]:
+    """Sorts versions: 0.5.9 < 0.5.12rc1 < 0.5.12 < 0.5.12.post1 < 0.5.13."""
+    text, _, post = checked(version).partition(".post")
+    found = re.fullmatch(r"([\d.]+?)(?:(a|b|rc)(\d+))?", text)
+    assert found is not None
+    release = tuple(int(part) for part in found[1].split("."))
+    stage = (("a", "b", "rc").index(found[2]), int(found[3])) if found[2] else (3, 0)
+    return release, stage, int(post) if post else -1
+
+
+def at_least(version: str, floor: str) -> bool:
+    """Whether `version` is `floor` or later."""
+    return version_key(version) >= version_key(floor)
+
+
+def installed() -> list[EngineInstall]:
+    """The versions in the cache folder, oldest first."""
+    root = home() / "engines"
+    found = []
+    for path in root.glob("sglang-*") if root.is_dir() else ():
+        version = path.name.removeprefix("sglang-")
+        if _VERSION.fullmatch(version) and (path / "sglang" / "__init__.py").is_file():
+            found.append(_install(version, path))
+    return sorted(found, key=lambda install: version_key(install.version))
+
+
+def find(version: str) -> EngineInstall:
+    """The fetched `version`; `EngineMissing` says how to get it."""
+    path = _place(version)
+    if not (path / "sglang" / "__init__.py").is_file():
+        raise EngineMissing(f"sglang {version} is not fetched: run `sanitree engine fetch {version}`")
+    return _install(version, path)
+
+
+def fetch(version: str, progress: Progress = quiet) -> Path:
+    """The folder that holds `version`, downloaded with pip if it is not there yet.
+
+    Its dependencies are not downloaded. Raises `EngineError` if pip or the wheel fails.
+    """
+    place = _place(version)
+    if (place / "sglang" / "__init__.py").is_file():
+        progress(f"sglang {version} is already here")
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=place.parent) as scratch:
+        wheels, unpacked = Path(scratch, "wheel"), Path(scratch, "unpacked")
+        progress(f"downloading sglang {version}")
+        # Wheels only: a source distribution would run its build script. They are tagged for
+        # CPython 3.11, and all but the Rust core in them is plain Python.
+        pip("download", "--no-deps", "--only-binary=:all:", "--python-version=3.11",
+            "--implementation=cp", "--abi=cp311", "--dest", str(wheels), f"sglang=={version}")  # fmt: skip
+        found = list(wheels.glob("sglang-*.whl"))
+        if len(found) != 1:
+            raise EngineError(f"pip brought {len(found)} wheels for sglang {version}, expected one")
+        progress(f"unpacking sglang {version}")
+        _unpack(found[0], unpacked)
+        if not (unpacked / "sglang" / "__init__.py").is_file():
+            raise EngineError(f"the wheel of sglang {version} holds no sglang package")
+        put_in_place(unpacked, place)
+    return place
+
+
+def pip(*arguments: str) -> None:
+    """Runs pip of this interpreter; its failure becomes one `EngineError`."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        told = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+        reason = " ".join(told).removeprefix("ERROR: ") or f"exit status {done.returncode}"
+        reason = re.sub(r" \(from versions: [^)]*\)", "", reason)
+        raise EngineError(f"pip {arguments[0]} failed: {reason[:400]}")
+
+
+def _place(version: str) -> Path:
+    return home() / "engines" / f"sglang-{checked(version)}"
+
+
+def _install(version: str, path: Path) -> EngineInstall:
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    cores = path / "sglang" / "srt" / "mem_cache" / "rust_tree_core"
+    # Built for another interpreter, the core is as good as absent.
+    has_core = any(cores.glob(f"*{EXTENSION_SUFFIXES[0]}"))
+    return EngineInstall(version, path, has_core, size)
+
+
+def _unpack(wheel: Path, target: Path) -> None:
+    """The sglang package and its metadata; a member that points elsewhere is an error."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [member for member in archive.infolist() if _wanted(member)]
+            if sum(member.file_size for member in members) > _MAX_UNPACKED:
+                raise EngineError(f"{wheel.name} unpacks to more than {_MAX_UNPACKED >> 30} GiB")
+            for member in members:
+                archive.extract(member, target)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise EngineError(f"cannot unpack {wheel.name}: {error}") from error
+
+
+def _wanted(member: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(member.filename)
+    if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
+        raise EngineError(f"the wheel holds a path outside itself: {member.filename!r}")
+    top = path.parts[0] if path.parts else ""
+    if top != "sglang" and not (top.startswith("sglang-") and top.endswith(".dist-info")):
+        return False
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise EngineError(f"the wheel holds a link: {member.filename!r}")
+    return True
+
+
+def put_in_place(unpacked: Path, place: Path) -> None:
+    """Puts a finished folder in its place; a process that was faster wins."""
+    try:
+        unpacked.rename(place)
+    except OSError as error:
+        if not place.is_dir():
+            raise EngineError(f"cannot create {place}: {error}") from error
+        shutil.rmtree(unpacked, ignore_errors=True)
