@@ -235,8 +235,8 @@ def _server_arguments(config: EngineConfig) -> Any:
     for name, value in wanted.items():
         if getattr(arguments, name, value) != value:
             object.__setattr__(arguments, name, value)
-    if not hasattr(type(arguments), "__slots__"):
-        arguments._mamba_cache_chunk_size = max(64, config.page_size)
+    # Else it is looked up in the model's configuration, on the network.
+    arguments._mamba_cache_chunk_size = max(64, config.page_size)
     module.set_global_server_args_for_scheduler(arguments)
     return arguments
 

@@ -1,0 +1,190 @@
+"""A snapshot: everything that was observed of one cache at one moment, as columns.
+
+Row 0 of the nodes is the root, and a parent's row comes before its children's, so
+no snapshot can hold a cycle: a live tree that has one shows it as a node with two
+references. A column that is missing was not observed; a row that is masked was not
+known. Both read as unknown, never as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Settings, Sort, Tier
+
+
+class Key(NamedTuple):
+    """What a column is called: a field or a list, and the component and tier it is indexed by."""
+
+    name: str
+    component: str | None = None
+    tier: str | None = None
+
+    def __str__(self) -> str:
+        return ".".join(p for p in self if p)
+
+    @staticmethod
+    def of(name: str, component: Component | None = None, tier: Tier | None = None) -> Key:
+        """The key for vocabulary objects."""
+        return Key(name, component.name if component else None, tier.value if tier else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """Values of one field, a row an element; `known` masks them, None where all are known.
+
+    values: int64 or bool, shape [rows]. A column of references holds row numbers.
+    """
+
+    values: Tensor
+    known: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """One list of numbers a row: `values[offsets[i]:offsets[i + 1]]`.
+
+    offsets: int64, shape [rows + 1]. values: int64, shape [total].
+    """
+
+    offsets: Tensor
+    values: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @property
+    def rows(self) -> Tensor:
+        """The row that each value belongs to, shape [total]."""
+        return torch.repeat_interleave(torch.arange(len(self.offsets) - 1), self.lengths)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.values[int(self.offsets[row]) : int(self.offsets[row + 1])]
+
+    @staticmethod
+    def of(lists: Iterable[Iterable[int] | Tensor]) -> Lists:
+        """From one list or tensor of numbers a row."""
+        parts = [x.to("cpu", torch.int64) if isinstance(x, Tensor) else torch.tensor(list(x), dtype=torch.int64) for x in lists]
+        lengths = torch.tensor([0, *(len(p) for p in parts)], dtype=torch.int64)
+        return Lists(lengths.cumsum(0), torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The elements of one sort: their ids, their fields, and lists of slots or tokens.
+
+    Names of lists: `key` (tokens of a node), `holds` (slots of a node's copy, or of
+    a request outside the tree), `reads` and `writes` (slots of a transfer), `free`
+    (slots in the pool's free lists; one row, the tree's).
+    """
+
+    ids: Tensor
+    columns: Mapping[Key, Column] = field(default_factory=dict)
+    lists: Mapping[Key, Lists] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def empty_table() -> Table:
+    """A table that was observed to have no rows."""
+    return Table(torch.zeros(0, dtype=torch.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a snapshot was taken: engine name and version, core ("python", "rust"), UTC time (ISO 8601)."""
+
+    engine: str
+    version: str
+    core: str
+    taken: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One observed cache. `nodes` always is; `transfers` and `requests` are None where not observed.
+
+    tokens: "hashed" or "raw": whether `key` lists hold salted hashes of the prompts'
+    tokens or the tokens themselves.
+    """
+
+    origin: Origin
+    settings: Settings
+    tree: Table
+    nodes: Table
+    transfers: Table | None = None
+    requests: Table | None = None
+    tokens: str = "raw"
+
+    def with_settings(self, settings: Settings) -> Snapshot:
+        """The same observation, judged as if the cache were configured otherwise."""
+        return replace(self, settings=settings)
+
+    @cached_property
+    def parent(self) -> Tensor:
+        """Row of each node's parent, the root's its own; shape [nodes]."""
+        return self.nodes.columns[Key("parent")].values
+
+    @cached_property
+    def row_of(self) -> dict[int, int]:
+        """Row of a node by its id."""
+        return {i: row for row, i in enumerate(self.nodes.ids.tolist())}
+
+    @cached_property
+    def _slots(self) -> dict[Key, Table]:
+        return {}
+
+    def slots(self, component: Component, tier: Tier) -> Table:
+        """The slots of a pool that anything observed names, in order of their numbers."""
+        key = Key.of("slots", component, tier)
+        if key not in self._slots:
+            self._slots[key] = _slot_table(self, component, tier)
+        return self._slots[key]
+
+
+def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
+    """Who names which slot, counted. Made from the lists, so its size is bounded by theirs."""
+    holds, free = Key.of("holds", component, tier), Key.of("free", component, tier)
+    reads, writes = Key.of("reads", component, tier), Key.of("writes", component, tier)
+    used = {
+        "free": s.tree.lists.get(free),
+        "in_tree": s.nodes.lists.get(holds),
+        "held": s.requests.lists.get(holds, _NOTHING) if s.requests is not None and tier is DEVICE else None,
+        "read": s.transfers.lists.get(reads) if s.transfers is not None else None,
+        "written": s.transfers.lists.get(writes) if s.transfers is not None else None,
+    }
+    if tier is HOST and s.requests is not None:
+        used["held"] = s.requests.lists.get(holds, _NOTHING)
+    named = [u.values for u in used.values() if u is not None]
+    numbers = torch.cat(named).unique() if named else torch.zeros(0, dtype=torch.int64)
+    columns = {Key("number"): Column(numbers)}
+    at: dict[str, Tensor] = {}
+    for name, lists in used.items():
+        if lists is not None:
+            at[name] = torch.searchsorted(numbers, lists.values)
+            columns[Key(name)] = Column(torch.bincount(at[name], minlength=len(numbers)))
+    if (held := used["in_tree"]) is not None:
+        owner = torch.zeros_like(numbers)
+        owner[at["in_tree"]] = held.rows
+        columns[Key("owner")] = Column(owner)
+    for role, field_name in (("read", "reader_ack"), ("written", "writer_ack")):
+        lists = used[role]
+        acks = s.transfers.columns.get(Key("ack")) if s.transfers is not None else None
+        if lists is not None and acks is not None:
+            ack = torch.full_like(numbers, -1)
+            ack[at[role]] = acks.values[lists.rows]
+            columns[Key(field_name)] = Column(ack)
+    return Table(numbers, columns)
+
+
+_NOTHING = Lists(torch.zeros(1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+
+SORT_NAME = {Sort.NODE: "nodes", Sort.TREE: "tree", Sort.TRANSFER: "transfers", Sort.REQUEST: "requests"}
