@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from sanitree.invariants.vocabulary import (
     Component,
@@ -209,10 +209,11 @@ class Each(Term):
         return self.body.sort
 
 
+T = TypeVar("T", bound=Term)
 _INTERNED: dict[tuple[Any, ...], Term] = {}
 
 
-def make[T: Term](kind: type[T], *args: Any) -> T:
+def make(kind: type[T], *args: Any) -> T:
     """The one term of this kind with these arguments. Sorts are checked on first use.
 
     Raises SayError if the sorts do not fit.
@@ -225,10 +226,6 @@ def make[T: Term](kind: type[T], *args: Any) -> T:
         _check_sorts(found)
         _INTERNED[key] = found
     return found  # type: ignore[return-value]
-
-
-TRUE = make(Const, True)
-FALSE = make(Const, False)
 
 
 def _check_sorts(term: Term) -> None:
@@ -261,6 +258,10 @@ def _check_sorts(term: Term) -> None:
         case PathSum():
             if term.node.sort is not Sort.NODE or term.body.sort is not Sort.INT:
                 raise SayError("path_sum adds up a number along the path to a node")
+
+
+TRUE = make(Const, True)
+FALSE = make(Const, False)
 
 
 def children_of(term: Term) -> tuple[Term, ...]:
