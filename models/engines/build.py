@@ -109,6 +109,8 @@ class LiveEngine:
     """Host pools by component; empty without a host tier."""
     controller: Any | None
     copies: copies.CopyQueue
+    requests: list[Any]
+    """The requests that hold a lock now (`drive.Request`), oldest first."""
     names: SimpleNamespace
 
     @property
@@ -167,6 +169,7 @@ def build(version: str, config: EngineConfig | None = None, mode: copies.Mode = 
         host_pools=_host_pools(cache) if config.host_tier else {},
         controller=cache.cache_controller if config.host_tier else None,
         copies=queue,
+        requests=[],
         names=names,
     )
 

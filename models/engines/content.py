@@ -1,0 +1,231 @@
+"""Which bytes belong in which slot, written and checked.
+
+The KV of a token is a function of its whole prefix, its layer, and whether it is key,
+value or state. So a slot that serves another prefix, another layer or older bytes is
+wrong, and shows. Two different prefixes have the same bytes with a chance of 251^-4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sanitree.models.engines.build import COMPONENTS, Component, LiveEngine
+
+_SEED = 7
+_MASK = (1 << 48) - 1
+_PRIME = 251  # values stay below 256: bfloat16 holds those exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of a request's matched prefix: how many tokens were checked, the positions served
+    with wrong bytes by component (for mamba, the position whose state is wrong)."""
+
+    checked: int
+    wrong: dict[Component, tuple[int, ...]]
+
+    @property
+    def wrong_tokens(self) -> int:
+        """Tokens with a wrong byte in any component."""
+        return len({position for positions in self.wrong.values() for position in positions})
+
+    def __bool__(self) -> bool:
+        return not self.wrong
+
+
+@dataclass(frozen=True, slots=True)
+class WrongBytes:
+    """Slots of a node that hold other bytes than its tokens call for."""
+
+    node: int
+    component: Component
+    tier: str
+    slots: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"node {self.node}: wrong {self.component} bytes in {self.tier} slots {list(self.slots)}"
+
+
+def prefix_hashes(tokens: Sequence[int], start: int = _SEED) -> list[int]:
+    """For each token, a hash of the whole prefix that ends with it; `start` continues one."""
+    hashes = []
+    for token in tokens:
+        start = (start * 1000003 + token + 1) & _MASK
+        hashes.append(start)
+    return hashes
+
+
+def _rows(hashes: Tensor, layer: int, kind: int, shape: Sequence[int]) -> Tensor:
+    """The expected values of one buffer: a row of `shape` for each hash."""
+    width = 1
+    for size in shape:
+        width *= size
+    element = torch.arange(width)
+    values = (hashes[:, None] >> (8 * (element % 4))) + 13 * layer + 101 * kind + 31 * element
+    return (values % _PRIME).to(torch.bfloat16).view(len(hashes), *shape)
+
+
+def _hashes(tokens: Sequence[int]) -> Tensor:
+    return torch.tensor(prefix_hashes(tokens), dtype=torch.int64)
+
+
+def write(live: LiveEngine, tokens: Sequence[int], start: int, slots: Tensor) -> None:
+    """The forward pass of `tokens[start:]` into full-attention `slots`, and into the window
+    slots that the allocator paired with them."""
+    if not len(slots):
+        return
+    hashes = _hashes(tokens)[start : start + len(slots)]
+    for kind, layer, buffer in _device_buffers(live, "full"):
+        buffer[slots] = _rows(hashes, layer, kind, buffer.shape[1:])
+    if live.has("swa"):
+        window = swa_slots(live, slots)
+        for kind, layer, buffer in _device_buffers(live, "swa"):
+            buffer[window] = _rows(hashes, layer, kind, buffer.shape[1:])
+
+
+def write_state(live: LiveEngine, tokens: Sequence[int], state: Tensor) -> None:
+    """The mamba state after all of `tokens`, into the one slot `state`."""
+    last = _hashes(tokens)[-1:]
+    for kind, layer, buffer in _device_buffers(live, "mamba"):
+        buffer[state.long()] = _rows(last, layer, kind, buffer.shape[1:])
+
+
+def swa_slots(live: LiveEngine, slots: Tensor) -> Tensor:
+    """The window slots paired with full-attention slots; 0 where there is none."""
+    paired: Tensor = live.allocator.translate_loc_from_full_to_swa(slots)
+    return paired.long()
+
+
+def check_prefix(live: LiveEngine, tokens: Sequence[int], slots: Tensor, node: Any) -> Verdict:
+    """Checks what a request that starts at `node` reads: all of full attention, the last
+    window of sliding-window attention, the one mamba state."""
+    count = len(slots)
+    hashes = _hashes(tokens[:count])
+    wrong: dict[Component, tuple[int, ...]] = {}
+    bad = _wrong(live, "full", "device", slots, hashes)
+    if bad:
+        wrong["full"] = tuple(bad)
+    if live.has("swa") and count:
+        first = max(0, count - live.config.window)
+        bad = _wrong(live, "swa", "device", swa_slots(live, slots[first:]), hashes[first:])
+        if bad:
+            wrong["swa"] = tuple(first + position for position in bad)
+    if live.has("mamba") and count:
+        state = _mamba_value(live, node)
+        if state is None or _wrong(live, "mamba", "device", state.long(), hashes[-1:]):
+            wrong["mamba"] = (count - 1,)
+    return Verdict(count, wrong)
+
+
+def _mamba_value(live: LiveEngine, node: Any) -> Tensor | None:
+    if not isinstance(node, int):
+        value: Tensor | None = node.component_data[2].value
+        return value
+    return live.tree.get_component_device_value(node, live.names.ComponentType.MAMBA)  # type: ignore[no-any-return]
+
+
+def verify_tree(live: LiveEngine) -> list[WrongBytes]:
+    """Every copy of every node of a Python core, but those a transfer in flight is writing.
+
+    A Rust core's nodes cannot be read: it has nothing to say there and returns an empty list.
+    """
+    if live.rust:
+        return []
+    arriving = _arriving(live)
+    found = []
+    stack = [(live.tree.root_node, _SEED)]
+    while stack:
+        node, start = stack.pop()
+        hashes: list[int] = []
+        if node.parent is not None:
+            hashes = prefix_hashes(node_tokens(node), start)
+            found += _verify_node(live, node, torch.tensor(hashes, dtype=torch.int64), arriving)
+        stack += [(child, hashes[-1] if hashes else start) for child in node.children.values()]
+    return found
+
+
+def node_tokens(node: Any) -> list[int]:
+    """The tokens of a node object's own run."""
+    raw = getattr(node.key, "raw_token_ids", None)
+    return list(raw() if raw is not None else node.key.token_ids)
+
+
+def _verify_node(
+    live: LiveEngine, node: Any, hashes: Tensor, arriving: set[tuple[str, str, int]]
+) -> Iterator[WrongBytes]:
+    for component in live.config.components:
+        data = node.component_data[COMPONENTS.index(component)]
+        expected = hashes[-1:] if component == "mamba" else hashes
+        for tier, slots in (("device", data.value), ("host", data.host_value)):
+            if slots is None:
+                continue
+            bad = _wrong(live, component, tier, slots.long(), expected)
+            named = (int(slots[position]) for position in bad)
+            bad_slots = tuple(slot for slot in named if (component, tier, slot) not in arriving)
+            if bad_slots:
+                yield WrongBytes(node.id, component, tier, bad_slots)
+
+
+def _arriving(live: LiveEngine) -> set[tuple[str, str, int]]:
+    """Slots whose bytes are still on their way: targets of copies that have not run, and of
+    operations that the controller has not even submitted."""
+    from sanitree.models.engines.copies import spans_of
+
+    slots: set[tuple[str, str, int]] = set()
+    for transfer in live.copies.pending():
+        tier = "host" if transfer.stream == "write" else "device"
+        slots.update((span.component, tier, slot) for span in transfer.spans for slot in getattr(span, tier))
+    if live.controller is not None:
+        for queue, tier in ((live.controller.write_queue, "host"), (live.controller.load_queue, "device")):
+            slots.update((s.component, tier, slot) for s in spans_of(queue) for slot in getattr(s, tier))
+    return slots
+
+
+def _wrong(live: LiveEngine, component: Component, tier: str, slots: Tensor, hashes: Tensor) -> list[int]:
+    """The positions whose slot has any byte other than its hash calls for."""
+    if not len(slots):
+        return []
+    good = torch.ones(len(slots), dtype=torch.bool)
+    rows = _device_rows if tier == "device" else _host_rows
+    for kind, layer, found in rows(live, component, slots):
+        expected = _rows(hashes, layer, kind, found.shape[1:])
+        good &= (found == expected).view(len(slots), -1).all(dim=1)
+    return (~good).nonzero().view(-1).tolist()
+
+
+def _device_buffers(live: LiveEngine, component: Component) -> Iterator[tuple[int, int, Tensor]]:
+    """(kind, layer, buffer indexed by slot): kind 0 is key or the temporal state, 1 value,
+    from 2 the convolution states."""
+    pool = live.device_pools[component]
+    if component == "mamba":
+        yield from ((0, layer, buffer) for layer, buffer in enumerate(pool.mamba_cache.temporal))
+        for kind, conv in enumerate(pool.mamba_cache.conv, start=2):
+            yield from ((kind, layer, buffer) for layer, buffer in enumerate(conv))
+        return
+    yield from ((0, layer, buffer) for layer, buffer in enumerate(pool.k_buffer))
+    yield from ((1, layer, buffer) for layer, buffer in enumerate(pool.v_buffer))
+
+
+def _device_rows(live: LiveEngine, component: Component, slots: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    yield from ((kind, layer, buffer[slots]) for kind, layer, buffer in _device_buffers(live, component))
+
+
+def _host_rows(live: LiveEngine, component: Component, slots: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+    """The same rows from the host pool, in either of its layouts."""
+    pool = live.host_pools[component]
+    page = 1 if component == "mamba" else live.page_size
+    if component == "mamba":
+        buffers = [(0, pool.temporal_buffer), *enumerate(pool.conv_buffer, start=2)]
+    else:
+        buffers = [(0, pool.k_buffer), (1, pool.v_buffer)]
+    for kind, buffer in buffers:
+        if pool.layout == "layer_first":
+            yield from ((kind, layer, rows[slots]) for layer, rows in enumerate(buffer))
+        else:
+            for layer in range(buffer.shape[1]):
+                yield kind, layer, buffer[slots // page, layer, slots % page]

@@ -1,0 +1,422 @@
+"""The operations of a cache, called as the engine's scheduler calls them.
+
+An illegal call is our bug, not the engine's: each docstring names the scheduler or cache
+function that uses the engine in that way. Nodes are handles (`Handle`): node objects up to
+0.5.16, node ids from 0.5.17; nothing here looks inside one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import itertools
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sanitree.models.engines import content, store
+from sanitree.models.engines.build import Component, LiveEngine
+from sanitree.models.engines.copies import Transfer
+from sanitree.models.engines.errors import EngineError
+
+Handle = Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchInfo:
+    """What a prefix match found. `slots` are the device slots of full attention, one a
+    token; the host hits are tokens (states for mamba) that a load back would bring."""
+
+    slots: Tensor
+    device_node: Handle
+    """The deepest node that a request can start from as the device stands."""
+    best_node: Handle
+    """The same with host copies counted."""
+    host_hit: int
+    aux_host_hit: int
+
+    @property
+    def needs_load(self) -> bool:
+        return self.host_hit > 0 or self.aux_host_hit > 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lock:
+    """A path lock on `node` and the engine's receipt, which releases exactly that lock."""
+
+    node: Handle
+    receipt: Any
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request that holds a lock. Until it is finished, the slots from `protected` on are
+    its own; then all of them are the tree's. `mamba` is its own state slot, if any."""
+
+    number: int
+    tokens: tuple[int, ...]
+    slots: Tensor
+    protected: int
+    lock: Lock
+    mamba: Tensor | None = None
+    finished: bool = False
+    loaded: int = 0
+    """Tokens that its load back brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request could not start or finish: the pool that had too little."""
+
+    component: Component
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """What an eviction says it freed on the device: tokens, and states for mamba."""
+
+    full: int
+    swa: int
+    mamba: int
+
+
+_numbers = itertools.count(1)
+
+
+def key(live: LiveEngine, tokens: Sequence[int]) -> Any:
+    """The engine's key of whole pages of `tokens`."""
+    if len(tokens) % live.page_size:
+        raise ValueError(f"{len(tokens)} tokens are not whole pages of {live.page_size}")
+    plain = not store.at_least(live.version, "0.5.13")
+    return live.names.RadixKey(list(tokens) if plain else array("q", tokens))
+
+
+def root(live: LiveEngine) -> Handle:
+    """The root's handle."""
+    if hasattr(live.cache, "root_node_handle"):
+        return live.cache.root_node_handle(None)
+    return live.cache.root_node
+
+
+def node_of(live: LiveEngine, handle: Handle) -> Any:
+    """The node object behind a handle, on a Python core."""
+    return live.tree.node_by_id(handle) if isinstance(handle, int) else handle
+
+
+def match(live: LiveEngine, tokens: Sequence[int]) -> MatchInfo:
+    """As `Req.init_next_round_input` does for each waiting request; may split a node."""
+    found = live.cache.match_prefix(live.names.MatchPrefixParams(key=key(live, tokens)))
+    if hasattr(found, "device_indices"):
+        slots = found.device_indices
+    else:
+        slots = path_slots(live, found.last_device_node)[: found.device_prefix_len]
+    aux = (getattr(found, f"{name}_host_hit_length", 0) for name in ("swa", "mamba"))
+    return MatchInfo(
+        slots.long().clone(), found.last_device_node, found.best_match_node, found.host_hit_length, sum(aux)
+    )
+
+
+def path_slots(live: LiveEngine, node: Handle, above: Handle | None = None) -> Tensor:
+    """Full-attention device slots from below `above` (the root by default) down to `node`."""
+    top = root(live) if above is None else above
+    if hasattr(live.tree, "collect_full_device_indices"):
+        slots: Tensor = live.tree.collect_full_device_indices(node, top)
+        return slots.long()
+    parts = []
+    while node is not top:
+        parts.append(node.component_data[0].value.long())
+        node = node.parent
+    return torch.cat(parts[::-1]) if parts else torch.empty(0, dtype=torch.int64)
+
+
+def lock(live: LiveEngine, node: Handle) -> Lock:
+    """As `PrefillAdder` locks the node a request starts from."""
+    return Lock(node, live.cache.inc_lock_ref(node).to_dec_params())
+
+
+def unlock(live: LiveEngine, held: Lock) -> None:
+    """As the cache does when a request is done with the node it locked; once for each lock."""
+    live.cache.dec_lock_ref(held.node, held.receipt)
+
+
+def alloc(live: LiveEngine, count: int) -> Tensor | None:
+    """Device slots for `count` tokens of whole pages, or None; as `alloc_extend` without
+    its Triton kernel: a request that starts on a page boundary gets whole pages."""
+    if live.swa_allocator is None or live.page_size == 1:
+        slots = live.allocator.alloc(count)
+        return None if slots is None else slots.long()
+    if count > min(live.full_allocator.available_size(), live.swa_allocator.available_size()):
+        return None
+    full, swa = live.full_allocator.alloc(count), live.swa_allocator.alloc(count)
+    mapping = live.allocator.full_to_swa_index_mapping
+    mapping[full] = swa.to(mapping.dtype)
+    return full.long()  # type: ignore[no-any-return]
+
+
+def free(live: LiveEngine, slots: Tensor) -> None:
+    """Gives back a request's own slots, as `cache_finished_req` does with what the tree did
+    not take."""
+    if len(slots):
+        live.allocator.free(slots)
+
+
+def evict_for(live: LiveEngine, count: int) -> Evicted:
+    """As `evict_from_tree_cache` before an allocation: evicts only what is missing."""
+    if live.swa_allocator is None:
+        short = max(0, count - live.allocator.available_size())
+        return evict(live, short) if short else Evicted(0, 0, 0)
+    full = max(0, count - live.full_allocator.available_size())
+    swa = max(0, count - live.swa_allocator.available_size())
+    return evict(live, full, swa) if full or swa else Evicted(0, 0, 0)
+
+
+def evict(live: LiveEngine, full: int = 0, swa: int = 0, mamba: int = 0) -> Evicted:
+    """As the allocation paths in `mem_cache/common.py`: numbers of tokens, states for mamba."""
+    done = live.cache.evict(live.names.EvictParams(num_tokens=full, swa_num_tokens=swa, mamba_num=mamba))
+    return Evicted(done.num_tokens_evicted, done.swa_num_tokens_evicted, done.mamba_num_evicted)
+
+
+def evict_host(live: LiveEngine, count: int, component: Component = "full") -> int:
+    """As a backup does when its host pool is short (`host_evict_fn`, the pre-eviction in
+    the backup itself). Returns what the engine counts for that component."""
+    return int(live.cache.evict_host(count, getattr(live.names.ComponentType, component.upper())))
+
+
+def start_request(live: LiveEngine, tokens: Sequence[int], load: bool = True) -> Request | Refused:
+    """Admits a request and launches its forward pass.
+
+    As `PrefillAdder.add_one_req` and the allocation for extend: match, pin, load back what
+    the host has, lock, allocate (evicting when short), start the loads, write the new KV.
+    The bytes of a load may still be in flight when this returns.
+    """
+    tokens = tuple(tokens)
+    found = match(live, tokens)
+    pin = lock(live, found.device_node)
+    node, slots, loaded = found.device_node, found.slots, 0
+    if load and found.needs_load and _load_slot_free(live) and live.cache.load_back(found.best_node):
+        brought = path_slots(live, found.best_node, found.device_node)
+        if len(brought):
+            node, loaded = found.best_node, len(brought)
+            slots = torch.cat([slots, brought])
+    held = lock(live, node)
+    unlock(live, pin)
+    new = _allocate(live, len(tokens) - len(slots))
+    if live.controller is not None:
+        live.cache.ready_to_load_host_cache()
+    if isinstance(new, Refused):
+        unlock(live, held)
+        return new
+    content.write(live, tokens, len(slots), new)
+    request = Request(next(_numbers), tokens, torch.cat([slots, new]), len(slots), held, loaded=loaded)
+    live.requests.append(request)
+    return request
+
+
+def _load_slot_free(live: LiveEngine) -> bool:
+    """Later engines take no load while as many are unacknowledged as they have counters."""
+    return not hasattr(live.cache, "has_free_load_back_slot") or live.cache.has_free_load_back_slot()
+
+
+def _allocate(live: LiveEngine, count: int) -> Tensor | Refused:
+    if not count:
+        return torch.empty(0, dtype=torch.int64)
+    evict_for(live, count)
+    new = alloc(live, count)
+    return Refused("full", count) if new is None else new
+
+
+def finish_request(live: LiveEngine, request: Request) -> Refused | None:
+    """Caches what the request computed; it keeps a lock on its path until `release`.
+
+    As `cache_unfinished_req` (`checkpoint` in later versions) after prefill: insert frees
+    the duplicates beyond the protected prefix itself, the request then uses the tree's
+    slots and moves its lock to the node where the insert ended. With a refusal the request
+    is over, as if it was aborted.
+    """
+    parameters: dict[str, Any] = {}
+    if live.has("mamba"):
+        state = _mamba_state(live)
+        if state is None:
+            abort_request(live, request)
+            return Refused("mamba", 1)
+        content.write_state(live, request.tokens, state)
+        parameters["mamba_value"] = state
+    inserted = live.cache.insert(
+        live.names.InsertParams(
+            key=key(live, request.tokens),
+            value=request.slots.clone(),
+            prev_prefix_len=request.protected,
+            **parameters,
+        )
+    )
+    if live.has("mamba") and inserted.mamba_exist:
+        live.mamba_allocator.free(parameters["mamba_value"])  # type: ignore[union-attr]
+    if store.at_least(live.version, "0.5.22"):
+        node = inserted.last_device_node
+        slots = path_slots(live, node)
+    else:
+        found = match(live, request.tokens)
+        node, slots = found.device_node, found.slots
+    unlock(live, request.lock)
+    request.lock = lock(live, node)
+    # Where the match stops short of the insert (a window that does not reach back), the
+    # tree owns the rest all the same: the request frees nothing of it.
+    request.slots = torch.cat([slots, request.slots[len(slots) :]])
+    request.protected = len(request.slots)
+    request.finished = True
+    flush(live)
+    return None
+
+
+def _mamba_state(live: LiveEngine) -> Tensor | None:
+    """As `MambaComponent.prepare_for_caching_req` forks a state: evicts one when short."""
+    allocator: Any = live.mamba_allocator
+    state = allocator.alloc(1)
+    if state is None:
+        evict(live, mamba=1)
+        state = allocator.alloc(1)
+    return state  # type: ignore[no-any-return]
+
+
+def abort_request(live: LiveEngine, request: Request) -> None:
+    """As `release_kv_cache(is_insert=False)`: frees the request's own slots, drops its lock."""
+    free(live, request.slots[request.protected :])
+    release(live, request)
+
+
+def release(live: LiveEngine, request: Request) -> None:
+    """As the end of `cache_finished_req` for a request that has nothing new to cache."""
+    unlock(live, request.lock)
+    live.requests.remove(request)
+
+
+def insert_request(live: LiveEngine, tokens: Sequence[int], load: bool = True) -> Request | Refused:
+    """`start_request` and `finish_request`; the request returned holds its lock."""
+    request = start_request(live, tokens, load)
+    if isinstance(request, Refused):
+        return request
+    return finish_request(live, request) or request
+
+
+def insert(live: LiveEngine, tokens: Sequence[int]) -> Refused | None:
+    """A whole request: `insert_request` and `release`."""
+    request = insert_request(live, tokens)
+    if isinstance(request, Refused):
+        return request
+    release(live, request)
+    return None
+
+
+def load_back(live: LiveEngine, tokens: Sequence[int]) -> bool:
+    """Brings the host copies of a prefix to the device; whether the engine agreed to.
+
+    As `PrefillAdder.add_one_req` for a request that is then aborted: match, pin, load, and
+    the loads are started with the batch.
+    """
+    found = match(live, tokens)
+    if not found.needs_load or not _load_slot_free(live):
+        return False
+    pin = lock(live, found.device_node)
+    loaded = bool(live.cache.load_back(found.best_node))
+    unlock(live, pin)
+    live.cache.ready_to_load_host_cache()
+    return loaded
+
+
+def write_backup(live: LiveEngine, node: Handle) -> int:
+    """Backs a device node up by hand; returns the number of host tokens, 0 if the engine
+    declined. As `_inc_hit_count` when a node of the write-through family has enough hits:
+    a node that has a backup already, or the write-back policy, is not its case.
+    """
+    if live.config.policy == "write_back":
+        raise ValueError("under write_back only an eviction backs a node up")
+    if hasattr(live.cache, "write_backup"):
+        count = live.cache.write_backup(node)
+    else:
+        count = live.cache._execute_and_commit_kv_backup(_backup_action(live, node))
+    flush(live)
+    return int(count)
+
+
+def _backup_action(live: LiveEngine, node: Handle) -> Any:
+    """The action of the node and its ancestors without a backup, where a core builds one."""
+    if hasattr(live.tree, "build_backup_kv_action"):
+        return live.tree.build_backup_kv_action(node)
+    if live.rust:
+        actions = importlib.import_module("sglang.srt.mem_cache.unified_cache.cache_action")
+        return actions.BackupKV(node_ids=[node])
+    return live.tree._build_backup_kv_action(live.tree.node_by_id(node))
+
+
+def flush(live: LiveEngine) -> None:
+    """Submits queued backups where an engine queues them, as after each batch's results."""
+    if hasattr(live.cache, "flush_pending_backups"):
+        live.cache.flush_pending_backups()
+
+
+def pump(live: LiveEngine) -> None:
+    """As the scheduler at each step: takes the acks of copies that are done."""
+    if live.controller is not None:
+        live.cache.check_hicache_events()
+
+
+def drain(live: LiveEngine) -> tuple[Transfer, ...]:
+    """Runs and acknowledges everything in flight; returns what ran.
+
+    Waits for writes as `evict` does under write_back from 0.5.13: in 0.5.12 the ordinary
+    poll fails on the ack of a write-back, which has no lock to release.
+    """
+    if live.controller is None:
+        return ()
+    flush(live)
+    running = live.copies.pending()
+    live.cache.writing_check(write_back=True)
+    live.copies.run_all()
+    live.cache.check_hicache_events()
+    return running
+
+
+def reset(live: LiveEngine) -> None:
+    """As `Scheduler.flush_cache`, which runs only when no request is left; copies in flight
+    land first, as they would on a GPU."""
+    if live.requests:
+        raise EngineError(f"{len(live.requests)} requests are running: an engine flushes only when idle")
+    flush(live)
+    live.copies.run_all()
+    live.cache.reset()
+    live.req_to_token_pool.clear()
+    live.allocator.clear()
+
+
+def engine_sanity_check(live: LiveEngine) -> tuple[str, ...]:
+    """What the engine's own check complains about, line by line; empty when it is content."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            live.cache.sanity_check()
+        except AssertionError as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            return tuple(lines[1:] if len(lines) > 1 else lines) or ("assertion without a message",)
+        except Exception as error:
+            return (f"{type(error).__name__}: {error}",)
+        except BaseException as error:  # a panic of the Rust core is not an Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            return (f"the Rust core panicked: {error}",)
+    return ()
+
+
+def verify_request(live: LiveEngine, tokens: Sequence[int]) -> content.Verdict:
+    """The bytes that a request for `tokens` would be served from the cache now.
+
+    Loads that are in flight land first: a forward pass waits for its batch's load, and
+    those of earlier batches ran before it on the same stream.
+    """
+    found = match(live, tokens)
+    live.copies.run_all("load")
+    return content.check_prefix(live, tokens, found.slots, found.device_node)
