@@ -18,7 +18,6 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import torch
-
 from sanitree.models.engines import copies, shims, store
 from sanitree.models.engines.errors import EngineError
 
@@ -311,8 +310,9 @@ def _add_host_tier(cache: Any, arguments: Any, parameters: Any) -> None:
     importlib.import_module("sglang.srt.mem_cache.hybrid_cache.hybrid_pool_assembler")
     shims.bind_host_pools()
     cache.init_hicache(arguments, parameters)
-    # By default a load of fewer than 256 tokens is not worth its while.
-    cache.load_back_threshold = 0
+    # By default a load of fewer than 256 tokens is not worth its while. With 0, up to
+    # 0.5.17 or so an empty load counts as one, and takes its ack's place.
+    cache.load_back_threshold = 1
     if hasattr(cache, "shutdown"):
         atexit.unregister(cache.shutdown)
 

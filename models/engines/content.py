@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from sanitree.models.engines.build import COMPONENTS, Component, LiveEngine
+from sanitree.models.engines.copies import spans_of
+from torch import Tensor
 
 _SEED = 7
 _MASK = (1 << 48) - 1
@@ -137,7 +137,7 @@ def verify_tree(live: LiveEngine) -> list[WrongBytes]:
     if live.rust:
         return []
     arriving = _arriving(live)
-    found = []
+    found: list[WrongBytes] = []
     stack = [(live.tree.root_node, _SEED)]
     while stack:
         node, start = stack.pop()
@@ -174,8 +174,6 @@ def _verify_node(
 def _arriving(live: LiveEngine) -> set[tuple[str, str, int]]:
     """Slots whose bytes are still on their way: targets of copies that have not run, and of
     operations that the controller has not even submitted."""
-    from sanitree.models.engines.copies import spans_of
-
     slots: set[tuple[str, str, int]] = set()
     for transfer in live.copies.pending():
         tier = "host" if transfer.stream == "write" else "device"

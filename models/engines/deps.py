@@ -69,4 +69,4 @@ def find() -> Path:
 def pins() -> dict[str, str]:
     """The lock as package to version."""
     lines = (line.split("#")[0].strip() for line in LOCK.read_text().splitlines())
-    return dict(line.split("==") for line in lines if line)  # type: ignore[misc]
+    return {name: version for name, _, version in (line.partition("==") for line in lines if line)}

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from sanitree.models.engines import content, store
 from sanitree.models.engines.build import Component, LiveEngine
 from sanitree.models.engines.copies import Transfer
 from sanitree.models.engines.errors import EngineError
+from torch import Tensor
 
 Handle = Any
 
@@ -402,12 +401,10 @@ def engine_sanity_check(live: LiveEngine) -> tuple[str, ...]:
         except AssertionError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             return tuple(lines[1:] if len(lines) > 1 else lines) or ("assertion without a message",)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 (a panic of the Rust core is no Exception)
             return (f"{type(error).__name__}: {error}",)
-        except BaseException as error:  # a panic of the Rust core is not an Exception
-            if type(error).__name__ != "PanicException":
-                raise
-            return (f"the Rust core panicked: {error}",)
     return ()
 
 

@@ -16,7 +16,7 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -109,7 +109,7 @@ def _silence() -> None:
 class _Stub(types.ModuleType):
     """A package that is not there: any attribute exists and does nothing."""
 
-    __path__: Sequence[str] = []
+    __path__: MutableSequence[str] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -188,7 +188,7 @@ def bind_host_pools() -> None:
         for kernel, copy in KERNELS.items():
             setattr(module, kernel, copy)
         if hasattr(module, "HICACHE_HOST_MEMORY_RESERVE_BYTES"):
-            module.HICACHE_HOST_MEMORY_RESERVE_BYTES = 0
+            module.HICACHE_HOST_MEMORY_RESERVE_BYTES = 0  # type: ignore[attr-defined]
         for cls in list(vars(module).values()):
             if isinstance(cls, type) and cls.__module__ == name and "__init__" in vars(cls):
                 _unpin(cls)
