@@ -1,1 +1,124 @@
-"""TODO."""
+"""The `sanitree` command: one module a subcommand, imported when it is asked for.
+
+Nothing here may import torch, directly or through a module: `sanitree --help` and a
+typing error answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from sanitree.checker.cli.exits import Exit, Trouble
+
+# Subcommand: the attribute of the module of its name that is its click command, and what --help says of it.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("check", "Judge snapshot files by every rule that applies to them."),
+    "show": ("show", "Show the tree in a snapshot file, its pools and what is in flight."),
+    "diff": ("diff", "Say what changed between two snapshots of one cache."),
+    "rules": ("rules", "List the rules, or explain one."),
+    "engine": ("engine", "Get real engines to run against, and list those at hand."),
+}
+
+_EXITS = "Exits: 0 holds, 1 violated, 2 usage or not a snapshot, 3 inconclusive, 4 the tool or an engine failed."
+
+
+class _Sanitree(click.Group):
+    """Imports subcommands late, and turns whatever happens into an exit code and a line for people."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{name}")
+        command = getattr(module, COMMANDS[name][0])
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Click would import every subcommand for its first line.
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run and exit, always: callers that embed the command catch SystemExit."""
+        words = list(sys.argv[1:] if args is None else args)
+        extra["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that lacks a character shows a question mark instead of a traceback.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        sys.exit(_run(lambda: super(_Sanitree, self).main(words, prog_name or "sanitree", **extra), words))
+
+
+def _run(command: Any, words: list[str]) -> int:
+    debug = "--debug" in words or os.environ.get("SANITREE_DEBUG", "") not in ("", "0")
+    try:
+        code = command()
+        sys.stdout.flush()
+        return int(code or 0)
+    except Trouble as error:
+        return _tell(error.format_message(), error.hint, error.exit, words)
+    except click.UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 on; before, help exits by itself
+            error.show()
+            return Exit.USAGE
+        hint = f"try `{error.ctx.command_path} --help`" if error.ctx else ""
+        return _tell(error.format_message(), hint, Exit.USAGE, words)
+    except click.ClickException as error:
+        return _tell(error.format_message(), "", Exit.USAGE, words)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("sanitree: interrupted", err=True)
+        return 130  # what shells report for a process that Ctrl-C ended
+    except BrokenPipeError:
+        # The reader has left, as `head` does; what it read is unfinished, not wrong.
+        hush()
+        return 141
+    except Exception as error:  # the last resort: whatever is left is a mistake of ours
+        if debug:
+            traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        hint = "this is a bug in sanitree: please report it, with what SANITREE_DEBUG=1 adds to this output"
+        return _tell(f"internal error: {what}", hint, Exit.FAILED, words)
+
+
+def _tell(what: str, hint: str, code: Exit, words: list[str]) -> int:
+    what = "".join(c if c.isprintable() else "�" for c in what.replace("\n", " "))
+    click.echo(f"sanitree: {what}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+    if "--json" in words:
+        import orjson
+
+        click.echo(orjson.dumps({"error": what, "hint": hint, "exit": int(code)}))
+    return code
+
+
+def hush() -> None:
+    """Sends what is still to be written on stdout nowhere, so that the interpreter's last flush is quiet."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  it lives as long as the process
+
+
+@click.group(cls=_Sanitree, epilog=_EXITS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sanitree", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an internal error (also: SANITREE_DEBUG=1).")
+def cli(debug: bool) -> None:
+    """Check tiered radix-tree KV caches against rules: which hold, which are violated, and where."""
+
+
+def main() -> NoReturn:
+    """The console script."""
+    cli.main()

@@ -1,0 +1,144 @@
+"""`sanitree check`: judge snapshot files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sanitree.checker.cli.exits import Exit, Trouble, worst
+from sanitree.checker.cli.inputs import choose_rules, family_option, json_option, load, override, setting_options
+from sanitree.checker.cli.output import console, print_json, progress, show
+
+if TYPE_CHECKING:
+    from sanitree.checker.findings import Finding
+    from sanitree.checker.render.coverage import Coverage
+    from sanitree.checker.report import Report, Verdict
+    from sanitree.invariants.rules import Rule
+    from sanitree.models.snapshot import Snapshot
+
+SHOWN = 5  # violations of a rule, unless --limit says otherwise
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@setting_options
+@click.option("--rule", "rules", multiple=True, metavar="ID", help="Only this rule; may be given several times.")
+@family_option
+@click.option("--partial", is_flag=True, help="Let a partial view hold if what was observed holds.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), metavar="N",
+    help=f"Violations to show of each rule; 0 is all. [default: {SHOWN}, with --json all]",
+)  # fmt: skip
+@json_option
+def check(
+    files: tuple[str, ...],
+    policy: str | None,
+    components: tuple[str, ...] | None,
+    traits: tuple[str, ...] | None,
+    rules: tuple[str, ...],
+    family: str | None,
+    partial: bool,
+    limit: int | None,
+    as_json: bool,
+) -> int:
+    """Judge snapshot files by every rule that applies to them.
+
+    Policy, components and traits come from each file and can be overridden. Of several
+    files the worst exit wins: holds (0) < inconclusive (3) < not a snapshot (2) <
+    failed (4) < violated (1).
+    """
+    chosen = choose_rules(rules, family)
+    keep = (None if as_json else SHOWN) if limit is None else limit or None
+    exits, told = [], []
+    for file in files:
+        try:
+            with progress(f"reading {file}") as tell:
+                snapshot = load(file)
+                settings = override(snapshot.settings, policy, components, traits)
+                report, coverage = judge(snapshot.with_settings(settings), chosen, tell, keep)
+                exit, verdict = conclude(report, coverage, partial)
+        except Trouble as error:
+            if len(files) == 1:
+                raise
+            exits.append(error.exit)
+            told.append({"file": file, "error": error.what, "exit": int(error.exit)})
+            click.echo(f"sanitree: {error.format_message()}", err=True)
+            continue
+        exits.append(exit)
+        if as_json:
+            from sanitree.checker.render import plain
+
+            told.append(plain.report(file, report, verdict, int(exit), coverage))
+        else:
+            _show(file, report, verdict, coverage, partial, first=len(exits) == 1)
+    code = worst(exits)
+    if as_json:
+        print_json({"exit": int(code), "files": told})
+    elif len(files) > 1:
+        _summary(exits)
+    return code
+
+
+def judge(
+    snapshot: Snapshot, rules: tuple[Rule, ...], tell: Callable[[str], None], keep: int | None = None
+) -> tuple[Report, Coverage]:
+    """Judge every check that applies; evidence for at most `keep` violations of each rule, all where None."""
+    from sanitree.checker.columns import Evaluator
+    from sanitree.checker.render.coverage import Coverage
+    from sanitree.checker.report import Report, explain
+    from sanitree.invariants.rules import checks
+
+    evaluator, findings = Evaluator(snapshot), []
+    todo = checks(rules, snapshot.settings)
+    for done, one in enumerate(todo):
+        tell(f"checking {one.name} ({done + 1} of {len(todo)})")
+        findings.append(evaluator.judge(one))
+    tell("collecting the evidence")
+    report = Report(snapshot, tuple(findings), explain(evaluator, _first(findings, keep)))
+    return report, Coverage(snapshot, findings)
+
+
+def _first(findings: list[Finding], keep: int | None) -> list[Finding]:
+    """The findings, with at most `keep` violations left of each rule."""
+    if keep is None:
+        return findings
+    left: dict[str, int] = {}
+    kept = []
+    for f in findings:
+        room = left.get(f.check.rule.id, keep)
+        kept.append(replace(f, violated=f.violated[:room]))
+        left[f.check.rule.id] = room - len(kept[-1].violated)
+    return kept
+
+
+def conclude(report: Report, coverage: Coverage, partial: bool) -> tuple[Exit, Verdict]:
+    """The verdict, and the exit that goes with it. A partial view must have shown something to hold."""
+    from sanitree.checker.report import Verdict
+
+    verdict = Verdict.VIOLATED if coverage.violated else report.verdict
+    if verdict is Verdict.INCONCLUSIVE and partial and coverage.instances:
+        verdict = Verdict.HOLDS
+    return {
+        Verdict.HOLDS: Exit.HOLDS, Verdict.VIOLATED: Exit.VIOLATED, Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+    }[verdict], verdict  # fmt: skip
+
+
+def _show(file: str, report: Report, verdict: Verdict, coverage: Coverage, partial: bool, first: bool) -> None:
+    from sanitree.checker.render.report import render
+
+    out = console()
+    if not first:
+        out.print()
+    show(out, render(file, report, verdict, coverage, partial))
+
+
+def _summary(exits: list[Exit]) -> None:
+    names: dict[Exit, str] = {
+        Exit.HOLDS: "hold", Exit.VIOLATED: "violated", Exit.INCONCLUSIVE: "inconclusive",
+        Exit.USAGE: "not a snapshot", Exit.FAILED: "failed",
+    }  # fmt: skip
+    counts: dict[str, Any] = {text: exits.count(exit) for exit, text in names.items()}
+    click.echo(f"\n{len(exits)} files: " + ", ".join(f"{n} {text}" for text, n in counts.items() if n))

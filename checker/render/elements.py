@@ -1,0 +1,103 @@
+"""Naming the elements of a snapshot so that a person finds them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from sanitree.checker.findings import Finding
+from sanitree.checker.render.coverage import table_of
+from sanitree.checker.report import Violation
+from sanitree.invariants.vocabulary import Sort
+from sanitree.models.snapshot import Column, Key, Snapshot, Table
+
+
+def known(table: Table | None, key: Key, row: int) -> int | None:
+    """A field of one element as a number; None where it is unknown."""
+    column: Column | None = table.columns.get(key) if table is not None else None
+    if column is None or (column.known is not None and not bool(column.known[row])):
+        return None
+    return int(column.values[row])
+
+
+def node_name(s: Snapshot, row: int) -> str:
+    """`node 6`, or `the root`."""
+    return f"node {int(s.nodes.ids[row])}" if row else "the root"
+
+
+def node_of(s: Snapshot, finding: Finding, row: int) -> int | None:
+    """The row of the node that an instance is about or belongs to; None where it is about none."""
+    scope = finding.check.rule.scope
+    if scope is Sort.NODE:
+        return row
+    if scope is Sort.TREE:
+        return None
+    table = table_of(s, scope, (finding.check.component, finding.check.tier))
+    if scope is Sort.SLOT:
+        return known(table, Key("owner"), row) if known(table, Key("in_tree"), row) else None
+    return known(table, Key("node"), row) if known(table, Key("node_in_tree"), row) != 0 else None
+
+
+def transfer_name(s: Snapshot, row: int) -> str:
+    """`write 3`, by the kind of a transfer and the id that its acknowledgement carries."""
+    write, load = (known(s.transfers, Key(k), row) for k in ("is_write", "is_load"))
+    ack = known(s.transfers, Key("ack"), row)
+    kind = "write" if write else "load" if load else "transfer"
+    assert s.transfers is not None
+    return f"{kind} {ack}" if ack is not None else f"{kind} (id {int(s.transfers.ids[row])})"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a violation is about. `path`: rows from the root's child down to its node, if it has one."""
+
+    text: str
+    path: tuple[int, ...]
+
+
+def name(s: Snapshot, violation: Violation) -> Named:
+    """What a violation is about, in words, with the node it belongs to."""
+    check, scope, element = violation.check, violation.rule.scope, violation.element
+    if scope is Sort.TREE or element is None:
+        return Named("the tree as a whole", ())
+    table = table_of(s, scope, (check.component, check.tier))
+    assert table is not None
+    row = _row(s, scope, table, element)
+    node = node_of(s, Finding(check, (), 0, 0), row)
+    if scope is Sort.NODE:
+        text = node_name(s, row)
+    else:
+        at = "" if node is None else f" of {node_name(s, node)}"
+        if scope is Sort.SLOT:
+            assert check.component is not None and check.tier is not None
+            text = f"slot {element} of the {check.component.name} {check.tier.value} pool"
+            at = at and f", held by {node_name(s, node or 0)}"
+        else:
+            text = transfer_name(s, row) if scope is Sort.TRANSFER else f"request {element}"
+        text += at
+    return Named(text, path_of(s, node) if node is not None else ())
+
+
+def _row(s: Snapshot, scope: Sort, table: Table, element: int) -> int:
+    """The row of an element that a violation names by its id."""
+    if scope is Sort.NODE:
+        return s.row_of[element]
+    if scope is Sort.SLOT:  # in order of their numbers
+        return int(torch.searchsorted(table.ids, element))
+    return int((table.ids == element).nonzero()[0])
+
+
+def path_of(s: Snapshot, row: int) -> tuple[int, ...]:
+    """Rows from the root's child down to `row`."""
+    path = []
+    while row:
+        path.append(row)
+        row = int(s.parent[row])
+    return tuple(path[::-1])
+
+
+def path_tokens(s: Snapshot, path: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The tokens along a path; None where keys were not observed."""
+    keys = s.nodes.lists.get(Key("key"))
+    return None if keys is None else tuple(t for row in path for t in keys[row].tolist())

@@ -1,0 +1,155 @@
+"""A report for people: the verdict, each violated rule with its evidence, and what was not checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from sanitree.checker.render.coverage import Coverage, Gap
+from sanitree.checker.render.elements import name, node_name, path_tokens
+from sanitree.checker.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, clean, count, some_of, tokens, value
+from sanitree.checker.report import Report, Verdict, Violation
+from sanitree.invariants.rules import Check
+from sanitree.models.snapshot import Snapshot
+
+_STYLE = {Verdict.HOLDS: GREEN, Verdict.VIOLATED: RED, Verdict.INCONCLUSIVE: YELLOW}
+
+
+def render(file: str, report: Report, verdict: Verdict, coverage: Coverage, partial: bool) -> RenderableType:
+    """All of it. `report` may have evidence for some violations only; `coverage` knows them all."""
+    return Group(
+        _headline(file, verdict, coverage, partial),
+        _indent(Text(about(report.snapshot), DIM), 2),
+        *_violations(report, coverage),
+        Text(),
+        *_coverage(coverage, verdict, partial),
+    )
+
+
+def _indent(what: RenderableType, by: int) -> Padding:
+    return Padding(what, (0, 0, 0, by), expand=False)
+
+
+def about(s: Snapshot) -> str:
+    """Origin, settings and size of a snapshot on one line."""
+    o, settings = s.origin, s.settings
+    parts = [
+        f"{o.engine} {o.version}, {o.core} core",
+        settings.policy.value,
+        " + ".join(c.name for c in settings.components),
+        f"page size {settings.page_size}",
+        count(len(s.nodes), "node"),
+    ]
+    return clean(" · ".join(parts))
+
+
+def _headline(file: str, verdict: Verdict, coverage: Coverage, partial: bool) -> Text:
+    text = Text.assemble((clean(file), BOLD), "  ", (verdict.value.upper(), _STYLE[verdict]))
+    match verdict:
+        case Verdict.VIOLATED:
+            broken = sum(any(f.violated for f in fs) for _, fs in coverage.rules.values())
+            text.append(f"  {count(coverage.violated, 'violation')} of {count(broken, 'rule')}")
+        case Verdict.HOLDS if partial and coverage.gaps:
+            text.append("  for what was observed; see below what was not checked")
+        case Verdict.INCONCLUSIVE if coverage.unseen:
+            text.append(f"  nothing is violated, but {_cannot(len(coverage.unseen))} be checked")
+        case Verdict.INCONCLUSIVE if coverage.gaps:
+            text.append("  nothing is violated, but some rules could not be checked everywhere")
+        case Verdict.INCONCLUSIVE:
+            text.append("  no rule that was asked for had anything to judge here")
+    return text
+
+
+def _cannot(rules: int) -> str:
+    return f"{count(rules, 'rule')} could not"
+
+
+def _violations(report: Report, coverage: Coverage) -> Iterator[RenderableType]:
+    by_rule = groupby(sorted(report.violations, key=lambda v: list(coverage.rules).index(v.rule.id)), lambda v: v.rule)
+    for rule, violations in by_rule:
+        findings = coverage.rules[rule.id][1]
+        total = sum(len(f.violated) for f in findings)
+        yield Text()
+        yield Text.assemble(
+            (f"✗ {rule.id}", RED), (f"  {rule.family.value} · {count(total, 'violation')}", DIM)
+        )
+        yield _indent(Text(rule.prose), 2)
+        shown = 0
+        for check, of_check in groupby(violations, lambda v: v.check):
+            yield _indent(Text(next_sentence(check), CYAN), 2)
+            for v in of_check:
+                shown += 1
+                yield _indent(_violation(report.snapshot, v), 4)
+        if total > shown:
+            yield _indent(Text(f"… {count(total - shown, 'more violation')} of this rule (--limit 0 shows all)", DIM), 4)
+
+
+def next_sentence(check: Check) -> str:
+    """A check's rule as it was instantiated, headed by what it was instantiated for."""
+    from sanitree.invariants.sentences import sentence
+
+    variant = check.name.removeprefix(check.rule.id)
+    return f"{variant + ' ' if variant else ''}{sentence(check.term)}"
+
+
+def _violation(s: Snapshot, v: Violation) -> RenderableType:
+    named = name(s, v)
+    head = Text(named.text, BOLD)
+    held = path_tokens(s, named.path)
+    if named.path and held is not None:
+        head.append(f"  tokens {tokens(held, s.tokens, 12)}", "not bold")
+        if len(held) > 12:
+            head.append(f" ({count(len(held), 'token')})", "not bold")
+    lines: list[RenderableType] = [head]
+    if len(named.path) > 1:
+        above = [node_name(s, row).removeprefix("node ") for row in named.path]
+        short = above if len(above) <= 10 else [*above[:4], f"… {len(above) - 8:,} more …", *above[-4:]]
+        lines.append(_indent(Text(f"path: {' › '.join(short)}", DIM), 2))
+    if v.expected is not None and v.found is not None:
+        off = v.found - v.expected
+        lines.append(
+            _indent(Text(f"expected {v.expected:,}, found {v.found:,} ({abs(off):,} too {'many' if off > 0 else 'few'})"), 2)
+        )
+    elif v.evidence:
+        width = max(len(e.what) for e in v.evidence)
+        if width > 48 or len(v.evidence) > 12:
+            width = 0
+        lines += [_indent(Text(f"{e.what:<{width}} = {value(e.value)}"), 2) for e in v.evidence]
+    return Group(*lines)
+
+
+def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[RenderableType]:
+    checked = f"checked: {count(len(c.judged), 'rule')} on {count(c.instances, 'instance')}"
+    if c.idle:
+        checked += f"; {count(len(c.idle), 'rule')} had nothing to judge ({some_of(c.idle, 3)})"
+    yield _indent(Text(checked), 2)
+    if not c.gaps:
+        if c.findings:
+            yield _indent(Text("not checked: nothing; every rule that applies was checked everywhere", DIM), 2)
+        return
+    total = len(c.unseen)
+    head = f"not checked: {count(total, 'rule')}" if total else "not checked everywhere"
+    yield _indent(Text(f"{head}, for want of these observations:", YELLOW), 2)
+    for gap in c.gaps:
+        yield _indent(Text.assemble(("✗ " if False else "? ", YELLOW), _lacking(gap.missing)), 4)
+        yield _indent(Text(_affected(gap), DIM), 8)
+    if verdict is Verdict.INCONCLUSIVE and not partial:
+        yield _indent(Text("--partial accepts a partial view and judges what was observed", DIM), 2)
+
+
+def _lacking(missing: tuple[str, ...]) -> str:
+    return ", ".join(missing) if missing else "unknown values"
+
+
+def _affected(gap: Gap) -> str:
+    shown = []
+    for f in gap.findings:
+        where = ""
+        if f.observed and f.checked:
+            where = f" ({f.unchecked:,} of {f.checked + f.unchecked:,} instances)"
+        shown.append(f.check.name + where)
+    return some_of(shown, 12)

@@ -1,0 +1,58 @@
+"""Small pieces of text that every rendering shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+RED, GREEN, YELLOW, DIM, BOLD, CYAN = "bold red", "green", "yellow", "dim", "bold", "cyan"
+
+
+def clean(text: str) -> str:
+    """`text` without control characters: what a file says must not drive somebody's terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+_PLURALS = {"is": "are", "has": "have", "child": "children", "branch": "branches", "copy": "copies"}
+
+
+def count(number: int, noun: str) -> str:
+    """`1 node`, `1,204 nodes`."""
+    return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, noun + 's')}"
+
+
+def token(value: int, kind: str) -> str:
+    """One token: itself where tokens are raw, else the end of its hash, enough to tell neighbours apart."""
+    return str(value) if kind == "raw" else f"#{value & 0xFFFF:04x}"
+
+
+def tokens(values: Sequence[int], kind: str, limit: int = 8) -> str:
+    """A run of tokens in brackets, the middle left out and counted beyond `limit`."""
+    if len(values) <= limit:
+        return f"[{' '.join(token(v, kind) for v in values)}]"
+    head, tail = (limit + 1) // 2, limit // 2
+    ends = [*(token(v, kind) for v in values[:head]), "…", *(token(v, kind) for v in values[len(values) - tail :])]
+    return f"[{' '.join(ends)}]"
+
+
+def ranges(numbers: Iterable[int], limit: int = 6) -> str:
+    """Numbers as ranges: `4-7, 9`, with the rest counted beyond `limit` ranges."""
+    runs: list[list[int]] = []
+    for n in sorted(set(numbers)):
+        if runs and n == runs[-1][1] + 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    shown = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:limit]]
+    rest = sum(b - a + 1 for a, b in runs[limit:])
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def some_of(names: Sequence[str], limit: int) -> str:
+    """`a, b, c and 12 more`."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def value(v: bool | int | None) -> str:
+    """A field's value: words for truth values and for the unknown."""
+    return "unknown" if v is None else str(v).lower()
