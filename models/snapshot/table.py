@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -71,9 +72,15 @@ class Lists:
     @staticmethod
     def of(lists: Iterable[Iterable[int] | Tensor]) -> Lists:
         """From one list or tensor of numbers a row."""
-        parts = [x.to("cpu", torch.int64) if isinstance(x, Tensor) else torch.tensor(list(x), dtype=torch.int64) for x in lists]
-        lengths = torch.tensor([0, *(len(p) for p in parts)], dtype=torch.int64)
-        return Lists(lengths.cumsum(0), torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64))
+        parts = [x if isinstance(x, Tensor) else list(x) for x in lists]
+        lengths = torch.tensor([0, *map(len, parts)], dtype=torch.int64)
+        tensors = [x for x in parts if isinstance(x, Tensor)]
+        if tensors and len(tensors) == len(parts):
+            values = torch.cat(tensors).to("cpu", torch.int64)  # one copy from the device, not one a row
+        else:
+            plain = (x.tolist() if isinstance(x, Tensor) else x for x in parts)
+            values = torch.tensor([*chain.from_iterable(plain)], dtype=torch.int64)
+        return Lists(lengths.cumsum(0), values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +120,9 @@ class Snapshot:
     """One observed cache. `nodes` always is; `transfers` and `requests` are None where not observed.
 
     tokens: "hashed" or "raw": whether `key` lists hold salted hashes of the prompts'
-    tokens or the tokens themselves.
+    tokens or the tokens themselves. notes: what a reader should know besides, a line
+    each: what a file held that this version of sanitree does not know. Not observed,
+    so never written or compared.
     """
 
     origin: Origin
@@ -123,6 +132,7 @@ class Snapshot:
     transfers: Table | None = None
     requests: Table | None = None
     tokens: str = "raw"
+    notes: tuple[str, ...] = ()
 
     def with_settings(self, settings: Settings) -> Snapshot:
         """The same observation, judged as if the cache were configured otherwise."""
@@ -164,7 +174,7 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
     if tier is HOST and s.requests is not None:
         used["held"] = s.requests.lists.get(holds, _NOTHING)
     named = [u.values for u in used.values() if u is not None]
-    numbers = torch.cat(named).unique() if named else torch.zeros(0, dtype=torch.int64)
+    numbers = torch.unique(torch.cat(named)) if named else torch.zeros(0, dtype=torch.int64)
     columns = {Key("number"): Column(numbers)}
     at: dict[str, Tensor] = {}
     for name, lists in used.items():
