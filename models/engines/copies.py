@@ -28,12 +28,14 @@ Stream = Literal["write", "load"]
 class Span:
     """The slots of one pool that one transfer copies: token slots, or states for mamba.
 
-    `device` and `host` are position by position the two ends of the same copy.
+    `device` and `host` are position by position the two ends of the same copy; `ack_id` is
+    the id under which the cache tracks the operation that this is part of.
     """
 
     component: str
     device: tuple[int, ...]
     host: tuple[int, ...]
+    ack_id: int
 
 
 @dataclass(slots=True)
@@ -134,11 +136,11 @@ class TransferEvent:
 
     def __init__(self, queue: CopyQueue, transfer: Transfer) -> None:
         self._queue = queue
-        self._transfer = transfer
+        self.transfer = transfer
 
     def query(self) -> bool:
         """Whether the bytes have moved."""
-        transfer = self._transfer
+        transfer = self.transfer
         if not transfer.done and self._queue.mode == "polled":
             if transfer.polls <= 0:
                 self._queue.finish(transfer)
@@ -147,7 +149,7 @@ class TransferEvent:
 
     def synchronize(self) -> None:
         """Waits for the bytes: here, moves them now."""
-        self._queue.finish(self._transfer)
+        self._queue.finish(self.transfer)
 
     def wait(self, *_stream: Any) -> None:
         self.synchronize()
@@ -210,15 +212,15 @@ def spans_of(operations: Sequence[Any]) -> list[Span]:
     spans = []
     for operation in operations:
         if len(operation.device_indices):
-            spans.append(_span("full", operation.device_indices, operation.host_indices))
+            spans.append(_span("full", operation.device_indices, operation.host_indices, operation))
         for extra in getattr(operation, "pool_transfers", None) or ():
             if extra.device_indices is not None and extra.host_indices is not None:
-                spans.append(_span(str(extra.name.value), extra.device_indices, extra.host_indices))
+                spans.append(_span(str(extra.name.value), extra.device_indices, extra.host_indices, operation))
     return spans
 
 
-def _span(component: str, device: Tensor, host: Tensor) -> Span:
-    return Span(component, tuple(device.tolist()), tuple(host.tolist()))
+def _span(component: str, device: Tensor, host: Tensor, operation: Any) -> Span:
+    return Span(component, tuple(device.tolist()), tuple(host.tolist()), operation.node_ids[0])
 
 
 def _move(move: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, MutableSequence, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import MagicMock
 
 from sanitree.models.engines import deps, store
@@ -109,7 +109,7 @@ def _silence() -> None:
 class _Stub(types.ModuleType):
     """A package that is not there: any attribute exists and does nothing."""
 
-    __path__: MutableSequence[str] = []
+    __path__: ClassVar[MutableSequence[str]] = []  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
