@@ -100,12 +100,13 @@ class _Torch(Algebra[Tensor, V]):
     def scope(self, check: Check) -> Rows | None:
         return self.all_rows(check.rule.scope, check.component, check.tier)
 
-    def over(self, g: Gather) -> Rows:
+    def all_rows_of(self, g: Gather) -> Rows | None:
         component, tier = g.pool or (None, None)
-        assert not isinstance(component, str)
-        rows = self.all_rows(g.over.sort, component, tier)  # type: ignore[arg-type]
-        # A range that nobody observed has one element, of which nothing is known.
-        return rows if rows is not None else Rows(_UNOBSERVED, None)
+        return self.all_rows(g.over.sort, component, tier)  # type: ignore[arg-type]
+
+    def over(self, g: Gather) -> Rows:
+        rows = self.all_rows_of(g)
+        return rows if rows is not None else _UNOBSERVED
 
     # Two-valued operations.
 
@@ -165,6 +166,9 @@ class _Torch(Algebra[Tensor, V]):
         if get.sort is Sort.BOOL:
             return Truth(self.conj(known, values), self.conj(known, ~values))
         return Value(Rows(self.s.nodes, values) if is_reference(get.sort) else values, known)
+
+    def observed(self, gather: Gather) -> bool:
+        return self.all_rows_of(gather) is not None
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         rows = self.over(gather)
@@ -231,4 +235,4 @@ class _Torch(Algebra[Tensor, V]):
 
 
 _YES, _NO = torch.tensor(True), torch.tensor(False)
-_UNOBSERVED = Table(torch.zeros(1, dtype=torch.int64))
+_UNOBSERVED = Rows(Table(torch.zeros(1, dtype=torch.int64)), None)

@@ -69,6 +69,9 @@ class Algebra(Protocol[B, V]):
     def read(self, get: Get, of: V) -> Meaning[B, V]:
         """A field of the element that `of` refers to."""
 
+    def observed(self, gather: Gather) -> bool:
+        """Whether the range was observed. If not, it has one element, of which nothing is known."""
+
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         """`env` with the gather's variable standing for each element of its range."""
 
@@ -191,7 +194,7 @@ class Semantics(Generic[B, V]):
         if join := join_of(g):
             return self._join(g, join, env)
         inner = a.element(g, env)
-        where = self.truth(g.where, inner)
+        where = self._where(g, g.where, inner)
         unsure = a.neg(a.disj(where.yes, where.no))
         match g.fold:
             case Fold.SOME | Fold.ALL:
@@ -217,11 +220,15 @@ class Semantics(Generic[B, V]):
                 hazy = a.neg(a.disj(where.no, a.conj(where.yes, key.known)))
                 return Truth(a.neg(a.disj(twice, a.any_over(g, env, hazy))), twice)
 
+    def _where(self, g: Gather, condition: Term, inner: Env[V]) -> Truth[B]:
+        unknown = self.a.truth(False)
+        return self.truth(condition, inner) if self.a.observed(g) else Truth(unknown, unknown)
+
     def _join(self, g: Gather, join: Join, env: Env[V]) -> Meaning[B, V]:
         """A fold whose elements meet the outer element in one equation: counted by key, never in pairs."""
         a = self.a
         inner = a.element(g, env)
-        closed, key = self.truth(join.closed, inner), self.value(join.key, inner)
+        closed, key = self._where(g, join.closed, inner), self.value(join.key, inner)
         value = self.value(join.value, env)
         possible = a.neg(closed.no)
         sure = a.matching(g, env, key.it, a.conj(closed.yes, key.known), value.it)

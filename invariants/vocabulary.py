@@ -184,8 +184,11 @@ TRAITS: Mapping[str, str] = MappingProxyType(
         "host_lock_delists": "a host lock takes a node's auxiliary host copy out of the host LRU list; "
         "a later demotion may list it again",
         "tracks_host_duplicates": "nodes with a full copy on both tiers are registered for reclaim, deregistered lazily",
-        "eviction_waits": "under write_back an eviction returns only after its own write-backs were acknowledged",
-        "marks_pending_loads": "a node being loaded back carries the id of its load",
+        "marks_pending_loads": "under write_back a node being loaded back carries the id of its load",
+        "async_window_backup": "under write_back an insert may back up the window of auxiliary data above a node, "
+        "asynchronously and under a lock",
+        "table_of_nodes": "the tree keeps a table of its nodes by id",
+        "maps_full_to_swa": "the allocator maps each full slot to its sliding-window slot; 0 where there is none",
     }
 )
 
@@ -216,6 +219,7 @@ _fields(
     ("in_lru", _B, "", _CT, _NO, "the tier's LRU list of the component has the node registered"),
     ("lru_rank", _I, "hops", _CT, _NO, "hops from the list's head along its next pointers; -1 if not met"),
     ("lru_prev_rank", _I, "hops", _CT, _NO, "rank of the node that the prev pointer names: -1 the head, -2 not in the list"),
+    ("mirrors_full", _B, "", _C, _NO, "the device copy's slots are those that the allocator's map gives for the full copy's"),
     ("in_device_leaves", _B, "", _1, _NO, "the set of evictable device leaves holds the node"),
     ("in_host_leaves", _B, "", _1, _NO, "the set of evictable host leaves holds the node"),
     ("in_host_duplicates", _B, "", _1, _NO, "the register of full copies on both tiers holds the node"),
@@ -248,6 +252,7 @@ _fields(
     ("takes_lock", _B, "", _1, _NO, "it holds a path lock on that node until it is acknowledged"),
     ("tokens", _I, "slots", _C, _NO, "slots that it copies"),
     ("published", _I, "nodes", _1, _NO, "nodes that its acknowledgement will publish"),
+    ("queued", _I, "times", _1, _NO, "how often its acknowledgement is on its way: submitted, or queued to be"),
 )
 
 _fields(
@@ -255,6 +260,7 @@ _fields(
     ("node", _N, "", _1, _NO, "the node whose path the request has locked"),
     ("node_in_tree", _B, "", _1, _NO, "that node is still reachable from the root"),
     ("prefix_len", _I, "tokens", _1, _NO, "tokens of the request's prompt that the locked path holds"),
+    ("held", _I, "slots", _CT, _NO, "slots that the request holds outside the tree"),
 )
 
 _fields(

@@ -72,11 +72,27 @@ def name(s: Snapshot, violation: Violation) -> Named:
         if scope is Sort.SLOT:
             assert check.component is not None and check.tier is not None
             text = f"slot {element} of the {check.component.name} {check.tier.value} pool"
-            at = at and f", held by {node_name(s, node or 0)}"
+            user, its_node = _user(s, table, row)
+            at = (at and f", held by {node_name(s, node or 0)}") + user
+            node = its_node if node is None else node
         else:
             text = transfer_name(s, row) if scope is Sort.TRANSFER else f"request {element}"
         text += at
     return Named(text, path_of(s, node) if node is not None else ())
+
+
+def _user(s: Snapshot, slots: Table, row: int) -> tuple[str, int | None]:
+    """The transfer that reads or writes a slot, in words, and the row of its node."""
+    acks = s.transfers.columns.get(Key("ack")) if s.transfers is not None else None
+    for field, how in (("reader_ack", "read"), ("writer_ack", "written")):
+        ack = known(slots, Key(field), row)
+        if ack is None or ack < 0 or acks is None:
+            continue
+        for at in (acks.values == ack).nonzero().flatten().tolist():
+            node = known(s.transfers, Key("node"), at) if known(s.transfers, Key("node_in_tree"), at) else None
+            whose = f" of {node_name(s, node)}" if node is not None else ""
+            return f", {how} by {transfer_name(s, at)}{whose}", node
+    return "", None
 
 
 def _row(s: Snapshot, scope: Sort, table: Table, element: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name, path_tokens
 from sanitree.checker.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, clean, count, some_of, tokens, value
@@ -131,25 +133,25 @@ def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[Renderab
         if c.findings:
             yield _indent(Text("not checked: nothing; every rule that applies was checked everywhere", DIM), 2)
         return
-    total = len(c.unseen)
-    head = f"not checked: {count(total, 'rule')}" if total else "not checked everywhere"
-    yield _indent(Text(f"{head}, for want of these observations:", YELLOW), 2)
-    for gap in c.gaps:
-        yield _indent(Text.assemble(("✗ " if False else "? ", YELLOW), _lacking(gap.missing)), 4)
-        yield _indent(Text(_affected(gap), DIM), 8)
+    partly = len({f.check.rule.id for g in c.gaps for f in g.findings} - set(c.unseen))
+    nowhere = [f"{count(len(c.unseen), 'rule')} nowhere"] if c.unseen else []
+    head = ", ".join([*nowhere, *([f"{count(partly, 'rule')} not everywhere"] if partly else [])])
+    yield _indent(Text(f"not checked: {head}, for want of these observations:", YELLOW), 2)
+    for lacking, affected in _lacking(c.gaps).items():
+        yield _indent(Text.assemble(("? ", YELLOW), ", ".join(lacking) or "unknown values"), 4)
+        yield _indent(Text(some_of(affected, 12), DIM), 8)
     if verdict is Verdict.INCONCLUSIVE and not partial:
         yield _indent(Text("--partial accepts a partial view and judges what was observed", DIM), 2)
 
 
-def _lacking(missing: tuple[str, ...]) -> str:
-    return ", ".join(missing) if missing else "unknown values"
-
-
-def _affected(gap: Gap) -> str:
-    shown = []
-    for f in gap.findings:
-        where = ""
-        if f.observed and f.checked:
-            where = f" ({f.unchecked:,} of {f.checked + f.unchecked:,} instances)"
-        shown.append(f.check.name + where)
-    return some_of(shown, 12)
+def _lacking(gaps: Iterable[Gap]) -> dict[tuple[str, ...], list[str]]:
+    """Rules by the fields they lacked, whatever component and tier; "in part" where some instances were judged."""
+    found: dict[tuple[str, ...], dict[str, list[Finding]]] = {}
+    for gap in gaps:
+        fields = tuple(sorted({re.sub(r"\[.*?\]", "", name) for name in gap.missing}))
+        for f in gap.findings:
+            found.setdefault(fields, {}).setdefault(f.check.rule.id, []).append(f)
+    return {
+        fields: [f"{rule} (in part)" if any(f.checked for f in fs) else rule for rule, fs in rules.items()]
+        for fields, rules in found.items()
+    }

@@ -97,7 +97,10 @@ def _validate_tensor(x: Tensor, dtype: torch.dtype, rows: int, where: str) -> No
 
 
 def _in_range(x: Tensor, known: Tensor | None, least: int, largest: int, where: str, what: str) -> None:
-    if not len(x) or (least <= int(x.min()) and int(x.max()) <= largest):
+    if not len(x):
+        return
+    low, high = torch.aminmax(x)
+    if least <= int(low) and int(high) <= largest:
         return
     bad = (x < least) | (x > largest)
     if known is not None:
@@ -122,6 +125,8 @@ def _validate_tree(nodes: Table) -> None:
         row = int(late.nonzero()[0])
         what = f"{int(column.values[row])} is not an earlier row" if row else "row 0 has a parent"
         raise SnapshotError(what, f"{where}[{row}]", "row 0 is the root, and parents come before children")
+    if bool((nodes.ids[1:] > nodes.ids[:-1]).all()):
+        return
     values, order = nodes.ids.sort(stable=True)
     again = (values[1:] == values[:-1]).nonzero()
     if len(again):

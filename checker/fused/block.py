@@ -1,0 +1,205 @@
+"""Blocks of generated code, in which every field is read once.
+
+While a block is built, a read stands as a token. When it is rendered, a read that is
+used more than once is bound to a local at the top of the block whose loop variable
+it reads; the others are written where they are used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from sanitree.checker.fused.grounding import Read
+from sanitree.checker.fused.twovalued import FALSE, TRUE, E, const
+from sanitree.models.reading import ELEMENT, Access, Reading
+
+_TOKEN = re.compile("«(\\d+)»")
+_READS: list[Read] = []
+_NUMBER: dict[Read, int] = {}
+
+
+def _token(r: Read) -> str:
+    if r not in _NUMBER:
+        _NUMBER[r] = len(_READS)
+        _READS.append(r)
+    return f"«{_NUMBER[r]}»"
+
+
+class Block:
+    """Lines and nested blocks; `local` is the loop variable whose reads are bound at this block's top."""
+
+    def __init__(self) -> None:
+        self.lines: list[str | tuple[str, Block]] = []
+        self.local = ""
+
+    @staticmethod
+    def of(*lines: str) -> Block:
+        block = Block()
+        block.lines.extend(lines)
+        return block
+
+    def then(self, other: Block, local: str) -> Block:
+        """This block's lines, then another's, with that one's reads bound between them."""
+        other.local = local
+        self.lines.append(("", other))
+        return self
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def nest(self, head: str, block: Block, local: str = "") -> None:
+        block.local = block.local or local
+        if block.lines:
+            self.lines.append((head, block))
+
+    def when(self, condition: E, *actions: str) -> None:
+        """The actions where the condition is true."""
+        if condition == TRUE:
+            self.lines.extend(actions)
+        elif condition != FALSE:
+            self.nest(f"if {self.text(condition)}:", Block.of(*actions))
+
+    def add(self, name: str, amount: E) -> None:
+        """`name += amount`; a choice with nothing on one side becomes a branch."""
+        if amount.op == "if" and amount.args[2] == const(0):
+            self.when(amount.args[0], f"{name} += {self.text(amount.args[1])}")
+        elif amount != const(0):
+            self.say(f"{name} += {self.text(amount)}")
+
+    def token(self, access: Access, name: str) -> str:
+        return _token(Read(access, name))
+
+    def text(self, e: E) -> str:
+        """A ground expression as source, with tokens for its reads."""
+        match e.op:
+            case "const":
+                return repr(e.args[0])
+            case "name":
+                return str(e.args[0])
+            case "read":
+                return _token(e.args[0])
+            case "not":
+                return f"(not {self.text(e.args[0])})"
+            case "if":
+                c, a, b = (self.text(x) for x in e.args)
+                return f"({a} if {c} else {b})"
+            case "lookup":
+                return f"{self.text(e.args[0])}.get({self.text(e.args[1])}, 0)"
+            case "path":
+                return f"sum({self.text(e.args[0])} for a in path({self.text(e.args[1])}, root))"
+        sign = {"=": "==", "and": "and", "or": "or"}.get(e.op, e.op)
+        return f"({self.text(e.args[0])} {sign} {self.text(e.args[1])})"
+
+
+def _expand(r: Read) -> str:
+    """A read as source over tokens of its parts."""
+    if r.access == ELEMENT:
+        return r.of
+    return r.access.template.format(*(p if isinstance(p, str) else _part(p, r.of) for p in r.access.parts))
+
+
+def _part(access: Access, of: str) -> str:
+    return of if access == ELEMENT else _token(Read(access, of))
+
+
+class _Renderer:
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.bound: set[str] = set()
+
+    def block(self, block: Block, depth: int) -> None:
+        outside = set(self.bound)
+        if block.local:
+            self.bind(block, depth)
+        for item in block.lines:
+            if isinstance(item, str):
+                self.emit(item, depth)
+                continue
+            head, inner = item
+            if head:
+                self.emit(head, depth)
+            self.block(inner, depth + bool(head))
+        self.bound = outside
+
+    def emit(self, line: str, depth: int) -> None:
+        self.out.append("    " * (depth + 1) + self.resolve(line))
+
+    def resolve(self, text: str) -> str:
+        while found := _TOKEN.search(text):
+            r = _READS[int(found[1])]
+            name = _local(r)
+            text = text[: found.start()] + (name if name in self.bound else _expand(r)) + text[found.end() :]
+        return text
+
+    def bind(self, block: Block, depth: int) -> None:
+        counts, hoisted = _uses(block)
+        for number in _in_order(counts):
+            r = _READS[number]
+            if r.of != block.local or r.access == ELEMENT or (counts[number] < 2 and number not in hoisted):
+                continue
+            self.emit(f"{_local(r)} = {_expand(r)}", depth)
+            self.bound.add(_local(r))
+
+
+def _local(r: Read) -> str:
+    return f"{r.of}{_NUMBER[r]}"
+
+
+def _uses(block: Block, inner: bool = False) -> tuple[Counter[int], set[int]]:
+    """How often each read is used in a block, and which of them in a loop inside it."""
+    counts: Counter[int] = Counter()
+    hoisted: set[int] = set()
+
+    def see(text: str, in_loop: bool) -> None:
+        for number in map(int, _TOKEN.findall(text)):
+            counts[number] += 1
+            if in_loop:
+                hoisted.add(number)
+            if counts[number] == 1:
+                see(_expand(_READS[number]), in_loop)
+
+    def visit(b: Block, in_loop: bool) -> None:
+        for item in b.lines:
+            if isinstance(item, str):
+                see(item, in_loop)
+            else:
+                see(item[0], in_loop)
+                visit(item[1], in_loop or item[0].startswith("for "))
+
+    visit(block, inner)
+    return counts, hoisted
+
+
+def _in_order(counts: Counter[int]) -> list[int]:
+    """Reads with their parts before them."""
+    order: dict[int, None] = {}
+
+    def put(number: int) -> None:
+        if number in order:
+            return
+        for part in map(int, _TOKEN.findall(_expand(_READS[number]))):
+            put(part)
+        order[number] = None
+
+    for number in counts:
+        put(number)
+    return list(order)
+
+
+def render(top: Block, reading: Reading) -> tuple[str, dict[str, Any]]:
+    """The source of `check(T)` and the names that it uses."""
+    renderer = _Renderer()
+    renderer.block(top, 0)
+    body = "\n".join(renderer.out)
+    names: dict[str, Any] = {}
+    head = ["def check(T):"]
+    lists = {"transfers": reading.transfers, "requests": reading.requests}
+    for name, make in {**reading.prepare, **{k: v for k, v in lists.items() if v}}.items():
+        if re.search(rf"\b{name}\b", body):
+            names[f"_{name}"] = make
+            head.append(f"    {name} = _{name}(T)")
+    up = renderer.resolve(_token(Read(reading.parent, "n")))
+    path = f"def path(n, root):\n    while n is not root and n is not None:\n        yield n\n        n = {up}\n\n\n"
+    return path + "\n".join(head) + "\n" + body + "\n", names

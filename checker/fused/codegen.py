@@ -1,0 +1,181 @@
+"""Generates one Python function from all the checks that apply to an adapter's live trees.
+
+The function walks the tree once. A node is judged where it is met as a child, so that
+its parent's fields are at hand in locals; what a rule needs of a node's children is
+gathered in the loop over them; what it needs of all nodes, in the walk. The first
+instance that is false ends it: the evidence comes from a second pass, on a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sanitree.checker.backends import needs_slots
+from sanitree.checker.fused.block import Block, render
+from sanitree.checker.fused.grounding import Grounding, Place
+from sanitree.checker.fused.twovalued import FALSE, E, TwoValued, variable
+from sanitree.invariants.rules import Check
+from sanitree.invariants.semantics import Semantics
+from sanitree.invariants.terms import Gather, Range, Var
+from sanitree.invariants.vocabulary import Sort
+from sanitree.models.reading import Reading, inline
+
+IRREGULAR = -1
+"""Returned where children maps and parent pointers do not make a tree, so that no pass could judge it."""
+
+_FOLDS = ("any", "sum", "repeated", "matching")
+_START = {"any": "False", "sum": "0", "repeated": "False", "matching": "{}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A generated check. `run(tree)` is None where every check holds, else the place in `checks` of one that
+    does not, or IRREGULAR. `skipped`: checks of slots, which are judged on columns.
+    """
+
+    checks: tuple[Check, ...]
+    skipped: tuple[Check, ...]
+    source: str
+    run: Callable[[Any], int | None]
+
+
+def compile_checks(checks: Iterable[Check], reading: Reading) -> Fused:
+    """The one function that judges all `checks` on a live tree that is read as `reading` says."""
+    wanted = tuple(checks)
+    takes = tuple(c for c in wanted if not needs_slots(c.rule))
+    source, names = _Generator(takes, reading).write()
+    exec(compile(source, "<fused check>", "exec"), names)
+    return Fused(takes, tuple(c for c in wanted if needs_slots(c.rule)), source, names["check"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """A fold gathered while walking, in the variable `name`."""
+
+    name: str
+    op: str
+    gather: Gather
+    parts: tuple[E, ...]
+
+    @property
+    def deep(self) -> bool:
+        return any(_looks_down(p) for p in self.parts)
+
+
+class _Generator:
+    def __init__(self, checks: Sequence[Check], reading: Reading) -> None:
+        meaning: Semantics[E, E] = Semantics(TwoValued(reading))
+        self.reading = reading
+        # A check that can never be known to be false leaves nothing to generate.
+        self.rules = [
+            (i, c.rule.scope, c.rule.var, no)
+            for i, c in enumerate(checks)
+            if (no := meaning.truth(c.term, {c.rule.var: variable(c.rule.var)}).no) != FALSE
+        ]
+        names: dict[E, str] = {}
+        self.folds = list(self._folds(names))
+        self.grounding = Grounding(reading, names)
+
+    def _folds(self, names: dict[E, str]) -> Iterator[_Fold]:
+        for *_, no in self.rules:
+            for e in no.all():
+                if e.op in _FOLDS:
+                    key = E(e.op, e.args[:3]) if e.op == "matching" else e
+                    if key not in names:
+                        names[key] = f"g{len(names)}"
+                        yield _Fold(names[key], e.op, e.args[0], key.args[1:])
+
+    def write(self) -> tuple[str, dict[str, Any]]:
+        top, pop, child = Block(), Block(), Block()
+        over = {r: [f for f in self.folds if f.gather.over is r] for r in Range}
+        nodes = [(i, var, no) for i, scope, var, no in self.rules if scope is Sort.NODE]
+        flat = [x for x in nodes if not _looks_down(x[2])]
+        deep = [x for x in nodes if _looks_down(x[2])]
+        flat_folds = [f for f in over[Range.NODES] if not f.deep]
+        deep_folds = [f for f in over[Range.NODES] if f.deep]
+
+        for f in self.folds:
+            if f.gather.over is not Range.CHILDREN:
+                top.say(f"{f.name} = {_START[f.op]}")
+                if f.op == "repeated":
+                    top.say(f"{f.name}_seen = set()")
+        for r, name in ((Range.TRANSFERS, "transfers"), (Range.REQUESTS, "requests")):
+            if over[r]:
+                record = Block()
+                for f in over[r]:
+                    self._gather(record, f, Place("record", {f.gather.var: "x"}))
+                top.nest(f"for x in {name}:", record, local="x")
+        top.say("root = " + self.reading.root)
+        top.say("p = root")
+        top.nest(f"if {inline(self.reading.parent, 'p')} is not None:", Block.of(f"return {IRREGULAR}"))
+        root = Block()
+        self._judge(root, flat, flat_folds, "root", "p")
+        top.nest("", root, local="p")
+
+        for f in over[Range.CHILDREN]:
+            pop.say(f"{f.name} = {_START[f.op]}")
+            if f.op == "repeated":
+                pop.say(f"{f.name}_seen = set()")
+        child.nest(f"if {inline(self.reading.parent, 'n')} is not p:", Block.of(f"return {IRREGULAR}"))
+        self._judge(child, flat, flat_folds, "child", "n")
+        for f in over[Range.CHILDREN]:
+            self._gather(child, f, Place("child", {f.gather.var: "n", **_outside(f)}))
+        leaf = Block()
+        self._judge(leaf, deep, deep_folds, "leaf", "n")
+        child.nest(f"if {child.token(self.reading.children, 'n')}:", Block.of("push(n)"))
+        if leaf.lines:
+            child.nest("else:", leaf)
+        pop.nest(f"for e, n in {inline(self.reading.children, 'p')}.items():", child, local="n")
+        self._judge(pop, deep, deep_folds, "inner", "p")
+
+        top.say("stack = [root]")
+        top.say("pop, push = stack.pop, stack.append")
+        top.nest("while stack:", Block.of("p = pop()").then(pop, local="p"))
+        self._records(top)
+        self._judge(top, self._of(Sort.TREE), (), "tree", "T")
+        top.say("return None")
+        return render(top, self.reading)
+
+    def _of(self, wanted: Sort) -> list[tuple[int, Var, E]]:
+        return [(i, var, no) for i, scope, var, no in self.rules if scope is wanted]
+
+    def _records(self, top: Block) -> None:
+        for scope, name in ((Sort.TRANSFER, "transfers"), (Sort.REQUEST, "requests")):
+            if rules := self._of(scope):
+                record = Block()
+                self._judge(record, rules, (), "record", "x")
+                top.nest(f"for x in {name}:", record, local="x")
+
+    def _judge(
+        self, block: Block, rules: Iterable[tuple[int, Var, E]], folds: Iterable[_Fold], at: str, name: str
+    ) -> None:
+        for i, var, no in rules:
+            block.when(self.grounding.ground(no, Place(at, {var: name})), f"return {i}")
+        for f in folds:
+            self._gather(block, f, Place(at, {f.gather.var: name}))
+
+    def _gather(self, block: Block, f: _Fold, place: Place) -> None:
+        first, *rest = (self.grounding.ground(p, place) for p in f.parts)
+        match f.op:
+            case "any":
+                block.when(first, f"{f.name} = True")
+            case "sum":
+                block.add(f.name, first)
+            case "matching":
+                key = block.text(first)
+                block.when(rest[0], f"{f.name}[{key}] = {f.name}.get({key}, 0) + 1")
+            case "repeated":
+                key = block.text(first)
+                block.when(rest[0], f"if {key} in {f.name}_seen: {f.name} = True", f"{f.name}_seen.add({key})")
+
+
+def _looks_down(e: E) -> bool:
+    return any(x.op in _FOLDS and x.args[0].over is Range.CHILDREN for x in e.all())
+
+
+def _outside(f: _Fold) -> dict[Var, str]:
+    """Variables outside a fold over children are the parent's, as seen from the child."""
+    return {x.args[0]: "p" for part in f.parts for x in part.all() if x.op == "var" and x.args[0] is not f.gather.var}
+

@@ -1,0 +1,181 @@
+"""Terms as two-valued expressions over fields, for one adapter: what the code generator works on.
+
+The three-valued reading is in `semantics`; here its pairs become plain expressions,
+simplified as they are built, so that a field which is always known costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value
+from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Var
+from sanitree.invariants.vocabulary import Component, Sort, Tier
+from sanitree.models.reading import Access, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class E:
+    """An expression: an operator and its arguments (expressions, or data of the operator)."""
+
+    op: str
+    args: tuple[Any, ...] = ()
+
+    def subs(self) -> Iterator[E]:
+        """The direct subexpressions."""
+        return (a for a in self.args if isinstance(a, E))
+
+    def all(self) -> Iterator[E]:
+        """This expression and everything below it."""
+        yield self
+        for a in self.subs():
+            yield from a.all()
+
+
+TRUE, FALSE = E("const", (True,)), E("const", (False,))
+
+
+def const(value: bool | int) -> E:
+    return (TRUE if value else FALSE) if isinstance(value, bool) else E("const", (value,))
+
+
+def conj(a: E, b: E) -> E:
+    if FALSE in (a, b):
+        return FALSE
+    if a == TRUE or a == b:
+        return b
+    if b == neg(a):
+        return FALSE
+    return a if b == TRUE else E("and", (a, b))
+
+
+def disj(a: E, b: E) -> E:
+    if TRUE in (a, b):
+        return TRUE
+    if a == FALSE or a == b:
+        return b
+    if b == neg(a):
+        return TRUE
+    return a if b == FALSE else E("or", (a, b))
+
+
+def neg(a: E) -> E:
+    """`not a`, with the negation pushed down to the comparisons, so that equal meanings look equal."""
+    match a.op:
+        case "const":
+            return const(not a.args[0])
+        case "not":
+            return a.args[0]  # type: ignore[no-any-return]
+        case "and":
+            return disj(neg(a.args[0]), neg(a.args[1]))
+        case "or":
+            return conj(neg(a.args[0]), neg(a.args[1]))
+        case "<":
+            return E("<=", (a.args[1], a.args[0]))
+        case "<=":
+            return E("<", (a.args[1], a.args[0]))
+    return E("not", (a,))
+
+
+class TwoValued(Algebra[E, E]):
+    """The algebra of expressions; knows which fields the adapter reads."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+
+    def literal(self, value: int) -> E:
+        return const(int(value))
+
+    def truth(self, value: bool) -> E:
+        return const(bool(value))
+
+    def conj(self, a: E, b: E) -> E:
+        return conj(a, b)
+
+    def disj(self, a: E, b: E) -> E:
+        return disj(a, b)
+
+    def neg(self, a: E) -> E:
+        return neg(a)
+
+    def compare(self, op: Op, a: E, b: E) -> E:
+        sign = {Op.EQ: "=", Op.LT: "<", Op.LE: "<="}[op]
+        if a.op == b.op == "const":
+            x, y = a.args[0], b.args[0]
+            return const(bool(x == y if sign == "=" else x < y if sign == "<" else x <= y))
+        return TRUE if a == b and sign != "<" else E(sign, (a, b))
+
+    def arithmetic(self, op: Op, a: E, b: E) -> E:
+        sign = {Op.ADD: "+", Op.SUB: "-", Op.MOD: "%"}[op]
+        zero, one = const(0), const(1)
+        if b == zero and sign != "%":
+            return a
+        if a == zero and sign == "+":
+            return b
+        return zero if (sign, b) == ("%", one) else E(sign, (a, b))
+
+    def choose(self, c: E, a: E, b: E) -> E:
+        if c in (TRUE, FALSE):
+            return a if c == TRUE else b
+        return a if a == b else E("if", (c, a, b))
+
+    def read(self, get: Get, of: E) -> Meaning[E, E]:
+        assert not isinstance(get.component, str)
+        seen = is_structural(get) or self.access(get) is not None
+        it = E("get", (get.field, get.component, get.tier, of))
+        if get.sort is Sort.BOOL:
+            return Truth(it, neg(it)) if seen else Truth(FALSE, FALSE)
+        return Value(it if seen else const(0), const(seen))
+
+    def access(self, get: Get) -> Access | None:
+        where = self.reading.fields.get(get.field)
+        if where is None:
+            return None
+        component = get.component if isinstance(get.component, Component) else None
+        return where(component, get.tier if isinstance(get.tier, Tier) else None)
+
+    def observed(self, gather: Gather) -> bool:
+        match gather.over:
+            case Range.TRANSFERS:
+                return self.reading.transfers is not None
+            case Range.REQUESTS:
+                return self.reading.requests is not None
+        return True
+
+    def element(self, gather: Gather, env: Env[E]) -> Env[E]:
+        return {**env, gather.var: variable(gather.var)}
+
+    def any_over(self, gather: Gather, env: Env[E], body: E) -> E:
+        if not self.observed(gather):
+            return body
+        return body if body == FALSE else E("any", (gather, body))
+
+    def sum_over(self, gather: Gather, env: Env[E], body: E) -> E:
+        return body if body == const(0) or not self.observed(gather) else E("sum", (gather, body))
+
+    def repeated(self, gather: Gather, env: Env[E], key: E, among: E) -> E:
+        return FALSE if among == FALSE or not self.observed(gather) else E("repeated", (gather, key, among))
+
+    def matching(self, gather: Gather, env: Env[E], key: E, among: E, value: E) -> E:
+        if among == FALSE or not self.observed(gather):
+            return const(0)
+        return E("matching", (gather, key, among, value))
+
+    def path_sum(self, term: PathSum, node: E, env: Env[E]) -> Value[E, E]:
+        body = Semantics(self).value(term.body, {term.var: variable(term.var)})
+        return Value(E("path", (term, body.it, node)), body.known)
+
+
+def variable(var: Var) -> E:
+    """The expression that stands for an element."""
+    return E("var", (var,))
+
+
+def is_structural(get: Get) -> bool:
+    """Fields that the walk itself establishes, for every adapter."""
+    return get.field.owner is Sort.NODE and get.field.name in STRUCTURAL
+
+
+STRUCTURAL = frozenset({"is_root", "parent", "parent_link", "has_parent_link", "references", "edge"})

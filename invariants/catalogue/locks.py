@@ -1,0 +1,67 @@
+"""Locks: counts that keep copies from being evicted. Cost: a few field reads a node."""
+
+from sanitree.invariants.language import children, count, implies, path_sum, requests, sum_over, trait, transfers
+from sanitree.invariants.rules import Family, rule
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Kind, Sort
+
+LOCKS = Family.LOCKS
+
+
+@rule(LOCKS, Sort.NODE, per=Kind.ANY, tiers=(DEVICE, HOST))
+def lock_is_not_negative(n, c, tier):
+    """A lock count is never negative: nothing is released more often than it was acquired."""
+    return n[c, tier].lock >= 0
+
+
+@rule(LOCKS, Sort.NODE, per=Kind.AUXILIARY)
+def full_lock_covers_auxiliary(n, c):
+    """Whoever locks auxiliary data locks the full data of that node too."""
+    return n[FULL].lock >= n[c].lock
+
+
+@rule(LOCKS, Sort.NODE)
+def path_lock_covers_children(n):
+    """A full lock is a lock on the whole path: a node is locked at least as often as its children together."""
+    return implies(~n.is_root, n[FULL].lock >= sum_over(children(n), lambda child: child[FULL].lock))
+
+
+@rule(LOCKS, Sort.NODE, per=Kind.ANY)
+def root_is_locked_once(n, c):
+    """The root carries one lock, its own: paths are locked up to it and not further."""
+    return implies(n.is_root, n[c].lock == 1)
+
+
+@rule(LOCKS, Sort.NODE, per=Kind.ANY, when=~trait("locked_tombstones"))
+def locked_data_is_there(n, c):
+    """Locked data is on the device: a lock is what keeps it there."""
+    return implies(~n.is_root & (n[c].lock > 0), n[c].on_device)
+
+
+@rule(LOCKS, Sort.NODE)
+def lock_has_its_holders(n):
+    """A node is locked as often as its children together, and once for each request and transfer that locks it.
+
+    A count above that is a lock that nobody will release: the node can never be evicted.
+    A count below is a release too many: the node can be evicted under its holder.
+    """
+    own = n[FULL].lock - sum_over(children(n), lambda child: child[FULL].lock)
+    holders = count(requests, lambda r: r.node == n) + count(transfers, lambda x: x.takes_lock & (x.node == n))
+    return implies(~n.is_root, own == holders)
+
+
+@rule(LOCKS, Sort.NODE)
+def pending_write_is_locked(n):
+    """A node being written is locked until the write is acknowledged: nothing else keeps its slots."""
+    return implies(n.write_pending, n[FULL].lock > 0)
+
+
+@rule(LOCKS, Sort.REQUEST)
+def request_holds_its_node(r):
+    """The node that a request has locked is in the tree and locked."""
+    return r.node_in_tree & (r.node.is_root | (r.node[FULL].lock > 0))
+
+
+@rule(LOCKS, Sort.REQUEST)
+def request_prefix_is_its_path(r):
+    """The path that a request has locked holds as many tokens as the request thinks, through every split."""
+    return implies(r.node_in_tree, r.prefix_len == path_sum(r.node, lambda n: n.key_len))

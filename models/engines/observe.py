@@ -1,0 +1,96 @@
+"""Snapshots of live SGLang caches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import torch
+
+from sanitree.invariants.vocabulary import DEVICE, HOST, Sort
+from sanitree.models import observe
+from sanitree.models.engines.python_core import reading
+from sanitree.models.engines.view import Held, View, flights, pool
+from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
+
+
+def snapshot(v: View) -> Snapshot:
+    """Everything that can be observed of a live cache now. Nothing in it changes.
+
+    On a GPU this reads indices back to the host and so waits for the device.
+    """
+    if v.rust:
+        from sanitree.models.engines.rust_core import snapshot as rust_snapshot
+
+        return rust_snapshot(v)
+    r, s = reading(v), v.settings
+    seen = observe.walk(v, r)
+    tree = Table(torch.zeros(1, dtype=torch.int64), {**observe.tree_columns(v, r, s), **pools(v)[0]}, pools(v)[1])
+    inflight = flights(v)
+    transfers = observe.record_table(inflight, r, Sort.TRANSFER, s, seen)
+    transfers = with_slots(v, transfers, inflight)
+    requests = None
+    if v.requests is not None and r.requests is not None:
+        requests = observe.record_table(r.requests(v), r, Sort.REQUEST, s, seen)
+        requests = with_held(v, requests, v.requests)
+    nodes = observe.node_table(v, r, s, seen, "id")
+    return Snapshot(origin(v, "python"), s, tree, without_padding(nodes), transfers, requests)
+
+
+def origin(v: View, core: str) -> Origin:
+    """Where and when: engine, version, core, UTC now."""
+    return Origin("sglang", v.version, core, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def pools(v: View) -> tuple[dict[Key, Column], dict[Key, Lists]]:
+    """Capacity, availability and free lists of every pool, as the tree's fields and lists."""
+    columns: dict[Key, Column] = {}
+    lists: dict[Key, Lists] = {}
+    for c in v.settings.components:
+        for t in (DEVICE, HOST):
+            p = pool(v, c, t)
+            columns[Key.of("capacity", c, t)] = Column(torch.tensor([p.capacity if p else 0]))
+            columns[Key.of("available", c, t)] = Column(torch.tensor([p.available if p else 0]))
+            lists[Key.of("free", c, t)] = Lists.of([p.free if p else ()])
+    return columns, lists
+
+
+def without_padding(nodes: Table) -> Table:
+    """Device slot 0 is padding in every pool: a window copy names it where a token has no slot."""
+    lists = dict(nodes.lists)
+    for key, held in nodes.lists.items():
+        if key.name == "holds" and key.tier == DEVICE.value and bool((held.values == 0).any()):
+            kept = held.values != 0
+            counts = torch.zeros(len(held.lengths), dtype=torch.int64).index_add_(0, held.rows, kept.to(torch.int64))
+            offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+            lists[key] = Lists(offsets, held.values[kept])
+    return Table(nodes.ids, nodes.columns, lists)
+
+
+def with_slots(v: View, table: Table, inflight: list) -> Table:  # type: ignore[type-arg]
+    """The transfers with the slots that they read and write, where all of them are known."""
+    if any(f.reads is None for f in inflight):
+        return table
+    lists: dict[Key, Lists] = {}
+    columns = dict(table.columns)
+    for c in v.settings.components:
+        for t in (DEVICE, HOST):
+            device = t is DEVICE
+            reads = [f.reads.get(c.name, ()) if f.is_write is device else () for f in inflight]
+            writes = [f.writes.get(c.name, ()) if f.is_load is device else () for f in inflight]
+            lists[Key.of("reads", c, t)] = Lists.of(reads)
+            lists[Key.of("writes", c, t)] = Lists.of(writes)
+        columns[Key.of("tokens", c)] = Column(
+            torch.tensor([len(f.reads.get(c.name, ())) for f in inflight], dtype=torch.int64)
+        )
+    return Table(table.ids, columns, lists)
+
+
+def with_held(v: View, table: Table, held: tuple[Held, ...] | list[Held]) -> Table:  # type: ignore[type-arg]
+    """The requests with the slots that they hold outside the tree: device slots only."""
+    columns, lists = dict(table.columns), dict(table.lists)
+    for c in v.settings.components:
+        for t in (DEVICE, HOST):
+            own = [h.slots.get(c.name, ()) if t is DEVICE else () for h in held]
+            lists[Key.of("holds", c, t)] = Lists.of(own)
+            columns[Key.of("held", c, t)] = Column(torch.tensor([len(x) for x in own], dtype=torch.int64))
+    return Table(torch.tensor([h.number for h in held], dtype=torch.int64), columns, lists)

@@ -1,0 +1,198 @@
+"""How the fields of a Python core of SGLang are read, for every version from 0.5.12.
+
+An access reads a node in place, so that one description serves the generated check,
+which walks live nodes, and the snapshot, which copies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sanitree.invariants.vocabulary import DEVICE, FIELDS, HOST, Component, Field, Sort, Tier
+from sanitree.models.engines import store
+from sanitree.models.engines.view import NUMBER, Flight, View, flights, is_attached
+from sanitree.models.reading import ELEMENT, Access, Reading, Where
+
+_KEY = Access("{0}.key", (ELEMENT,))
+_ID = Access("{0}.id", (ELEMENT,))
+
+
+def reading(v: View) -> Reading:
+    """The reading of a Python core: of every view with this one's version, settings and knowledge of requests."""
+    version, components, page_size = v.version, v.settings.components, v.settings.page_size
+    marks = store.at_least(version, "0.5.13")
+    fields: dict[Field, Where] = {
+        _node("key_len"): _plain("len({0})", _KEY),
+        _node("first_page"): _plain(f"{{0}}.child_key({page_size})", _KEY),
+        _node("hits"): _plain("{0}.hit_count", ELEMENT),
+        _node("present"): lambda c, t: Access("({0} is not None)", (_value(c, t),)),
+        _node("tokens"): lambda c, t: Access("(0 if {0} is None else {0}.numel())", (_value(c, t),)),
+        _node("lock"): lambda c, t: Access("{0}." + ("lock_ref" if t is DEVICE else "host_lock_ref"), (_data(c),)),
+        _node("in_lru"): lambda c, t: Access(f"({{0}} in {_lru(c, t)})", (_ID,)),
+        _node("lru_rank"): lambda c, t: Access(f"{_rank(c, t)}.get({{0}}, -1)", (_ID,)),
+        _node("lru_prev_rank"): _prev_rank,
+        _node("in_device_leaves"): _plain("({0} in device_leaves)", ELEMENT),
+        _node("in_host_leaves"): _plain("({0} in host_leaves)", ELEMENT),
+        _node("mirrors_full"): lambda c, t: Access("mirrors({0}, {1})", (_value(c, DEVICE), _value(None, DEVICE))),
+        _tree("evictable_size"): lambda c, t: Access(f"{{0}}.tree.component_evictable_size_[{_n(c)}]", (ELEMENT,)),
+        _tree("protected_size"): lambda c, t: Access(f"{{0}}.tree.component_protected_size_[{_n(c)}]", (ELEMENT,)),
+        _tree("lru_size"): lambda c, t: Access(f"len({_lru(c, t)})"),
+        _tree("device_leaves"): _plain("len(device_leaves)", ELEMENT),
+        _tree("host_leaves"): _plain("len(host_leaves)", ELEMENT),
+        **{f: _attribute(f.name) for f in FIELDS.values() if f.owner is Sort.TRANSFER and f.name in Flight.__slots__},
+        **{
+            f: _attribute(f.name)
+            for f in FIELDS.values()
+            if f.owner is Sort.REQUEST and f.name in ("node", "node_in_tree", "prefix_len")
+        },
+    }
+    if marks:
+        pending = Access("{0}.write_through_pending_id", (ELEMENT,))
+        fields[_node("write_pending")] = _plain("({0} is not None)", pending)
+        fields[_node("write_ack")] = _plain("(-1 if {0} is None else {0})", pending)
+    else:
+        fields[_node("write_pending")] = _plain("({0} in pending_writes)", _ID)
+        fields[_node("write_ack")] = _plain("({0} if {0} in pending_writes else -1)", _ID)
+    if store.at_least(version, "0.5.18"):
+        loading = Access("{0}.load_back_pending_id", (ELEMENT,))
+        fields[_node("load_pending")] = _plain("({0} is not None)", loading)
+        fields[_node("load_ack")] = _plain("(-1 if {0} is None else {0})", loading)
+        fields[_node("in_host_duplicates")] = _plain("({0} in host_duplicates)", _ID)
+        fields[_tree("host_duplicates")] = _plain("len(host_duplicates)", ELEMENT)
+    if store.at_least(version, "0.5.17"):
+        fields[_tree("registered_nodes")] = _plain("len({0}.tree._node_arena)", ELEMENT)
+    return Reading(
+        fields=fields,
+        root="T.tree.root_node",
+        children=Access("{0}.children", (ELEMENT,)),
+        parent=Access("{0}.parent", (ELEMENT,)),
+        prepare=_prepared(components),
+        transfers=flights,
+        requests=None if v.requests is None else _requests,
+        lists={"key": _tokens, "holds": lambda c, t: _value(c, t)},
+    )
+
+
+def _node(name: str) -> Field:
+    return FIELDS[Sort.NODE, name]
+
+
+def _tree(name: str) -> Field:
+    return FIELDS[Sort.TREE, name]
+
+
+def _n(c: Component | None) -> int:
+    return NUMBER[c.name if c else "full"]
+
+
+def _plain(template: str, *parts: Access) -> Where:
+    access = Access(template, parts)
+    return lambda c, t: access
+
+
+def _attribute(name: str) -> Where:
+    return _plain(f"{{0}}.{name}", ELEMENT)
+
+
+def _data(c: Component | None) -> Access:
+    return Access(f"{{0}}[{_n(c)}]", (Access("{0}.component_data", (ELEMENT,)),))
+
+
+def _value(c: Component | None, t: Tier | None) -> Access:
+    return Access("{0}." + ("value" if t is DEVICE else "host_value"), (_data(c),))
+
+
+def _tokens(c: Component | None, t: Tier | None) -> Access:
+    return Access("tokens_of({0})", (_KEY,))
+
+
+def _lru(c: Component | None, t: Tier | None) -> str:
+    assert c and t
+    return f"lru_{c.name}_{t.value}"
+
+
+def _rank(c: Component | None, t: Tier | None) -> str:
+    return f"rank_{_lru(c, t)}"
+
+
+def _prev_rank(c: Component | None, t: Tier | None) -> Access:
+    # Pointer slots: a component's own number, then the same again for the host lists.
+    slot = f"slot_{_lru(c, t)}"
+    prev = Access(f"{{0}}.lru_prev[{slot}]", (ELEMENT,))
+    return Access(f"(-2 if {{0}} is None else {_rank(c, t)}.get({{0}}.id, -2))", (prev,))
+
+
+def _prepared(components: tuple[Component, ...]) -> Mapping[str, Callable[[View], object]]:
+    found: dict[str, Callable[[View], object]] = {
+        "device_leaves": lambda v: v.tree.evictable_device_leaves,
+        "host_leaves": lambda v: v.tree.evictable_host_leaves,
+        "host_duplicates": lambda v: v.tree.full_host_duplicates,
+        "pending_writes": lambda v: v.cache.ongoing_write_through if v.controller is not None else {},
+        "mirrors": _mirrors,
+        "tokens_of": lambda v: _tokens_of,
+    }
+    for c in components:
+        for t in (DEVICE, HOST):
+            found[_lru(c, t)] = lambda v, c=c, t=t: _list(v, c, t).cache  # type: ignore[misc]
+            found[_rank(c, t)] = lambda v, c=c, t=t: ranks(_list(v, c, t))  # type: ignore[misc]
+            found[f"slot_{_lru(c, t)}"] = lambda v, c=c, t=t: _list(v, c, t)._pt  # type: ignore[misc]
+    return found
+
+
+def _list(v: View, c: Component, t: Tier) -> Any:
+    lists = v.tree.lru_lists if t is DEVICE else v.tree.host_lru_lists
+    return lists[_n(c)]
+
+
+def ranks(lru: Any) -> dict[int, int]:
+    """The rank of each node by id, along the next pointers from the head, whose own is -1.
+
+    Sentinels inside a list, which mark its partition from 0.5.17, have the rank of the node before.
+    """
+    slot, tail = lru._pt, lru.tail
+    marks = {id(m) for m in (getattr(lru, "mid", None), getattr(lru, "cursor", None)) if m is not None}
+    found = {lru.head.id: -1}
+    rank, x = 0, lru.head.lru_next[slot]
+    while x is not None and x is not tail and x.id not in found:
+        if id(x) in marks:
+            found[x.id] = rank - 1
+        else:
+            found[x.id] = rank
+            rank += 1
+        x = x.lru_next[slot]
+    return found
+
+
+def _mirrors(v: View) -> Callable[[Tensor | None, Tensor | None], bool]:
+    mapping = getattr(v.cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping", None)
+
+    def mirrors(window: Tensor | None, full: Tensor | None) -> bool:
+        if mapping is None or window is None or full is None:
+            return window is None
+        return len(window) == len(full) and bool((mapping[full] == window).all())
+
+    return mirrors
+
+
+def _tokens_of(key: Any) -> list[int]:
+    raw = key.raw_token_ids() if hasattr(key, "raw_token_ids") else key.token_ids
+    return list(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    node: Any
+    node_in_tree: bool
+    prefix_len: int
+
+
+def _requests(v: View) -> list[_Request]:
+    found = []
+    for held in v.requests or ():
+        inside = is_attached(v, held.node)
+        found.append(_Request(held.node if inside else v.tree.root_node, inside, held.prefix_len))
+    return found

@@ -1,0 +1,242 @@
+"""A live SGLang cache as the adapters look at it: where each version keeps what.
+
+Nothing here changes the cache. It works on a fetched engine and inside a real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, Policy, Settings, Tier
+from sanitree.models.engines import traits
+from sanitree.models.engines.build import LiveEngine
+from sanitree.models.engines.copies import Span, TransferEvent, spans_of
+
+_POOL = {"full": "kv", "swa": "swa", "mamba": "mamba"}
+NUMBER = {"full": 0, "swa": 1, "mamba": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request that holds a lock: the node it ends at, how much of its prompt the locked
+    path holds (tokens), and the slots it holds outside the tree, by component."""
+
+    number: int
+    node: Any
+    prefix_len: int
+    slots: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One live cache. requests: None where nobody can say which requests hold what."""
+
+    cache: Any
+    version: str
+    requests: Sequence[Held] | None = None
+    settings: Settings = field(init=False)
+    tree: Any = field(init=False)
+    memo: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tree", getattr(self.cache, "tree_core", self.cache))
+        object.__setattr__(self, "settings", _settings(self.cache, self.version))
+
+    @property
+    def rust(self) -> bool:
+        return "Rust" in type(self.tree).__name__
+
+    @property
+    def controller(self) -> Any | None:
+        return getattr(self.cache, "cache_controller", None)
+
+
+def view(live: LiveEngine) -> View:
+    """The view of an engine that this process drives, with the requests that it holds."""
+    return View(live.cache, live.version, tuple(_held(live)))
+
+
+def _held(live: LiveEngine) -> Iterator[Held]:
+    node_of = getattr(live.tree, "node_by_id", None)
+    for r in live.requests:
+        node = r.lock.node
+        own = () if r.finished else tuple(r.slots[r.protected :].tolist())
+        slots = {"full": own}
+        if live.swa_allocator is not None:
+            mapping = live.allocator.full_to_swa_index_mapping
+            slots["swa"] = tuple(s for s in mapping[list(own)].tolist() if s)
+        if live.has("mamba"):
+            slots["mamba"] = tuple(r.mamba.tolist()) if r.mamba is not None else ()
+        known = node_of(node) if node_of is not None and isinstance(node, int) and not live.rust else node
+        yield Held(r.number, known, r.protected, slots)
+
+
+def _settings(cache: Any, version: str) -> Settings:
+    controller = getattr(cache, "cache_controller", None)
+    policy = Policy(controller.write_policy) if controller is not None else Policy.WRITE_THROUGH
+    # From 0.5.17 a live cache may be switched; the flag is what it acts on.
+    if getattr(cache, "is_write_back", policy is Policy.WRITE_BACK):
+        policy = Policy.WRITE_BACK
+    kinds = getattr(cache, "tree_components", None) or cache.tree_core.component_types
+    components = tuple(COMPONENTS[str(getattr(k, "name", k)).lower()] for k in kinds)
+    found = set(traits.of_version(version))
+    if controller is not None:
+        found.add("tiered")
+    if hasattr(cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping"):
+        found.add("maps_full_to_swa")
+    return Settings(policy, components, frozenset(found), cache.page_size)
+
+
+# Pools.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """A pool's allocator as observed: slots it can hand out, slots it says are available,
+    and the slots in its free lists (a slot that was freed twice is there twice)."""
+
+    capacity: int
+    available: int
+    free: Tensor
+
+
+def pool(v: View, component: Component, tier: Tier) -> Pool | None:
+    """The pool of a component on a tier; None where the cache has none."""
+    if tier is HOST:
+        return _host_pool(v, component)
+    allocator = v.cache.token_to_kv_pool_allocator
+    if component.name == "mamba":
+        requests = v.cache.req_to_token_pool
+        a = getattr(requests, "mamba_allocator", None) or requests.mamba_pool
+        return Pool(a.size, a.available_size(), a.free_slots.to("cpu", torch.int64))
+    if component.name == "swa":
+        a = allocator.swa_attn_allocator
+    else:
+        a = getattr(allocator, "full_attn_allocator", allocator)
+    parts = [a.free_pages]
+    parts += [p for p in (getattr(a, "release_pages", None),) if p is not None]
+    parts += list(getattr(a, "staged_pages", None) or ())
+    pages = torch.cat([p.to("cpu", torch.int64).flatten() for p in parts])
+    size = a.page_size
+    slots = pages if size == 1 else (pages[:, None] * size + torch.arange(size)).flatten()
+    return Pool(a.size, a.available_size(), slots)
+
+
+def _host_pool(v: View, component: Component) -> Pool | None:
+    if v.controller is None:
+        return None
+    group = v.cache.host_pool_group
+    entries = {str(e.name.value): e.host_pool for e in group.entries} if hasattr(group, "entries") else {"kv": group}
+    host = entries.get(_POOL[component.name])
+    if host is None:
+        return None
+    parts = [host.free_slots, *(getattr(host, "release_slots", None) or ())]
+    free = torch.cat([p.to("cpu", torch.int64).flatten() for p in parts])
+    return Pool(host.size, host.available_size(), free)
+
+
+# Transfers.
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A transfer that the cache waits for. Attributes are the vocabulary's fields of a transfer.
+
+    reads, writes: slots by component; None where this controller does not keep them.
+    """
+
+    is_write: bool
+    is_load: bool
+    ack: int
+    node: Any
+    node_in_tree: bool
+    takes_lock: bool
+    published: int
+    queued: int
+    reads: dict[str, tuple[int, ...]] | None
+    writes: dict[str, tuple[int, ...]] | None
+
+
+def flights(v: View) -> list[Flight]:
+    """The transfers in flight: writes, then loads, in the order of their submission."""
+    found = []
+    for write, registry in ((True, "ongoing_write_through"), (False, "ongoing_load_back")):
+        entries = getattr(v.cache, registry, None) or {}
+        queued, spans = _queues(v, "write" if write else "load") if entries else ({}, {})
+        for ack, entry in entries.items():
+            node = entry[0] if not hasattr(entry, "node_id") else _by_id(v, entry.node_id)
+            published = 1
+            if write and len(entry) > 2:
+                published = len(entry[2])
+            own = spans.get(ack) if spans is not None else None
+            device = None if own is None else {s.component: s.device for s in own}
+            host = None if own is None else {s.component: s.host for s in own}
+            inside = node is not None and is_attached(v, node)
+            found.append(
+                Flight(
+                    is_write=write, is_load=not write, ack=ack, node=node if inside else root(v), node_in_tree=inside,
+                    takes_lock=entry[1] is not None, published=published, queued=queued.get(ack, 0),
+                    reads=device if write else host, writes=host if write else device,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _queues(v: View, stream: str) -> tuple[dict[int, int], dict[int, list[Span]] | None]:
+    """For each ack id: how often it is on its way, and what it copies (None if not kept)."""
+    controller = v.controller
+    assert controller is not None
+    queued: dict[int, int] = {}
+    spans: dict[int, list[Span]] | None = {}
+    waiting = list(getattr(controller, f"{stream}_queue"))
+    for operation in waiting:
+        for i in operation.node_ids:
+            queued[i] = queued.get(i, 0) + 1
+    seen = spans_of(waiting)
+    for ack in getattr(controller, f"ack_{stream}_queue"):
+        for i in ack.node_ids:
+            queued[i] = queued.get(i, 0) + 1
+        if isinstance(ack.finish_event, TransferEvent):
+            seen += ack.finish_event.transfer.spans
+        else:
+            spans = None
+    if spans is not None:
+        for s in seen:
+            spans.setdefault(s.ack_id, []).append(s)
+    return queued, spans
+
+
+def _by_id(v: View, node_id: int) -> Any | None:
+    if v.rust:
+        return node_id
+    try:
+        return v.tree.node_by_id(node_id)
+    except KeyError:
+        return None
+
+
+def root(v: View) -> Any:
+    """The root: a node of a Python core, an id of the Rust core."""
+    return 1 if v.rust else v.tree.root_node
+
+
+def is_attached(v: View, node: Any) -> bool:
+    """Whether a walk up from a node reaches the root through parents that hold it."""
+    if v.rust:
+        return node in v.memo["rust_nodes"]
+    seen = 0
+    while node is not v.tree.root_node:
+        up = node.parent
+        seen += 1
+        if up is None or seen > 1_000_000 or not any(c is node for c in up.children.values()):
+            return False
+        node = up
+    return True
+
+
+__all__ = ["DEVICE", "HOST", "Flight", "Held", "Pool", "View", "flights", "is_attached", "pool", "root", "view"]
