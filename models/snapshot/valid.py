@@ -21,6 +21,7 @@ from sanitree.models.snapshot.schema import (
 from sanitree.models.snapshot.table import SORT_NAME, Column, Key, Lists, Snapshot, Table
 
 PARENT = Key("parent")
+_LONGEST_NAME = 120
 
 
 def validate(s: Snapshot) -> None:
@@ -61,7 +62,8 @@ def _validate_table(table: Table, sort: Sort, names: frozenset[str], nodes: int)
 
 def path(sort: Sort, kind: str, key: Key) -> str:
     """Where in a file a column or list is, as `jq` takes it."""
-    return f'.{SORT_NAME[sort]}.{kind}["{label(key)}"]'
+    name = label(key)
+    return f'.{SORT_NAME[sort]}.{kind}["{name if len(name) < _LONGEST_NAME else name[:_LONGEST_NAME] + "..."}"]'
 
 
 def _validate_column(column: Column, field: Field, rows: int, nodes: int, where: str) -> None:
