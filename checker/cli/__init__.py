@@ -20,7 +20,7 @@ from sanitree.checker.cli.exits import Exit, Trouble
 # Subcommand: the attribute of the module of its name that is its click command, and what --help says of it.
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Judge snapshot files by every rule that applies to them."),
-    "show": ("show", "Show the tree in a snapshot file, its pools and what is in flight."),
+    "show": ("show_command", "Show the tree in a snapshot file, its pools and what is in flight."),
     "diff": ("diff", "Say what changed between two snapshots of one cache."),
     "rules": ("rules", "List the rules, or explain one."),
     "engine": ("engine", "Get real engines to run against, and list those at hand."),

@@ -35,7 +35,9 @@ def node_of(s: Snapshot, finding: Finding, row: int) -> int | None:
         return None
     table = table_of(s, scope, (finding.check.component, finding.check.tier))
     if scope is Sort.SLOT:
-        return known(table, Key("owner"), row) if known(table, Key("in_tree"), row) else None
+        assert table is not None
+        # A slot that no node holds is looked for at the node whose copy reads or writes it.
+        return known(table, Key("owner"), row) if known(table, Key("in_tree"), row) else _user(s, table, row)[1]
     return known(table, Key("node"), row) if known(table, Key("node_in_tree"), row) != 0 else None
 
 
@@ -65,19 +67,18 @@ def name(s: Snapshot, violation: Violation) -> Named:
     assert table is not None
     row = _row(s, scope, table, element)
     node = node_of(s, Finding(check, (), 0, 0), row)
-    if scope is Sort.NODE:
-        text = node_name(s, row)
-    else:
-        at = "" if node is None else f" of {node_name(s, node)}"
-        if scope is Sort.SLOT:
+    match scope:
+        case Sort.NODE:
+            text = node_name(s, row)
+        case Sort.SLOT:
             assert check.component is not None and check.tier is not None
             text = f"slot {element} of the {check.component.name} {check.tier.value} pool"
-            user, its_node = _user(s, table, row)
-            at = (at and f", held by {node_name(s, node or 0)}") + user
-            node = its_node if node is None else node
-        else:
+            if known(table, Key("in_tree"), row) and node is not None:
+                text += f", held by {node_name(s, node)}"
+            text += _user(s, table, row)[0]
+        case _:
             text = transfer_name(s, row) if scope is Sort.TRANSFER else f"request {element}"
-        text += at
+            text += "" if node is None else f" of {node_name(s, node)}"
     return Named(text, path_of(s, node) if node is not None else ())
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sanitree.checker.render.coverage import Coverage
-from sanitree.checker.render.elements import name, path_tokens
+from sanitree.checker.render.elements import known, name, path_tokens, transfer_name
+from sanitree.checker.render.header import pools, transfer_route
+from sanitree.checker.render.marks import Marks
 from sanitree.checker.report import Report, Verdict, Violation
-from sanitree.invariants.vocabulary import Settings
-from sanitree.models.snapshot import Origin, Snapshot
+from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Settings, Tier
+from sanitree.models.snapshot import Key, Origin, Snapshot
 
 Plain = dict[str, Any]
 
@@ -84,4 +88,49 @@ def report(file: str, r: Report, verdict: Verdict, exit: int, c: Coverage) -> Pl
         "violated": c.violated,
         "violations": [violation(s, v) for v in r.violations],
         "coverage": coverage(c),
+    }
+
+
+def tree(file: str, s: Snapshot, marks: Marks, rows: Iterable[int]) -> Plain:
+    """All that `show` knows of a snapshot, with the nodes in `rows`."""
+    return {
+        "file": file,
+        "origin": origin(s.origin),
+        "settings": settings(s.settings),
+        "tokens_are": s.tokens,
+        "notes": list(s.notes),
+        "pools": [asdict(p) for p in pools(s)],
+        "transfers": None if s.transfers is None else [
+            {"name": transfer_name(s, row), "route": transfer_route(s, row)} for row in range(len(s.transfers))
+        ],
+        "requests": None if s.requests is None else s.requests.ids.tolist(),
+        "nodes": [_node(s, marks, row) for row in rows],
+        "violated_elsewhere": [{"check": name, "elements": [e for e in ids if e >= 0]} for name, ids in marks.elsewhere.items()],
+    }  # fmt: skip
+
+
+def _node(s: Snapshot, marks: Marks, row: int) -> Plain:
+    def cell(name: str, component: Component | None = None, tier: Tier | None = None) -> int | None:
+        return known(s.nodes, Key.of(name, component, tier), row)
+
+    def copy(component: Component, tier: Tier) -> Plain:
+        slots = s.nodes.lists.get(Key.of("holds", component, tier))
+        present = cell("present", component, tier)
+        return {
+            "present": None if present is None else bool(present),
+            "slots": None if slots is None else slots[row].tolist(),
+            "lock": cell("lock", component, tier),
+        }
+
+    key = s.nodes.lists.get(Key("key"))
+    return {
+        "id": int(s.nodes.ids[row]),
+        "parent": int(s.nodes.ids[s.parent[row]]) if row else None,
+        "tokens": None if key is None else key[row].tolist(),
+        "length": cell("key_len"),
+        "copies": {c.name: {t.value: copy(c, t) for t in (DEVICE, HOST)} for c in s.settings.components},
+        "hits": cell("hits"),
+        "transfers": marks.transfers.get(row, []),
+        "requests": marks.requests.get(row, []),
+        "violated": marks.violated.get(row, []),
     }

@@ -116,6 +116,7 @@ def observe(c: Cache) -> Snapshot:
         Key("node_in_tree"): flags(True for _ in c.flights),
         Key("takes_lock"): flags(True for _ in c.flights),
         Key("published"): longs(1 for _ in c.flights),
+        Key("queued"): longs(1 for _ in c.flights),
     }
     transfer_lists: dict[Key, Lists] = {}
     for component in c.components:

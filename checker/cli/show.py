@@ -1,0 +1,94 @@
+"""`sanitree show`: the tree of a snapshot, on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from sanitree.checker.cli.check import judge
+from sanitree.checker.cli.exits import Trouble
+from sanitree.checker.cli.inputs import choose_rules, json_option, load, override, setting_options
+from sanitree.checker.cli.output import console, print_json, progress, show
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from sanitree.checker.render.marks import Marks
+    from sanitree.checker.render.outline import Outline
+    from sanitree.models.snapshot import Snapshot
+
+PAGE = 60  # lines of a tree where there is no terminal to fill
+
+
+@click.command(name="show")
+@click.argument("file")
+@setting_options
+@click.option("--node", type=int, metavar="ID", help="Only this node and what is below it, with its slots.")
+@click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Only so many levels.")
+@click.option("--violations", is_flag=True, help="Only nodes that violate a rule, and what leads to them.")
+@click.option("--full", is_flag=True, help="Every node, however many.")
+@json_option
+def show_command(
+    file: str,
+    policy: str | None,
+    components: tuple[str, ...] | None,
+    traits: tuple[str, ...] | None,
+    node: int | None,
+    depth: int | None,
+    violations: bool,
+    full: bool,
+    as_json: bool,
+) -> None:
+    """Show the tree in a snapshot file, its pools and what is in flight.
+
+    A tree that is larger than the terminal is cut, with what is left out counted in its
+    place; nodes that violate a rule or are in flight always stay. Looking at a tree is not
+    judging it: the exit is 0 whatever it shows.
+    """
+    with progress(f"reading {file}") as tell:
+        snapshot = load(file)
+        snapshot = snapshot.with_settings(override(snapshot.settings, policy, components, traits))
+        top = 0 if node is None else snapshot.row_of.get(node, -1)
+        if top < 0:
+            raise Trouble(f"has no node {node}", where=file, hint="`sanitree show` without --node lists them")
+        report, _ = judge(snapshot, choose_rules(), tell, keep=0)
+        from sanitree.checker.render.marks import marks
+
+        found = marks(snapshot, report.findings)
+        tell("laying out the tree")
+        from sanitree.checker.render.outline import Outline
+
+        red = set(found.violated)
+        outline = Outline(snapshot.parent.tolist(), red if violations else red | found.busy, red, top, depth)
+    if as_json:
+        from sanitree.checker.render import plain
+
+        print_json(plain.tree(file, snapshot, found, sorted(red) if violations else outline.inside))
+        return
+    _draw(file, snapshot, outline, found, violations=violations, full=full)
+
+
+def _draw(file: str, s: Snapshot, outline: Outline, found: Marks, *, violations: bool, full: bool) -> None:
+    from rich.console import Group
+
+    from sanitree.checker.render.header import header
+    from sanitree.checker.render.summary import node_details, verdict_lines
+    from sanitree.checker.render.tree import Tree
+
+    out = console()
+    head = Group(node_details(s, outline.top)) if outline.top else header(file, s)
+    foot: list[Text] = list(verdict_lines(file, s, found, violations))
+    if sys.stdout.isatty():
+        spent = len(out.render_lines(head, pad=False)) + len(out.render_lines(Group(*foot), pad=False))
+        room = max(out.height - spent - 5, 12)  # a blank on both sides, heading, legend, prompt
+    else:
+        room = PAGE
+    outline.choose(None if full else room, only_pinned=violations)
+    show(out, head)
+    out.print()
+    for line in Tree(s, outline, found, out.width).draw():
+        show(out, line)
+    out.print()
+    show(out, Group(*foot))
