@@ -40,7 +40,7 @@ class Cost(Enum):
     """What an instance costs on a live tree."""
 
     FIELD = "a few field reads a node"
-    KEY = "reads a node's tokens"
+    KEY = "reads a node's key"
     SLOT = "touches every slot"
 
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
-
 from sanitree.checker.cli.exits import Exit, Trouble, worst
-from sanitree.checker.cli.inputs import choose_rules, family_option, json_option, load, override, setting_options
+from sanitree.checker.cli.inputs import Overrides, choose_rules, family_option, json_option, load, setting_options
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
@@ -35,9 +34,7 @@ SHOWN = 5  # violations of a rule, unless --limit says otherwise
 @json_option
 def check(
     files: tuple[str, ...],
-    policy: str | None,
-    components: tuple[str, ...] | None,
-    traits: tuple[str, ...] | None,
+    as_if: Overrides,
     rules: tuple[str, ...],
     family: str | None,
     partial: bool,
@@ -57,7 +54,7 @@ def check(
         try:
             with progress(f"reading {file}") as tell:
                 snapshot = load(file)
-                settings = override(snapshot.settings, policy, components, traits)
+                settings = as_if.apply(snapshot.settings)
                 report, coverage = judge(snapshot.with_settings(settings), chosen, tell, keep)
                 exit, verdict = conclude(report, coverage, partial)
         except Trouble as error:

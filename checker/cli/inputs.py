@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
-
 from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.invariants.vocabulary import COMPONENTS, TRAITS, Component, Policy, Settings
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Names(click.ParamType[tuple[str, ...]] if TYPE_CHECKING else click.ParamType):
+class Names(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
     """A comma-separated list of known names; with `adjust`, +name and -name change what is there."""
 
     def __init__(self, kind: str, known: Sequence[str], adjust: bool = False) -> None:
@@ -33,20 +33,33 @@ class Names(click.ParamType[tuple[str, ...]] if TYPE_CHECKING else click.ParamTy
         for name in names:
             bare = name[1:] if self.adjust and name[0] in "+-" else name
             if bare not in self.known:
-                self.fail(f"no {self.name} is called {bare!r}{closest(bare, self.known)}", param, ctx)
+                self.fail(f"no {self.name} is called {bare!r}{_closest(bare, self.known)}", param, ctx)
         if self.adjust and len({name[0] in "+-" for name in names}) > 1:
             self.fail("either name all traits, or put + or - before each", param, ctx)
         return names
 
 
-def closest(name: str, known: Sequence[str]) -> str:
+def _closest(name: str, known: Sequence[str]) -> str:
     """The end of a message about a name that is not known: what was probably meant, else all there is."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}" if len(known) < 20 else ""
 
 
 def setting_options(f: F) -> F:
-    """--policy, --components and --traits."""
+    """--policy, --engine-version, --components and --traits, which come as one `Overrides`."""
+
+    @functools.wraps(f)
+    def command(
+        *args: Any,
+        policy: str | None,
+        engine_version: str | None,
+        components: tuple[str, ...] | None,
+        traits: tuple[str, ...] | None,
+        **rest: Any,
+    ) -> Any:
+        return f(*args, as_if=Overrides(policy, engine_version, components, traits), **rest)
+
+    made: Any = command
     for option in (
         click.option(
             "--traits", type=Names("trait", list(TRAITS), adjust=True), metavar="NAMES",
@@ -56,33 +69,71 @@ def setting_options(f: F) -> F:
             "--components", type=Names("component", list(COMPONENTS)), metavar="NAMES",
             help="Judge these components, e.g. full,swa.",
         ),
+        click.option(
+            "--engine-version", metavar="VERSION", help="Judge by the traits of this version of the engine, e.g. 0.5.13."
+        ),
         click.option("--policy", type=click.Choice([p.value for p in Policy]), help="Judge as under this write policy."),
     ):  # fmt: skip
-        f = option(f)
-    return f
+        made = option(made)
+    return cast(F, made)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 
 
-def components_of(names: Sequence[str]) -> tuple[Component, ...]:
-    """Components by name, the backbone first as everywhere."""
-    return tuple(c for name, c in COMPONENTS.items() if name in names)
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Settings that the command line gives; None where it does not."""
+
+    policy_name: str | None = None
+    version: str | None = None
+    component_names: tuple[str, ...] | None = None
+    trait_names: tuple[str, ...] | None = None
+
+    @property
+    def policy(self) -> Policy | None:
+        return Policy(self.policy_name) if self.policy_name else None
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The backbone first, as everywhere; empty where none are given."""
+        return tuple(c for name, c in COMPONENTS.items() if name in (self.component_names or ()))
+
+    def traits(self, known: frozenset[str] | None) -> frozenset[str] | None:
+        """The traits, where `known` are those of the snapshot; None where nothing says them."""
+        if self.version is not None:
+            # Whether there is a host tier is how a cache was started, not which version it is.
+            known = _traits_of(self.version) | ((known or frozenset({"tiered"})) & {"tiered"})
+        names = self.trait_names
+        if names is None or not names or names[0][0] not in "+-":
+            return known if names is None else frozenset(names)
+        gained, lost = ({t[1:] for t in names if t[0] == sign} for sign in "+-")
+        return None if known is None else (known | gained) - lost
+
+    def trait(self, name: str) -> bool | None:
+        """Whether a trait is there, for a cache of which nothing else is known."""
+        if (all_of_them := self.traits(None)) is not None:
+            return name in all_of_them
+        return {f"+{name}": True, f"-{name}": False}.get(next((t for t in self.trait_names or () if t[1:] == name), ""))
+
+    def apply(self, s: Settings) -> Settings:
+        """`s` with what the command line says put in its place."""
+        return replace(
+            s,
+            policy=self.policy or s.policy,
+            components=self.components or s.components,
+            traits=s.traits if (traits := self.traits(s.traits)) is None else traits,
+        )
 
 
-def override(
-    s: Settings, policy: str | None, components: Sequence[str] | None, traits: Sequence[str] | None
-) -> Settings:
-    """`s` with what the command line says put in its place."""
-    if policy:
-        s = replace(s, policy=Policy(policy))
-    if components:
-        s = replace(s, components=components_of(components))
-    if traits is not None:
-        changed = {t for t in traits if t[0] not in "+-"} or s.traits
-        gained, lost = ({t[1:] for t in traits if t[0] == sign} for sign in "+-")
-        s = replace(s, traits=frozenset((changed | gained) - lost) if traits else frozenset())
-    return s
+def _traits_of(version: str) -> frozenset[str]:
+    from sanitree.models.engines.errors import EngineError
+    from sanitree.models.engines.traits import of_version
+
+    try:
+        return of_version(version)
+    except EngineError as error:
+        raise Trouble(str(error)) from None
 
 
 def load(path: str) -> Snapshot:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-
 from sanitree.checker.cli.inputs import (
+    Overrides,
     catalogue,
     choose_rules,
-    components_of,
     family_option,
     json_option,
     setting_options,
@@ -15,7 +14,7 @@ from sanitree.checker.cli.inputs import (
 from sanitree.checker.cli.output import console, print_json, show
 from sanitree.invariants.rules import Rule
 from sanitree.invariants.terms import Apply, Const, Known, Op, Term
-from sanitree.invariants.vocabulary import KIND, POLICY_IS, TRAIT, Component, ComponentVar, Policy
+from sanitree.invariants.vocabulary import KIND, POLICY_IS, TRAIT, Component, ComponentVar, Kind
 
 
 @click.command()
@@ -25,9 +24,7 @@ from sanitree.invariants.vocabulary import KIND, POLICY_IS, TRAIT, Component, Co
 @json_option
 def rules(
     rule: str | None,
-    policy: str | None,
-    components: tuple[str, ...] | None,
-    traits: tuple[str, ...] | None,
+    as_if: Overrides,
     family: str | None,
     as_json: bool,
 ) -> None:
@@ -44,10 +41,7 @@ def rules(
         else:
             show(console(), in_full(one))
         return
-    chosen = [
-        r for r in choose_rules(family=family)
-        if may_apply(r, Policy(policy) if policy else None, components_of(components or ()), traits)
-    ]  # fmt: skip
+    chosen = [r for r in choose_rules(family=family) if may_apply(r, as_if)]
     if as_json:
         print_json({"rules": [plain(r) for r in chosen]})
     else:
@@ -55,45 +49,34 @@ def rules(
         show(out, listing(chosen, len(catalogue()), out.width))
 
 
-def may_apply(
-    rule: Rule, policy: Policy | None, components: tuple[Component, ...], traits: tuple[str, ...] | None
-) -> bool:
-    """Whether a rule applies to some cache of which this much is known; None and () say nothing.
-
-    Of traits, `+name` says that one is there, `-name` that it is not; plain names are all there are.
-    """
+def may_apply(rule: Rule, as_if: Overrides) -> bool:
+    """Whether a rule applies to some cache of which this much is known."""
     choice: tuple[Component | None, ...] = (None,)
-    if components and rule.per:
-        choice = tuple(c for c in components if rule.per.takes(c))
-    return any(_settled(rule.when, policy, c, traits) is not False for c in choice)
+    if as_if.components and rule.per:
+        choice = tuple(c for c in as_if.components if rule.per.takes(c))
+    return any(_settled(rule.when, as_if, c) is not False for c in choice)
 
 
-def _settled(
-    t: Term, policy: Policy | None, component: Component | None, traits: tuple[str, ...] | None
-) -> bool | None:
+def _settled(t: Term, as_if: Overrides, component: Component | None) -> bool | None:
     """A condition's truth value under what is known of the settings; None where that does not decide it."""
     match t:
         case Const(bool(b)):
             return b
         case Known(setting, argument) if setting is POLICY_IS:
-            return None if policy is None else policy is argument
+            return None if as_if.policy is None else as_if.policy is argument
         case Known(setting, str(name)) if setting is TRAIT:
-            if traits is None or not traits:
-                return None if traits is None else False
-            if traits[0][0] in "+-":
-                return True if f"+{name}" in traits else False if f"-{name}" in traits else None
-            return name in traits
-        case Known(setting, (c, kind)) if setting is KIND:
+            return as_if.trait(name)
+        case Known(setting, (c, Kind() as kind)) if setting is KIND:
             named = component if isinstance(c, ComponentVar) else c
-            return None if named is None else bool(kind.takes(named))
+            return None if not isinstance(named, Component) else kind.takes(named)
         case Apply(Op.NOT, (a,)):
-            inner = _settled(a, policy, component, traits)
+            inner = _settled(a, as_if, component)
             return None if inner is None else not inner
         case Apply(Op.AND | Op.OR, args):
-            parts = [_settled(a, policy, component, traits) for a in args]
+            parts = [_settled(a, as_if, component) for a in args]
             decisive = t.op is Op.OR
             return decisive if decisive in parts else None if None in parts else not decisive
         case Apply(Op.IMPLIES, (a, b)):
-            p, q = (_settled(x, policy, component, traits) for x in (a, b))
+            p, q = (_settled(x, as_if, component) for x in (a, b))
             return True if p is False or q is True else False if p is True and q is False else None
     return None

@@ -6,15 +6,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-
 from sanitree.checker.cli.check import judge
 from sanitree.checker.cli.exits import Trouble
-from sanitree.checker.cli.inputs import choose_rules, json_option, load, override, setting_options
+from sanitree.checker.cli.inputs import Overrides, choose_rules, json_option, load, setting_options
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
     from rich.text import Text
-
     from sanitree.checker.render.marks import Marks
     from sanitree.checker.render.outline import Outline
     from sanitree.models.snapshot import Snapshot
@@ -32,9 +30,7 @@ PAGE = 60  # lines of a tree where there is no terminal to fill
 @json_option
 def show_command(
     file: str,
-    policy: str | None,
-    components: tuple[str, ...] | None,
-    traits: tuple[str, ...] | None,
+    as_if: Overrides,
     node: int | None,
     depth: int | None,
     violations: bool,
@@ -49,7 +45,7 @@ def show_command(
     """
     with progress(f"reading {file}") as tell:
         snapshot = load(file)
-        snapshot = snapshot.with_settings(override(snapshot.settings, policy, components, traits))
+        snapshot = snapshot.with_settings(as_if.apply(snapshot.settings))
         top = 0 if node is None else snapshot.row_of.get(node, -1)
         if top < 0:
             raise Trouble(f"has no node {node}", where=file, hint="`sanitree show` without --node lists them")
@@ -72,7 +68,6 @@ def show_command(
 
 def _draw(file: str, s: Snapshot, outline: Outline, found: Marks, *, violations: bool, full: bool) -> None:
     from rich.console import Group
-
     from sanitree.checker.render.header import header
     from sanitree.checker.render.summary import node_details, verdict_lines
     from sanitree.checker.render.tree import Tree

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any
 
 from sanitree.checker.fused.grounding import Read
-from sanitree.checker.fused.twovalued import FALSE, TRUE, E, const
+from sanitree.checker.fused.twovalued import FALSE, TRUE, E, conj, const
 from sanitree.models.reading import ELEMENT, Access, Reading
 
 _TOKEN = re.compile("«(\\d+)»")
@@ -56,10 +56,22 @@ class Block:
 
     def when(self, condition: E, *actions: str) -> None:
         """The actions where the condition is true."""
-        if condition == TRUE:
+        if condition == FALSE:
+            return
+        first, rest = _split(condition)
+        if first == TRUE:
             self.lines.extend(actions)
-        elif condition != FALSE:
-            self.nest(f"if {self.text(condition)}:", Block.of(*actions))
+            return
+        # Conditions that begin alike share the test: most are about what is rarely so.
+        head = f"if {self.text(first)}:"
+        inner = next((b for h, b in self._nested() if h == head), None)
+        if inner is None:
+            inner = Block()
+            self.lines.append((head, inner))
+        inner.when(rest, *actions)
+
+    def _nested(self) -> list[tuple[str, Block]]:
+        return [item for item in self.lines if isinstance(item, tuple)]
 
     def add(self, name: str, amount: E) -> None:
         """`name += amount`; a choice with nothing on one side becomes a branch."""
@@ -67,6 +79,11 @@ class Block:
             self.when(amount.args[0], f"{name} += {self.text(amount.args[1])}")
         elif amount != const(0):
             self.say(f"{name} += {self.text(amount)}")
+
+    def mentions(self, name: str) -> bool:
+        """Whether a local is used anywhere in this block."""
+        texts = [t if isinstance(t, str) else t[0] for t in self.lines]
+        return any(re.search(rf"\b{name}\b", t) for t in texts) or any(b.mentions(name) for _, b in self._nested())
 
     def token(self, access: Access, name: str) -> str:
         return _token(Read(access, name))
@@ -86,11 +103,20 @@ class Block:
                 c, a, b = (self.text(x) for x in e.args)
                 return f"({a} if {c} else {b})"
             case "lookup":
-                return f"{self.text(e.args[0])}.get({self.text(e.args[1])}, 0)"
+                name = self.text(e.args[0])
+                return f"({name} and {name}.get({self.text(e.args[1])}, 0) or 0)"
             case "path":
                 return f"sum({self.text(e.args[0])} for a in path({self.text(e.args[1])}, root))"
         sign = {"=": "==", "and": "and", "or": "or"}.get(e.op, e.op)
         return f"({self.text(e.args[0])} {sign} {self.text(e.args[1])})"
+
+
+def _split(e: E) -> tuple[E, E]:
+    """The first conjunct, and the others."""
+    if e.op != "and":
+        return e, TRUE
+    first, rest = _split(e.args[0])
+    return first, conj(rest, e.args[1])
 
 
 def _expand(r: Read) -> str:

@@ -127,7 +127,8 @@ class _Generator:
         child.nest(f"if {child.token(self.reading.children, 'n')}:", Block.of("push(n)"))
         if leaf.lines:
             child.nest("else:", leaf)
-        pop.nest(f"for e, n in {inline(self.reading.children, 'p')}.items():", child, local="n")
+        loop = "for e, n in {}.items():" if child.mentions("e") else "for n in {}.values():"
+        pop.nest(loop.format(inline(self.reading.children, "p")), child, local="n")
         self._judge(pop, deep, deep_folds, "inner", "p")
 
         top.say("stack = [root]")

@@ -101,8 +101,9 @@ Pool = tuple[Component | None, Tier | None]
 
 def _walk(s: Snapshot, term: Term, pools: Mapping[Var, Pool]) -> Iterator[str]:
     if isinstance(term, Gather):
-        pool = term.pool if term.over is Range.SLOTS else None
-        pools = {**pools, term.var: pool or (None, None)}  # type: ignore[dict-item]
+        c, t = (term.pool if term.over is Range.SLOTS else None) or (None, None)
+        over = (c if isinstance(c, Component) else None, t if isinstance(t, Tier) else None)
+        pools = {**pools, term.var: over}
         if table_of(s, term.over.sort, pools[term.var]) is None:
             yield f"{term.over.sort.value}s"
     if isinstance(term, Get):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
-
 from sanitree.checker.render.elements import known, node_name, transfer_name
 from sanitree.checker.render.words import BOLD, DIM, YELLOW, clean, count, ranges
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Tier

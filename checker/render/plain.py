@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from sanitree.checker.difference import Change, Difference
+from sanitree.checker.holders import Holder
 from sanitree.checker.render.coverage import Coverage
 from sanitree.checker.render.elements import known, name, path_tokens, transfer_name
 from sanitree.checker.render.header import pools, transfer_route
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.report import Report, Verdict, Violation
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Settings, Tier
-from sanitree.models.snapshot import Key, Origin, Snapshot
+from sanitree.models.snapshot import Key, Origin, Snapshot, Table
 
 Plain = dict[str, Any]
 
@@ -134,3 +136,45 @@ def _node(s: Snapshot, marks: Marks, row: int) -> Plain:
         "requests": marks.requests.get(row, []),
         "violated": marks.violated.get(row, []),
     }
+
+
+def difference(before: str, after: str, d: Difference) -> Plain:
+    """What changed between two snapshots, nodes by id."""
+    ids_a, ids_b = d.before.nodes.ids.tolist(), d.after.nodes.ids.tolist()
+
+    def changes(found: Iterable[Change]) -> list[Plain]:
+        return [{"field": c.key.name, "component": c.key.component, "tier": c.key.tier, "old": c.old, "new": c.new} for c in found]
+
+    def holder(h: Holder) -> Plain:
+        return {"place": h.place.value, "id": h.id}
+
+    def flights(s: Snapshot, rows: tuple[int, ...] | None) -> list[str] | None:
+        return None if rows is None else [transfer_name(s, row) for row in rows]
+
+    def asked(table: Table | None, rows: tuple[int, ...] | None) -> list[int] | None:
+        return None if rows is None or table is None else [int(table.ids[row]) for row in rows]
+
+    return {
+        "before": before,
+        "after": after,
+        "same": d.same,
+        "matched_by": d.matched_by.value,
+        "settings": [{"name": name, "old": old, "new": new} for name, old, new in d.settings],
+        "added": [ids_b[row] for row in d.added],
+        "removed": [ids_a[row] for row in d.removed],
+        "split": [{"node": ids_a[s.before], "into": [ids_b[r] for r in (*s.uppers, s.after)]} for s in d.splits],
+        "changed": [
+            {"before": ids_a[n.before], "after": ids_b[n.after], "changes": changes(n.changes)} for n in d.changed
+        ],
+        "slots": [
+            {
+                "component": m.component.name, "tier": m.tier.value, "slots": list(m.slots),
+                "old": holder(m.old), "new": holder(m.new), "in_flight": list(m.in_flight),
+            }
+            for m in d.moved
+        ],
+        "transfers": {"started": flights(d.after, d.started), "finished": flights(d.before, d.finished)},
+        "requests": {"arrived": asked(d.after.requests, d.arrived), "left": asked(d.before.requests, d.left)},
+        "counters": changes(d.counters),
+        "reordered": [{"component": k.component, "tier": k.tier, "nodes": n} for k, n in d.reordered.items()],
+    }  # fmt: skip

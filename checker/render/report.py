@@ -9,7 +9,6 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
-
 from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name, path_tokens

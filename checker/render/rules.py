@@ -9,7 +9,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-
 from sanitree.checker.backends import BACKENDS, backends_of
 from sanitree.checker.render.words import BOLD, CYAN, DIM, count
 from sanitree.invariants.rules import Cost, Rule
@@ -54,7 +53,7 @@ def listing(rules: Iterable[Rule], total: int, width: int) -> RenderableType:
     name = max((len(r.id) for r in chosen), default=0)
     scope = max((len(s) for _, s, _ in rows), default=0)
     wide = width >= 118
-    parts = []
+    parts: list[RenderableType] = []
     for family, members in groupby(rows, lambda row: row[0].family):
         marks = " ".join(BACKENDS)
         heading = Text(f"{family.value.upper():<{name + 1}}", BOLD)

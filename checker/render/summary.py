@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.text import Text
-
 from sanitree.checker.render.elements import known, node_name, path_of, path_tokens
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, count, ranges, some_of, tokens

@@ -8,12 +8,12 @@ from functools import cached_property
 
 from rich.console import Console
 from rich.text import Text
-
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.outline import Kind, Line, Outline
 from sanitree.checker.render.words import DIM, RED, YELLOW, count, tokens
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component
 from sanitree.models.snapshot import Key, Snapshot
+
 
 def _console() -> Console:
     """Wrapping asks for one, and uses it for tabs only."""
@@ -144,7 +144,7 @@ class Tree:
 
     def _with_marks(self, out: Text, line: Line, used: int) -> Iterator[Text]:
         rest = self.width - used - 2
-        pending = []
+        pending: list[Text] = []
         for text in self._marks(line):
             if not pending and len(text) + 2 <= rest:
                 out.append("  ").append_text(text)

@@ -1,4 +1,4 @@
-"""Shape: what makes it a radix tree. Cost: a few field reads a node; the edge rules read the key's first page."""
+"""Shape: what makes it a radix tree. Cost: a few field reads a node; what reads the key costs more."""
 
 from sanitree.invariants.language import children, count, distinct, iff, implies, ite, nodes, page_size, trait
 from sanitree.invariants.rules import Cost, Family, rule
@@ -28,13 +28,13 @@ def one_parent(n):
     return n.references == ite(n.is_root, 0, 1)
 
 
-@rule(SHAPE, Sort.NODE)
+@rule(SHAPE, Sort.NODE, cost=Cost.KEY)
 def key_is_not_empty(n):
     """Every node but the root holds tokens."""
     return iff(n.key_len == 0, n.is_root)
 
 
-@rule(SHAPE, Sort.NODE)
+@rule(SHAPE, Sort.NODE, cost=Cost.KEY)
 def key_is_whole_pages(n):
     """A key is a whole number of pages: the allocator hands out pages, and a node owns them whole."""
     return n.key_len % page_size == 0
@@ -52,7 +52,7 @@ def siblings_differ(n):
     return distinct(children(n), lambda child: child.first_page)
 
 
-@rule(SHAPE, Sort.NODE, per=Kind.PER_TOKEN, tiers=(DEVICE, HOST))
+@rule(SHAPE, Sort.NODE, per=Kind.PER_TOKEN, tiers=(DEVICE, HOST), cost=Cost.KEY)
 def copy_covers_key(n, c, tier):
     """A copy of a per-token component has one slot for each token of the key."""
     return implies(~n.is_root & n[c, tier].present, n[c, tier].tokens == n.key_len)

@@ -109,7 +109,7 @@ class LiveEngine:
     controller: Any | None
     copies: copies.CopyQueue
     requests: list[Any]
-    """The requests that hold a lock now (`drive.Request`), oldest first."""
+    """The requests that hold a lock now (`serving.Request`), oldest first."""
     names: SimpleNamespace
 
     @property

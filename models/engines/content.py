@@ -40,7 +40,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class WrongBytes:
-    """Slots of a node that hold other bytes than its tokens call for."""
+    """Slots that hold other bytes than the tokens of their holder call for: of a node's
+    copy on `tier` "device" or "host", or of a running "request"."""
 
     node: int
     component: Component
@@ -48,7 +49,8 @@ class WrongBytes:
     slots: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"node {self.node}: wrong {self.component} bytes in {self.tier} slots {list(self.slots)}"
+        holder = "request" if self.tier == "request" else f"{self.tier} copy of node"
+        return f"{holder} {self.node}: wrong {self.component} bytes in slots {list(self.slots)}"
 
 
 def prefix_hashes(tokens: Sequence[int], start: int = _SEED) -> list[int]:
@@ -169,6 +171,19 @@ def _verify_node(
             bad_slots = tuple(slot for slot in named if (component, tier, slot) not in arriving)
             if bad_slots:
                 yield WrongBytes(node.id, component, tier, bad_slots)
+
+
+def verify_requests(live: LiveEngine) -> list[WrongBytes]:
+    """What each request that holds a lock reads: its full-attention slots, but those that
+    a load in flight is writing. `node` is the request's number here."""
+    arriving = _arriving(live)
+    found = []
+    for request in live.requests:
+        bad = _wrong(live, "full", "device", request.slots, _hashes(request.tokens))
+        slots = tuple(slot for slot in request.slots[bad].tolist() if ("full", "device", slot) not in arriving)
+        if slots:
+            found.append(WrongBytes(request.number, "full", "request", slots))
+    return found
 
 
 def _arriving(live: LiveEngine) -> set[tuple[str, str, int]]:

@@ -1,4 +1,5 @@
-"""The operations of a cache, called as the engine's scheduler calls them.
+"""The operations of a cache, called as the engine's scheduler calls them; what it does for
+a whole request is in `serving`.
 
 An illegal call is our bug, not the engine's: each docstring names the scheduler or cache
 function that uses the engine in that way. Nodes are handles (`Handle`): node objects up to
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import itertools
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,30 +52,6 @@ class Lock:
     receipt: Any
 
 
-@dataclass(slots=True, eq=False)
-class Request:
-    """A request that holds a lock. Until it is finished, the slots from `protected` on are
-    its own; then all of them are the tree's. `mamba` is its own state slot, if any."""
-
-    number: int
-    tokens: tuple[int, ...]
-    slots: Tensor
-    protected: int
-    lock: Lock
-    mamba: Tensor | None = None
-    finished: bool = False
-    loaded: int = 0
-    """Tokens that its load back brought."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a request could not start or finish: the pool that had too little."""
-
-    component: Component
-    wanted: int
-
-
 @dataclass(frozen=True, slots=True)
 class Evicted:
     """What an eviction says it freed on the device: tokens, and states for mamba."""
@@ -83,9 +59,6 @@ class Evicted:
     full: int
     swa: int
     mamba: int
-
-
-_numbers = itertools.count(1)
 
 
 def key(live: LiveEngine, tokens: Sequence[int]) -> Any:
@@ -187,128 +160,9 @@ def evict_host(live: LiveEngine, count: int, component: Component = "full") -> i
     return int(live.cache.evict_host(count, getattr(live.names.ComponentType, component.upper())))
 
 
-def start_request(live: LiveEngine, tokens: Sequence[int], load: bool = True) -> Request | Refused:
-    """Admits a request and launches its forward pass.
-
-    As `PrefillAdder.add_one_req` and the allocation for extend: match, pin, load back what
-    the host has, lock, allocate (evicting when short), start the loads, write the new KV.
-    The bytes of a load may still be in flight when this returns.
-    """
-    tokens = tuple(tokens)
-    found = match(live, tokens)
-    pin = lock(live, found.device_node)
-    node, slots, loaded = found.device_node, found.slots, 0
-    if load and found.needs_load and _load_slot_free(live) and live.cache.load_back(found.best_node):
-        brought = path_slots(live, found.best_node, found.device_node)
-        if len(brought):
-            node, loaded = found.best_node, len(brought)
-            slots = torch.cat([slots, brought])
-    held = lock(live, node)
-    unlock(live, pin)
-    new = _allocate(live, len(tokens) - len(slots))
-    if live.controller is not None:
-        live.cache.ready_to_load_host_cache()
-    if isinstance(new, Refused):
-        unlock(live, held)
-        return new
-    content.write(live, tokens, len(slots), new)
-    request = Request(next(_numbers), tokens, torch.cat([slots, new]), len(slots), held, loaded=loaded)
-    live.requests.append(request)
-    return request
-
-
-def _load_slot_free(live: LiveEngine) -> bool:
+def load_slot_free(live: LiveEngine) -> bool:
     """Later engines take no load while as many are unacknowledged as they have counters."""
     return not hasattr(live.cache, "has_free_load_back_slot") or live.cache.has_free_load_back_slot()
-
-
-def _allocate(live: LiveEngine, count: int) -> Tensor | Refused:
-    if not count:
-        return torch.empty(0, dtype=torch.int64)
-    evict_for(live, count)
-    new = alloc(live, count)
-    return Refused("full", count) if new is None else new
-
-
-def finish_request(live: LiveEngine, request: Request) -> Refused | None:
-    """Caches what the request computed; it keeps a lock on its path until `release`.
-
-    As `cache_unfinished_req` (`checkpoint` in later versions) after prefill: insert frees
-    the duplicates beyond the protected prefix itself, the request then uses the tree's
-    slots and moves its lock to the node where the insert ended. With a refusal the request
-    is over, as if it was aborted.
-    """
-    parameters: dict[str, Any] = {}
-    if live.has("mamba"):
-        state = _mamba_state(live)
-        if state is None:
-            abort_request(live, request)
-            return Refused("mamba", 1)
-        content.write_state(live, request.tokens, state)
-        parameters["mamba_value"] = state
-    inserted = live.cache.insert(
-        live.names.InsertParams(
-            key=key(live, request.tokens),
-            value=request.slots.clone(),
-            prev_prefix_len=request.protected,
-            **parameters,
-        )
-    )
-    if live.has("mamba") and inserted.mamba_exist:
-        live.mamba_allocator.free(parameters["mamba_value"])  # type: ignore[union-attr]
-    if store.at_least(live.version, "0.5.22"):
-        node = inserted.last_device_node
-        slots = path_slots(live, node)
-    else:
-        found = match(live, request.tokens)
-        node, slots = found.device_node, found.slots
-    unlock(live, request.lock)
-    request.lock = lock(live, node)
-    if len(slots) != len(request.tokens):
-        raise EngineError(f"{len(request.tokens)} tokens were inserted, {len(slots)} match right after")
-    request.slots, request.protected = slots, len(slots)
-    request.finished = True
-    flush(live)
-    return None
-
-
-def _mamba_state(live: LiveEngine) -> Tensor | None:
-    """As `MambaComponent.prepare_for_caching_req` forks a state: evicts one when short."""
-    allocator: Any = live.mamba_allocator
-    state = allocator.alloc(1)
-    if state is None:
-        evict(live, mamba=1)
-        state = allocator.alloc(1)
-    return state  # type: ignore[no-any-return]
-
-
-def abort_request(live: LiveEngine, request: Request) -> None:
-    """As `release_kv_cache(is_insert=False)`: frees the request's own slots, drops its lock."""
-    free(live, request.slots[request.protected :])
-    release(live, request)
-
-
-def release(live: LiveEngine, request: Request) -> None:
-    """As the end of `cache_finished_req` for a request that has nothing new to cache."""
-    unlock(live, request.lock)
-    live.requests.remove(request)
-
-
-def insert_request(live: LiveEngine, tokens: Sequence[int], load: bool = True) -> Request | Refused:
-    """`start_request` and `finish_request`; the request returned holds its lock."""
-    request = start_request(live, tokens, load)
-    if isinstance(request, Refused):
-        return request
-    return finish_request(live, request) or request
-
-
-def insert(live: LiveEngine, tokens: Sequence[int]) -> Refused | None:
-    """A whole request: `insert_request` and `release`."""
-    request = insert_request(live, tokens)
-    if isinstance(request, Refused):
-        return request
-    release(live, request)
-    return None
 
 
 def load_back(live: LiveEngine, tokens: Sequence[int]) -> bool:
@@ -318,7 +172,7 @@ def load_back(live: LiveEngine, tokens: Sequence[int]) -> bool:
     the loads are started with the batch.
     """
     found = match(live, tokens)
-    if not found.needs_load or not _load_slot_free(live):
+    if not found.needs_load or not load_slot_free(live):
         return False
     pin = lock(live, found.device_node)
     loaded = bool(live.cache.load_back(found.best_node))

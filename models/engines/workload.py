@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from sanitree.models.engines import content, drive
+from sanitree.models.engines import content, drive, serving
 from sanitree.models.engines.build import Component, LiveEngine
-from sanitree.models.engines.drive import Refused, Request
 from sanitree.models.engines.errors import EngineError
+from sanitree.models.engines.serving import Refused, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def steps(live: LiveEngine, count: int, seed: int = 0, *, verify: bool = True) -
 def quiesce(live: LiveEngine) -> None:
     """Finishes and releases every request and drains all copies."""
     for request in list(live.requests):
-        if request.finished or drive.finish_request(live, request) is None:
-            drive.release(live, request)
+        if request.finished or serving.finish_request(live, request) is None:
+            serving.release(live, request)
     drive.drain(live)
 
 
@@ -105,23 +105,23 @@ class _Workload:
         # A real scheduler holds only so many requests.
         while len(self.live.requests) >= 4:
             self.drop(self.live.requests[0])
-        return tokens, drive.start_request(self.live, tokens, load=self.random.random() < 0.8)
+        return tokens, serving.start_request(self.live, tokens, load=self.random.random() < 0.8)
 
     def drop(self, request: Request) -> str:
         if not request.finished:
-            refused = drive.finish_request(self.live, request)
+            refused = serving.finish_request(self.live, request)
             if refused is not None:
                 return _text(refused)
-        drive.release(self.live, request)
+        serving.release(self.live, request, insert=self.random.random() < 0.5)
         return "released"
 
     def request(self) -> tuple[str, tuple[object, ...], str]:
         tokens, request = self.admit()
         if isinstance(request, Request):
-            request = drive.finish_request(self.live, request) or request
+            request = serving.finish_request(self.live, request) or request
         text = _text(request)
         if isinstance(request, Request) and self.random.random() < 0.7:
-            drive.release(self.live, request)
+            serving.release(self.live, request, insert=self.random.random() < 0.5)
             text += ", released"
         return "request", (tokens,), text
 
@@ -134,7 +134,7 @@ class _Workload:
         if not running:
             return None
         request = self.random.choice(running)
-        refused = drive.finish_request(self.live, request)
+        refused = serving.finish_request(self.live, request)
         return "finish", (request.number,), _text(refused or request)
 
     def release(self) -> tuple[str, tuple[object, ...], str] | None:
@@ -142,7 +142,7 @@ class _Workload:
             return None
         request = self.random.choice(self.live.requests)
         if not request.finished and self.random.random() < 0.3:
-            drive.abort_request(self.live, request)
+            serving.abort_request(self.live, request)
             return "abort", (request.number,), "released"
         return "release", (request.number,), self.drop(request)
 
@@ -194,8 +194,9 @@ def check(live: LiveEngine, tokens: Sequence[int]) -> None:
 
 
 def check_tree(live: LiveEngine) -> None:
-    """Raises `WrongContent` if any settled copy in a Python core's tree is wrong."""
-    wrong = content.verify_tree(live)
+    """Raises `WrongContent` if what a running request reads is wrong, or any settled copy
+    in a Python core's tree."""
+    wrong = content.verify_requests(live) + content.verify_tree(live)
     if wrong:
         raise WrongContent("; ".join(map(str, wrong[:5])))
 

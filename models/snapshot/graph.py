@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,11 @@ def to_networkx(snapshot: Snapshot) -> nx.DiGraph:
     "observed": the names of what was observed, by table. The free lists are in
     "tree", as `full.device.free`.
     """
+    with _uncollected():
+        return _graph(snapshot)
+
+
+def _graph(snapshot: Snapshot) -> nx.DiGraph:
     import networkx as nx
 
     ids = snapshot.nodes.ids.tolist()
@@ -70,6 +77,18 @@ def to_networkx(snapshot: Snapshot) -> nx.DiGraph:
     g.add_nodes_from((i, {"row": row, **values}) for row, (i, values) in enumerate(zip(ids, nodes, strict=True)))
     g.add_edges_from((ids[p], i) for i, p in zip(ids[1:], snapshot.parent.tolist()[1:], strict=True))
     return g
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from looking through a million new dicts and lists, again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _rows(t: Table, sort: Sort, ids: list[int], id_name: str | None) -> list[dict[str, Any]]:
@@ -112,6 +131,11 @@ def from_networkx(graph: nx.DiGraph) -> Snapshot:
     "observed" the attributes say what was; without "tokens" they count as raw.
     Raises SnapshotError for a graph that is no tree, or lacks what it must have.
     """
+    with _uncollected():
+        return _snapshot(graph)
+
+
+def _snapshot(graph: nx.DiGraph) -> Snapshot:
     if not graph.is_directed() or graph.is_multigraph():
         raise SnapshotError("not a DiGraph", "the graph", _NOT_OURS)
     about: dict[str, Any] = graph.graph
@@ -124,13 +148,13 @@ def from_networkx(graph: nx.DiGraph) -> Snapshot:
     order, parents = _order(graph)
     known = graph.nodes
     table = _Tables(component_names(settings), {i: row for row, i in enumerate(order)}, about.get("observed") or {})
-    nodes = table.read("nodes", [known[i] for i in order], [f"node {shown(i)}" for i in order])
+    nodes = table.read("nodes", [known[i] for i in order], lambda row: f"node {shown(order[row])}")
     nodes = Table(
         numbers_of(order, lambda row: f"the name of node {shown(order[row])}"),
         {PARENT: Column(torch.tensor(parents, dtype=torch.int64)), **nodes.columns},
         nodes.lists,
     )
-    tree = table.read("tree", [{"id": 0, **about["tree"]}], ["tree"])
+    tree = table.read("tree", [{"id": 0, **about["tree"]}], lambda _: "tree")
     transfers, requests = (table.all_of(name, about.get(name)) for name in ("transfers", "requests"))
     tokens = about.get("tokens", "raw")
     if not isinstance(tokens, str):
@@ -193,9 +217,9 @@ class _Tables:
             return None
         if not isinstance(elements, list) or not all(isinstance(x, dict) for x in elements):
             raise SnapshotError("not a list of dicts", f"the graph's {name}", "one dict each, or None if not observed")
-        return self.read(name, elements, [f"{name}[{i}]" for i in range(len(elements))])
+        return self.read(name, elements, lambda row: f"{name}[{row}]")
 
-    def read(self, name: str, rows: list[Mapping[str, Any]], places: list[str]) -> Table:
+    def read(self, name: str, rows: list[Mapping[str, Any]], place: Callable[[int], str]) -> Table:
         sort = TABLES[name]
         names: dict[str, None] = dict.fromkeys(x for x in self.observed.get(name, ()) if isinstance(x, str))
         for row in rows:
@@ -206,17 +230,17 @@ class _Tables:
             key = key_of(text) if isinstance(text, str) else Key("")
             if field := field_of(sort, key, self.components):
                 if sort is not Sort.NODE or key != PARENT:
-                    columns[key] = self.column([row.get(text) for row in rows], field.sort, text, places)
+                    columns[key] = self.column([row.get(text) for row in rows], field.sort, text, place)
             elif is_list(sort, key, self.components):
-                lists[key] = self.lists([row.get(text) for row in rows], text, places)
+                lists[key] = self.lists([row.get(text) for row in rows], text, place)
         ids = torch.zeros(len(rows), dtype=torch.int64)
         if sort is not Sort.NODE:
-            ids = numbers_of([row.get("id") for row in rows], lambda i: f"{places[i]}: 'id'")
+            ids = numbers_of([row.get("id") for row in rows], lambda i: f"{place(i)}: 'id'")
         return Table(ids, columns, lists)
 
-    def column(self, values: list[Any], sort: Sort, text: str, places: list[str]) -> Column:
+    def column(self, values: list[Any], sort: Sort, text: str, place: Callable[[int], str]) -> Column:
         def where(row: int) -> str:
-            return f"{places[row]}: {text!r}"
+            return f"{place(row)}: {text!r}"
 
         if sort is not Sort.NODE:
             return column_of(values, sort, where)
@@ -227,12 +251,12 @@ class _Tables:
             raise SnapshotError(f"there is no node {shown(values[row])}", where(row), "name one, or None")
         return column_of(at, sort, where)
 
-    def lists(self, values: list[Any], text: str, places: list[str]) -> Lists:
+    def lists(self, values: list[Any], text: str, place: Callable[[int], str]) -> Lists:
         for row, v in enumerate(values):
             if not isinstance(v, (list, tuple)):
                 what = "missing" if v is None else f"a list is wanted, not {shown(v)}"
-                raise SnapshotError(what, f"{places[row]}: {text!r}", "an empty list if there are none")
+                raise SnapshotError(what, f"{place(row)}: {text!r}", "an empty list if there are none")
         flat = list(chain.from_iterable(values))
         owners = [row for row, v in enumerate(values) for _ in v]
-        numbers = numbers_of(flat, lambda i: f"{places[owners[i]]}: {text!r}")
+        numbers = numbers_of(flat, lambda i: f"{place(owners[i])}: {text!r}")
         return lists_of(torch.tensor([len(v) for v in values], dtype=torch.int64), numbers)

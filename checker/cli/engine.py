@@ -1,0 +1,100 @@
+"""`sanitree engine`: real engines to run against, in a cache folder."""
+
+from __future__ import annotations
+
+import click
+from sanitree.checker.cli.exits import Exit, Trouble
+from sanitree.checker.cli.inputs import json_option
+from sanitree.checker.cli.output import print_json, progress
+
+
+@click.group()
+def engine() -> None:
+    """Get real engines to run against, and list those at hand.
+
+    They go to $SANITREE_HOME, else to the user's cache folder; nothing is installed
+    into this environment.
+    """
+
+
+@engine.command()
+@click.argument("versions", nargs=-1, required=True, metavar="VERSION...")
+@json_option
+def fetch(versions: tuple[str, ...], as_json: bool) -> None:
+    """Download versions of SGLang, without their dependencies."""
+    from sanitree.models.engines import store
+    from sanitree.models.engines.errors import EngineError
+
+    try:
+        for version in versions:
+            store.checked(version)  # a slip in the last one should not cost the download of the first
+    except EngineError as error:
+        raise Trouble(str(error)) from None
+    done = []
+    for version in versions:
+        try:
+            with progress(f"fetching sglang {version}") as tell:
+                path = store.fetch(version, tell)
+        except EngineError as error:
+            raise Trouble(str(error), exit=Exit.FAILED) from None
+        done.append({"version": version, "path": str(path)})
+        if not as_json:
+            click.echo(f"sglang {version} is in {path}")
+    if as_json:
+        print_json({"fetched": done})
+
+
+@engine.command()
+@json_option
+def setup(as_json: bool) -> None:
+    """Install what engines import on a CPU, from a lock file, into a folder of their own."""
+    from sanitree.models.engines import deps
+    from sanitree.models.engines.errors import EngineError
+
+    try:
+        with progress("installing what engines import") as tell:
+            path = deps.setup(tell)
+    except EngineError as error:
+        raise Trouble(str(error), exit=Exit.FAILED) from None
+    if as_json:
+        print_json({"path": str(path)})
+    else:
+        click.echo(f"what engines import is in {path}")
+
+
+@engine.command(name="list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the versions that sanitree knows, and which of them are fetched."""
+    from sanitree.models.engines import deps, store
+
+    have = {install.version: install for install in store.installed()}
+    versions = sorted({*store.KNOWN_VERSIONS, *have}, key=store.version_key)
+    if as_json:
+        print_json(
+            {
+                "home": str(store.home()),
+                "dependencies_ready": deps.ready(),
+                "engines": [
+                    {
+                        "version": v,
+                        "known": v in store.KNOWN_VERSIONS,
+                        "path": str(have[v].path) if v in have else None,
+                        "rust_core": have[v].has_rust_core if v in have else None,
+                        "bytes": have[v].size if v in have else None,
+                    }
+                    for v in versions
+                ],
+            }
+        )
+        return
+    click.echo(f"sglang in {store.home()}")
+    for v in versions:
+        told = "not fetched"
+        if v in have:
+            cores = "Python and Rust core" if have[v].has_rust_core else "Python core"
+            told = f"fetched, {have[v].size / 1e6:,.0f} MB, {cores}"
+        unknown = "" if v in store.KNOWN_VERSIONS else "  (not a version that sanitree knows how to observe)"
+        click.echo(f"  {v:<13} {told}{unknown}")
+    ready = "installed" if deps.ready() else "not installed: run `sanitree engine setup`"
+    click.echo(f"what engines import: {ready}")
