@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from torch import Tensor
+
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Tier
 from sanitree.models.snapshot import Key, Snapshot
-from torch import Tensor
 
 
 class Place(Enum):
@@ -41,9 +42,7 @@ class Moved:
     in_flight: tuple[int, ...]
 
 
-def moved(
-    a: Snapshot, b: Snapshot, pairs: Mapping[int, int], split_off: Mapping[int, int]
-) -> Iterator[Moved]:
+def moved(a: Snapshot, b: Snapshot, pairs: Mapping[int, int], split_off: Mapping[int, int]) -> Iterator[Moved]:
     """Slots that changed hands.
 
     pairs: rows of nodes in the first snapshot to rows in the second. split_off: rows in

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+
 from sanitree.checker.cli.exits import Exit, Trouble
 
 # Subcommand: the attribute of the module of its name that is its click command, and what --help says of it.

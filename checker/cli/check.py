@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from sanitree.checker.cli.exits import Exit, Trouble, worst
 from sanitree.checker.cli.inputs import Overrides, choose_rules, family_option, json_option, load, setting_options
 from sanitree.checker.cli.output import console, print_json, progress, show

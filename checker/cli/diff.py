@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from sanitree.checker.cli.exits import Trouble
 from sanitree.checker.cli.inputs import json_option, load
 from sanitree.checker.cli.output import console, print_json, progress, show

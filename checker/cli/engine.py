@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+
 from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.checker.cli.inputs import json_option
 from sanitree.checker.cli.output import print_json, progress

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
 from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.invariants.vocabulary import COMPONENTS, TRAITS, Component, Policy, Settings
 
@@ -42,7 +43,9 @@ class Names(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
 def _closest(name: str, known: Sequence[str]) -> str:
     """The end of a message about a name that is not known: what was probably meant, else all there is."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}" if len(known) < 20 else ""
+    return (
+        f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}" if len(known) < 20 else ""
+    )
 
 
 def setting_options(f: F) -> F:

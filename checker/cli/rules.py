@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+
 from sanitree.checker.cli.inputs import (
     Overrides,
     catalogue,

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+
 from sanitree.checker.cli.check import judge
 from sanitree.checker.cli.exits import Trouble
 from sanitree.checker.cli.inputs import Overrides, choose_rules, json_option, load, setting_options
@@ -13,6 +14,7 @@ from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
     from rich.text import Text
+
     from sanitree.checker.render.marks import Marks
     from sanitree.checker.render.outline import Outline
     from sanitree.models.snapshot import Snapshot
@@ -68,6 +70,7 @@ def show_command(
 
 def _draw(file: str, s: Snapshot, outline: Outline, found: Marks, *, violations: bool, full: bool) -> None:
     from rich.console import Group
+
     from sanitree.checker.render.header import header
     from sanitree.checker.render.summary import node_details, verdict_lines
     from sanitree.checker.render.tree import Tree
@@ -83,7 +86,6 @@ def _draw(file: str, s: Snapshot, outline: Outline, found: Marks, *, violations:
     outline.choose(None if full else room, only_pinned=violations)
     show(out, head)
     out.print()
-    for line in Tree(s, outline, found, out.width).draw():
-        show(out, line)
+    show(out, Group(*Tree(s, outline, found, out.width).draw()))
     out.print()
     show(out, Group(*foot))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
+
 from sanitree.checker.difference import Change, Difference, Match, NodeChange, Split
 from sanitree.checker.holders import Holder, Moved, Place
 from sanitree.checker.render.elements import known, node_name, path_of, path_tokens, transfer_name
@@ -110,14 +111,18 @@ def _changed(d: Difference) -> Iterator[Text]:
     for phrases, nodes in sorted(alike.items(), key=lambda x: (-len(x[0]), x[1][0].after)):
         yield Text.assemble(("~ ", YELLOW), f"{_who(d, nodes)}: {'; '.join(phrases)}")
     for key, moved in d.reordered.items():
-        yield Text.assemble(("~ ", YELLOW), f"{key.component} {key.tier} LRU list: {count(moved, 'node')} changed place")
+        yield Text.assemble(
+            ("~ ", YELLOW), f"{key.component} {key.tier} LRU list: {count(moved, 'node')} changed place"
+        )
 
 
 def _who(d: Difference, nodes: Sequence[NodeChange]) -> str:
     if len(nodes) == 1:
         (node,) = nodes
         old, new = node_name(d.before, node.before), node_name(d.after, node.after)
-        return new + (f" (was {old})" if d.matched_by is Match.TOKENS and old != new else "") + _own(d.after, node.after)
+        return (
+            new + (f" (was {old})" if d.matched_by is Match.TOKENS and old != new else "") + _own(d.after, node.after)
+        )
     names = [node_name(d.after, n.after).removeprefix("node ") for n in nodes]
     return f"{count(len(nodes), 'node')} ({some_of(names, 6)})"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+
 from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import table_of
 from sanitree.checker.report import Violation

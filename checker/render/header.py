@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
+
 from sanitree.checker.render.elements import known, node_name, transfer_name
 from sanitree.checker.render.words import BOLD, DIM, YELLOW, clean, count, ranges
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Tier
@@ -71,7 +72,11 @@ def header(file: str, s: Snapshot) -> RenderableType:
     parent = s.parent.tolist()
     leaves = len(parent) - len(set(parent[1:])) if len(parent) > 1 else 0
     lengths = s.nodes.columns.get(Key("key_len"))
-    size = [count(len(parent), "node"), count(leaves, "leaf").replace("leafs", "leaves"), f"depth {max(depths(parent))}"]
+    size = [
+        count(len(parent), "node"),
+        count(leaves, "leaf").replace("leafs", "leaves"),
+        f"depth {max(depths(parent))}",
+    ]
     if lengths is not None:
         size.append(f"{count(int(lengths.values.sum()), 'token')} ({s.tokens})")
     first = Text.assemble((clean(file), BOLD), f"  {clean(o.engine)} {clean(o.version)}, {clean(o.core)} core")

@@ -43,7 +43,10 @@ def marks(s: Snapshot, findings: Sequence[Finding]) -> Marks:
                 if f.check.rule.id not in names:
                     names.append(f.check.rule.id)
     for row in range(len(s.transfers) if s.transfers is not None else 0):
-        if known(s.transfers, Key("node_in_tree"), row) != 0 and (at := known(s.transfers, Key("node"), row)) is not None:
+        if (
+            known(s.transfers, Key("node_in_tree"), row) != 0
+            and (at := known(s.transfers, Key("node"), row)) is not None
+        ):
             found.transfers.setdefault(at, []).append(transfer_name(s, row))
     if s.requests is not None:
         for row, request in enumerate(s.requests.ids.tolist()):

@@ -153,7 +153,7 @@ class Outline:
             self.chosen.update(hidden)
             shown, hidden = self.children[line.row], []
         found = [self._entry(c, (*line.last, not hidden and c is shown[-1]), holds) for c in shown]
-        if hidden:
+        if hidden and (not self.terse or any(self.red_below[c] for c in hidden)):
             found.append(Line(line.row, (*line.last, True), Kind.MORE, *self._counted(hidden)))
         return found
 

@@ -143,7 +143,10 @@ def difference(before: str, after: str, d: Difference) -> Plain:
     ids_a, ids_b = d.before.nodes.ids.tolist(), d.after.nodes.ids.tolist()
 
     def changes(found: Iterable[Change]) -> list[Plain]:
-        return [{"field": c.key.name, "component": c.key.component, "tier": c.key.tier, "old": c.old, "new": c.new} for c in found]
+        return [
+            {"field": c.key.name, "component": c.key.component, "tier": c.key.tier, "old": c.old, "new": c.new}
+            for c in found
+        ]
 
     def holder(h: Holder) -> Plain:
         return {"place": h.place.value, "id": h.id}

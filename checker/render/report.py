@@ -9,6 +9,7 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
+
 from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name, path_tokens
@@ -75,9 +76,7 @@ def _violations(report: Report, coverage: Coverage) -> Iterator[RenderableType]:
         findings = coverage.rules[rule.id][1]
         total = sum(len(f.violated) for f in findings)
         yield Text()
-        yield Text.assemble(
-            (f"✗ {rule.id}", RED), (f"  {rule.family.value} · {count(total, 'violation')}", DIM)
-        )
+        yield Text.assemble((f"✗ {rule.id}", RED), (f"  {rule.family.value} · {count(total, 'violation')}", DIM))
         yield _indent(Text(rule.prose), 2)
         shown = 0
         for check, of_check in groupby(violations, lambda v: v.check):
@@ -86,7 +85,9 @@ def _violations(report: Report, coverage: Coverage) -> Iterator[RenderableType]:
                 shown += 1
                 yield _indent(_violation(report.snapshot, v), 4)
         if total > shown:
-            yield _indent(Text(f"… {count(total - shown, 'more violation')} of this rule (--limit 0 shows all)", DIM), 4)
+            yield _indent(
+                Text(f"… {count(total - shown, 'more violation')} of this rule (--limit 0 shows all)", DIM), 4
+            )
 
 
 def next_sentence(check: Check) -> str:
@@ -113,7 +114,9 @@ def _violation(s: Snapshot, v: Violation) -> RenderableType:
     if v.expected is not None and v.found is not None:
         off = v.found - v.expected
         lines.append(
-            _indent(Text(f"expected {v.expected:,}, found {v.found:,} ({abs(off):,} too {'many' if off > 0 else 'few'})"), 2)
+            _indent(
+                Text(f"expected {v.expected:,}, found {v.found:,} ({abs(off):,} too {'many' if off > 0 else 'few'})"), 2
+            )
         )
     elif v.evidence:
         width = max(len(e.what) for e in v.evidence)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
 from sanitree.checker.backends import BACKENDS, backends_of
 from sanitree.checker.render.words import BOLD, CYAN, DIM, count
 from sanitree.invariants.rules import Cost, Rule
@@ -91,7 +92,7 @@ def in_full(rule: Rule) -> RenderableType:
         ("said at", Text(rule.said_at)),
     ):
         facts.add_row(what, told)
-    note = [Text(), Padding(Text(rule.note), (0, 0, 0, 2))] if rule.note else []
+    note: list[RenderableType] = [Text(), Padding(Text(rule.note), (0, 0, 0, 2))] if rule.note else []
     return Group(
         Text(rule.id, BOLD),
         Padding(Text(rule.prose), (0, 0, 0, 2)),
@@ -157,4 +158,3 @@ def plain(rule: Rule) -> dict[str, object]:
         ],
         "said_at": rule.said_at,
     }
-

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.text import Text
+
 from sanitree.checker.render.elements import known, node_name, path_of, path_tokens
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, count, ranges, some_of, tokens
@@ -31,7 +32,9 @@ def node_details(s: Snapshot, row: int) -> RenderableType:
             if present:
                 told = "slots not observed" if slots is None else f"slots {ranges(slots[row].tolist(), 12) or 'none'}"
             lines.append(Text(f"  {component.name} {tier.value} copy: {told}", "" if present else DIM))
-    flags = [name for name in ("in_device_leaves", "in_host_leaves", "in_host_duplicates") if known(s.nodes, Key(name), row)]
+    flags = [
+        name for name in ("in_device_leaves", "in_host_leaves", "in_host_duplicates") if known(s.nodes, Key(name), row)
+    ]
     if flags:
         words = {"in_device_leaves": "evictable device leaves", "in_host_leaves": "evictable host leaves",
                  "in_host_duplicates": "copies on both tiers"}  # fmt: skip

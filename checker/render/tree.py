@@ -8,6 +8,7 @@ from functools import cached_property
 
 from rich.console import Console
 from rich.text import Text
+
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.outline import Kind, Line, Outline
 from sanitree.checker.render.words import DIM, RED, YELLOW, count, tokens
@@ -21,6 +22,7 @@ def _console() -> Console:
 
 
 _MARKS = 26  # columns kept for marks right of the numbers
+_BELOW = " below"
 _STEP = 2  # columns a level
 
 
@@ -38,7 +40,7 @@ class Tree:
         """The heading, the lines, and the legend."""
         lines = self.outline.lines()
         lefts = [self._left(line) for line in lines]
-        left = min(max(map(len, lefts)), max(self.width - self._numbers_width - _MARKS, 24))
+        left = min(max(map(len, lefts)), self._room)
         yield self._heading(left)
         for line, text in zip(lines, lefts, strict=True):
             yield from self._line(line, text, left)
@@ -69,6 +71,11 @@ class Tree:
     @property
     def _numbers_width(self) -> int:
         return len(self._components) * (self._block + 1) + 6
+
+    @property
+    def _room(self) -> int:
+        """The most columns for a node's place, id and tokens."""
+        return max(self.width - self._numbers_width - _MARKS, 24)
 
     def _heading(self, left: int) -> Text:
         names = " ".join(f"{c.name:<{self._block}}" for c in self._components)
@@ -109,8 +116,13 @@ class Tree:
             length = self.cell(Key("key_len"), line.row)
             return name if length is None else f"{name} {count(length, 'token')}"
         key = keys[line.row].tolist()
-        limit = (3 if self.width < 110 else 6) + (self.snapshot.tokens == "raw")
-        return f"{name} {tokens(key, self.snapshot.tokens, limit)}" + (f" {len(key):,}" if len(key) > limit else "")
+        for limit in (8, 6, 4, 3, 2, 1):
+            shown = f"{name} {tokens(key, self.snapshot.tokens, limit)}" + (
+                f" {len(key):,}" if len(key) > limit else ""
+            )
+            if len(shown) <= self._room:
+                return shown
+        return f"{name} {count(len(key), 'token')}"
 
     def _line(self, line: Line, text: str, left: int) -> Iterator[Text]:
         if line.kind is not Kind.NODE:
@@ -158,6 +170,9 @@ class Tree:
         ends = bool(line.nodes) or not self.outline.children[line.row]
         guides = self._guides((*line.last, False))[:-_STEP] + ("  " if ends else "│ ")
         for text in pending:
+            if text.plain.endswith(_BELOW):
+                yield Text(f"{guides[:-_STEP]}└ {text.plain.removesuffix(_BELOW)}", DIM)
+                continue
             for part in text.wrap(_console(), max(self.width - len(guides) - 2, 20)):
                 yield Text.assemble(f"{guides}  ", part)
 
@@ -176,7 +191,7 @@ class Tree:
         if asks := self.marks.requests.get(row):
             more = f" +{len(asks) - 3}" if len(asks) > 3 else ""
             yield Text(f"← request {', '.join(map(str, asks[:3]))}{more}", "cyan")
-        if line.nodes:
-            yield Text(f"… {count(line.nodes, 'node')} below", DIM)
         if line.red:
             yield Text(f"{line.red:,} violated below", RED)
+        if line.nodes:
+            yield Text(f"… {count(line.nodes, 'node')}{_BELOW}", DIM)

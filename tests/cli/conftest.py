@@ -142,7 +142,9 @@ def observe(c: Cache) -> Snapshot:
         transfer_columns[Key.of("tokens", component)] = longs(
             len(f.device) if component is FULL else 0 for f in c.flights
         )
-        unlocked = [sum(len(s) for s, lock in zip(held[DEVICE][1:], locks[1:], strict=True) if (lock > 0) == p) for p in (0, 1)]
+        unlocked = [
+            sum(len(s) for s, lock in zip(held[DEVICE][1:], locks[1:], strict=True) if (lock > 0) == p) for p in (0, 1)
+        ]
         tree[Key.of("evictable_size", component)] = longs(unlocked[:1])
         tree[Key.of("protected_size", component)] = longs(unlocked[1:])
     _leaves(ns, kids, columns, tree)
