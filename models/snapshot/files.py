@@ -26,8 +26,9 @@ from sanitree.models.snapshot.privacy import hashed
 from sanitree.models.snapshot.table import Snapshot
 from sanitree.models.snapshot.valid import validate
 
-# gzip can make a thousand bytes of one. Snapshots of idle, regular trees without
-# tokens came to 20, so 64 refuses bombs and no honest file; `encode` sees to the rest.
+# gzip can make one byte of a thousand. Of 100k nodes with hashed tokens it makes one of
+# 4, of an idle tree without tokens one of 10, of all zeros one of 46: 64 refuses bombs
+# and hardly ever a snapshot, and `encode` leaves uncompressed what would be refused.
 RATIO = 64
 _SMALL = 2**20
 

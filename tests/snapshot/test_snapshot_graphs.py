@@ -1,5 +1,7 @@
 """The graph form: of use to somebody who knows networkx and not us, and checked when it comes back."""
 
+# ruff: noqa: E501 -- a bad input a line, however long
+
 from __future__ import annotations
 
 import json
