@@ -150,7 +150,7 @@ class _Torch(Algebra[Tensor, V]):
 
     def read(self, get: Get, of: V) -> Meaning[Tensor, V]:
         assert isinstance(of, Rows)
-        key = Key(get.field.name, *(getattr(x, "name", None) for x in (get.component,)), get.tier.value if isinstance(get.tier, Tier) else None)
+        key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated: no variable left
         column = of.table.columns.get(key)
         if column is None:
             if get.sort is Sort.BOOL:
@@ -203,17 +203,17 @@ class _Torch(Algebra[Tensor, V]):
         keys = self.number(key).expand(rows)
         if gather.over is not Range.CHILDREN:
             picked = keys[chosen]
-            return torch.tensor(len(picked.unique()) < len(picked))
+            return torch.tensor(len(picked.unique()) < len(picked))  # type: ignore[no-untyped-call]
         chosen[0] = False
         pairs = torch.stack([self.s.parent[chosen], keys[chosen]])
-        unique, counts = pairs.unique(dim=1, return_counts=True)
+        unique, counts = pairs.unique(dim=1, return_counts=True)  # type: ignore[no-untyped-call]
         found = torch.zeros(rows, dtype=torch.bool)
         found[unique[0][counts > 1]] = True
         return found
 
     def matching(self, gather: Gather, env: Env[V], key: V, among: Tensor, value: V) -> Tensor:
         rows = len(self.over(gather).table)
-        keys, counts = self.number(key).expand(rows)[among.expand(rows)].unique(return_counts=True)
+        keys, counts = self.number(key).expand(rows)[among.expand(rows)].unique(return_counts=True)  # type: ignore[no-untyped-call]
         wanted = self.number(value)
         if not len(keys):
             return torch.zeros_like(wanted)

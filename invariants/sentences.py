@@ -17,8 +17,8 @@ def _name(x: object) -> str:
     if isinstance(x, Component):
         return x.name
     if isinstance(x, Tier | Policy | Kind):
-        return x.value
-    return getattr(x, "name", str(x))
+        return str(x.value)
+    return str(getattr(x, "name", x))
 
 
 def _say(t: Term, outer: int) -> str:
@@ -38,9 +38,9 @@ def _say(t: Term, outer: int) -> str:
         case Apply():
             return _apply(t, outer)
         case Gather():
-            return _gather(t)
+            return _gather(t, outer)
         case PathSum():
-            return f"the sum of {_say(t.body, 0)} over {t.var.name} on the path to {_say(t.node, 3)}"
+            return _bracket(f"the sum of {_say(t.body, 0)} over {t.var.name} on the path to {_say(t.node, 3)}", outer)
         case Each():
             joined = {Op.AND: "every", Op.OR: "some", Op.ADD: "the sum over every"}[t.join]
             return f"for {joined} {t.kind.value} {t.var.name}: {_say(t.body, 0)}"
@@ -63,8 +63,8 @@ def _apply(t: Apply, outer: int) -> str:
             return f"{_say(a.args[0], 3)} ≠ {_say(a.args[1], 3)}"
         return f"not {_say(a, 3)}"
     if t.op is Op.ITE:
-        c, a, b = (_say(x, 0) for x in t.args)
-        return f"({a} if {c} else {b})"
+        condition, then, otherwise = (_say(x, 0) for x in t.args)
+        return f"({then} if {condition} else {otherwise})"
     if t.op is Op.IMPLIES:
         text = f"if {_say(t.args[0], 0)} then {_say(t.args[1], 0)}"
         return f"({text})" if outer > 0 else text
@@ -77,7 +77,7 @@ def _apply(t: Apply, outer: int) -> str:
     return f"({text})" if t.op in (Op.ADD, Op.SUB, Op.MOD) and outer > 2 else text
 
 
-def _gather(t: Gather) -> str:
+def _gather(t: Gather, outer: int) -> str:
     over = t.over.value
     if t.over is Range.CHILDREN and t.parent is not None:
         over = f"children of {_say(t.parent, 3)}"
@@ -92,11 +92,15 @@ def _gather(t: Gather) -> str:
             body = "" if t.body is TRUE else f": {_say(t.body, 0)}"
             return f"(there is {whom}{such}{body})"
         case Fold.COUNT:
-            return f"the number of {whom}{such}"
+            return _bracket(f"the number of {whom}{such}", outer)
         case Fold.SUM:
-            return f"the sum of {_say(t.body, 3)} over {whom}{such}"
+            return _bracket(f"the sum of {_say(t.body, 3)} over {whom}{such}", outer)
         case Fold.DISTINCT:
             return f"{_say(t.body, 3)} is different for each {whom}{such}"
+
+
+def _bracket(text: str, outer: int) -> str:
+    return f"({text})" if outer > 2 else text
 
 
 def settings_sentence(when: Term) -> str:

@@ -350,7 +350,7 @@ def instantiate(term: Term, settings: Settings, bound: Mapping[object, Component
             return t
         chosen = [c for c in settings.components if t.kind.takes(c)]
         parts = [instantiate(t.body, settings, {**bound, t.var: c}) for c in chosen]
-        start = {Op.AND: TRUE, Op.OR: FALSE, Op.ADD: make(Const, 0)}[t.join]
+        start: Term = {Op.AND: TRUE, Op.OR: FALSE, Op.ADD: make(Const, 0)}[t.join]
         whole = start
         for part in parts:
             whole = part if whole is start else make(Apply, t.join, (whole, part))

@@ -6,8 +6,9 @@ that is named again is counted in `references`, and nobody walks in circles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -75,8 +76,10 @@ def keys(sort: Sort, settings: Settings) -> list[tuple[Field, Component | None, 
     return found
 
 
-def node_table(tree: Any, reading: Reading, settings: Settings, seen: Walk, ids: str) -> Table:
-    """The columns and lists of the nodes. `ids` is the attribute that holds a node's id."""
+def node_table(
+    tree: Any, reading: Reading, settings: Settings, seen: Walk, ids: str, wanted: Container[Key] | None = None
+) -> Table:
+    """The columns and lists of the nodes, all of them or the `wanted` ones. `ids`: the attribute with a node's id."""
     count = len(seen.nodes)
     columns = {
         Key("is_root"): _column([True] + [False] * (count - 1)),
@@ -92,6 +95,8 @@ def node_table(tree: Any, reading: Reading, settings: Settings, seen: Walk, ids:
         [0 if p is None else own if (r := seen.row_of(p)) is None else r for own, p in enumerate(up)]
     )
     for f, c, t in keys(Sort.NODE, settings):
+        if wanted is not None and Key.of(f.name, c, t) not in wanted:
+            continue
         access = where(c, t) if (where := reading.fields.get(f)) else None
         if access is not None:
             values = _root_first(seen.nodes, access, names, f)
@@ -100,6 +105,8 @@ def node_table(tree: Any, reading: Reading, settings: Settings, seen: Walk, ids:
     for name, where in reading.lists.items():
         for c in settings.components if name == "holds" else (None,):
             for t in Tier if name == "holds" else (None,):
+                if wanted is not None and Key.of(name, c, t) not in wanted:
+                    continue
                 if (access := where(c, t)) is not None:
                     found = [() if x is None else x for x in read_each(seen.nodes[1:], access, names)]
                     lists[Key.of(name, c, t)] = Lists.of([(), *map(_slots, found)])
@@ -133,7 +140,7 @@ def tree_columns(tree: Any, reading: Reading, settings: Settings) -> dict[Key, C
 
 def prepared(tree: Any, reading: Reading) -> Mapping[str, Callable[[], Any]]:
     """The names that accesses use besides the element, each made when first asked for."""
-    return {name: (lambda make=make: make(tree)) for name, make in reading.prepare.items()}
+    return {name: partial(make, tree) for name, make in reading.prepare.items()}
 
 
 def read_each(elements: list[Any], access: Access, names: Mapping[str, Callable[[], Any]]) -> list[Any]:

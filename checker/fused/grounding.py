@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sanitree.checker.fused.twovalued import FALSE, TRUE, E, TwoValued, conj, const, disj, neg
-from sanitree.invariants.terms import Get, Op, Range, make
+from sanitree.invariants.terms import Get, Op, Range, Var, make
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.reading import ELEMENT, Access, Reading
 
@@ -55,7 +55,8 @@ class Grounding:
             case "var":
                 return E("name", (place.names[e.args[0]],))
             case "get":
-                return self._get(*e.args, place)
+                field, component, tier, of = e.args
+                return self._get(field, component, tier, of, place)
             case "not":
                 return neg(self.ground(e.args[0], place))
             case "and" | "or":
@@ -130,7 +131,5 @@ def _on(access: Access, element: Access) -> Access:
     return element if access == ELEMENT else Access(access.template, tuple(_on(p, element) for p in access.parts))
 
 
-def _any(sort: Sort) -> Any:
-    from sanitree.invariants.terms import Var
-
+def _any(sort: Sort) -> Var:
     return make(Var, "_", sort)

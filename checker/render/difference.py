@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
+from rich.table import Table as Grid
 from rich.text import Text
 
 from sanitree.checker.difference import Change, Difference, Match, NodeChange, Split
@@ -36,7 +37,7 @@ def render(names: tuple[str, str], d: Difference, limit: int | None = _MOST) -> 
         ("settings", [Text(f"{what}: {old} → {new}") for what, old, new in d.settings]),
         ("nodes", [*_splits(d), *_nodes("+", GREEN, d.after, d.added), *_nodes("-", RED, d.before, d.removed)]),
         ("changed nodes", list(_changed(d))),
-        ("slots", [_moved(m) for m in d.moved]),
+        ("slots", list(_slots(d.moved, limit))),
         ("transfers", list(_transfers(d))),
         ("requests", list(_requests(d))),
         ("counters", [Text(f"{_field(c.key)}: {_arrow(c)}") for c in d.counters]),
@@ -53,8 +54,15 @@ def render(names: tuple[str, str], d: Difference, limit: int | None = _MOST) -> 
     return Group(*lines)
 
 
-def _indented(line: Text) -> Text:
-    return Text("  ").append_text(line)
+def _indented(line: Text) -> RenderableType:
+    """A line in its section, what wraps of it in line with its text."""
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    signed = line.plain[:1] in _SIGNS and line.plain[1:2] == " "
+    grid.add_row(Text(" "), *((Text.assemble("", line[:1]), line[2:]) if signed else (line,)))
+    return grid
+
+
+_SIGNS = "+-~÷"
 
 
 def _headline(names: tuple[str, str], d: Difference) -> Text:
@@ -89,7 +97,6 @@ def _split(d: Difference, split: Split) -> str:
 
 
 def _nodes(sign: str, style: str, s: Snapshot, rows: Sequence[int]) -> Iterator[Text]:
-    word = "new" if sign == "+" else "gone"
     for row in rows:
         path = path_of(s, row)
         below = f" below {node_name(s, path[-2])}" if len(path) > 1 else " below the root"
@@ -100,7 +107,7 @@ def _nodes(sign: str, style: str, s: Snapshot, rows: Sequence[int]) -> Iterator[
             if known(s.nodes, key, row)
         ]
         held = f": on {' and '.join(copies)}" if copies else ""
-        yield Text.assemble((f"{sign} ", style), f"{node_name(s, row)}{_own(s, row)}{below}{held}", (f"  {word}", DIM))
+        yield Text.assemble((f"{sign} ", style), f"{node_name(s, row)}{_own(s, row)}{below}{held}")
 
 
 def _changed(d: Difference) -> Iterator[Text]:
@@ -182,6 +189,30 @@ def _holder(h: Holder) -> str:
         case Place.SHARED:
             return "held by several at once"
     return f"{h.place.value} {h.id}"
+
+
+def _slots(moved: Sequence[Moved], limit: int | None) -> Iterator[Text]:
+    """Moves between the same kinds of holders in a pool on one line where they are many."""
+    alike: dict[tuple[str, Place, Place], list[Moved]] = {}
+    for m in moved:
+        alike.setdefault((f"{m.component.name} {m.tier.value}", m.old.place, m.new.place), []).append(m)
+    for (pool, old, new), moves in alike.items():
+        if limit is None or len(moves) <= _ALIKE:
+            yield from map(_moved, moves)
+            continue
+        slots = [s for m in moves for s in m.slots]
+        text = Text(f"{pool}: {count(len(slots), 'slot')}, {_kind(old, moves)} → {_kind(new, moves)}")
+        if busy := [s for m in moves for s in m.in_flight]:
+            text.append(f"  ({ranges(busy)} still in flight)", RED if new is Place.FREE else YELLOW)
+        yield text
+
+
+_ALIKE = 6  # lines that say the same of different nodes
+
+
+def _kind(place: Place, moves: Sequence[Moved]) -> str:
+    holders = {h.id for m in moves for h in (m.old, m.new) if h.place is place}
+    return _holder(Holder(place)) if holders == {None} else count(len(holders), place.value)
 
 
 def _moved(m: Moved) -> Text:

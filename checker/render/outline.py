@@ -111,13 +111,14 @@ class Outline:
         return {row for row, n in branches.items() if n > 1}
 
     def _fill(self, room: int) -> None:
-        # A child costs more the farther it is from the top and the more siblings are larger.
-        heap = [(0, self.top)]
+        # A child costs more the farther it is from the top, the more siblings are larger, and the
+        # longer the line of only children that it ends: a chain tells less than a bush.
+        heap = [(0, self.top, 0)]
         used = len(self.lines())
         holds = self._holding()
         shown = {row: sum(c in holds for c in below) for row, below in self.children.items()}
         while heap and used < room:
-            cost, row = heapq.heappop(heap)
+            cost, row, alone = heapq.heappop(heap)
             if row not in self.chosen:
                 self.chosen.add(row)
                 used += 1
@@ -127,8 +128,9 @@ class Outline:
                     shown[above] += 1
                     used += (shown[above] == 1) - (shown[above] == siblings)
             below = sorted(self.children[row], key=lambda child: (-self.weight[child], child))
+            alone = alone + 1 if len(below) == 1 else 0
             for rank, child in enumerate(below):
-                heapq.heappush(heap, (cost + 1 + rank, child))
+                heapq.heappush(heap, (cost + 1 + rank + alone, child, alone))
 
     def lines(self) -> list[Line]:
         """The outline, top first; each node before what hangs below it."""

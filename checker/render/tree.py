@@ -95,7 +95,7 @@ class Tree:
         most = max((self.width // 4) // _STEP, 6)
         cut = len(last) - most
         if cut > 0:
-            return f"{cut}┆" + self._guides(last[cut:])
+            return f"{cut}┆".ljust(2 * _STEP) + self._guides(last[cut:])[2 * _STEP :]
         above = "".join("  " if ended else "│ " for ended in last[:-1])
         return above + ("" if not last else "└ " if last[-1] else "├ ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 
 import torch
@@ -9,14 +10,15 @@ import torch
 from sanitree.invariants.vocabulary import DEVICE, HOST, Sort
 from sanitree.models import observe
 from sanitree.models.engines.python_core import reading
-from sanitree.models.engines.view import Held, View, flights, pool
+from sanitree.models.engines.view import Flight, Held, View, flights, pool
 from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
 
 
-def snapshot(v: View) -> Snapshot:
-    """Everything that can be observed of a live cache now. Nothing in it changes.
+def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
+    """Everything that can be observed of a live cache now, or of its nodes only what is `wanted`.
 
-    On a GPU this reads indices back to the host and so waits for the device.
+    Nothing in the cache changes. On a GPU this reads indices back to the host and so
+    waits for the device.
     """
     if v.rust:
         from sanitree.models.engines.rust_core import snapshot as rust_snapshot
@@ -24,7 +26,8 @@ def snapshot(v: View) -> Snapshot:
         return rust_snapshot(v)
     r, s = reading(v), v.settings
     seen = observe.walk(v, r)
-    tree = Table(torch.zeros(1, dtype=torch.int64), {**observe.tree_columns(v, r, s), **pools(v)[0]}, pools(v)[1])
+    columns, free = pools(v)
+    tree = Table(torch.zeros(1, dtype=torch.int64), {**observe.tree_columns(v, r, s), **columns}, free)
     inflight = flights(v)
     transfers = observe.record_table(inflight, r, Sort.TRANSFER, s, seen)
     transfers = with_slots(v, transfers, inflight)
@@ -32,7 +35,7 @@ def snapshot(v: View) -> Snapshot:
     if v.requests is not None and r.requests is not None:
         requests = observe.record_table(r.requests(v), r, Sort.REQUEST, s, seen)
         requests = with_held(v, requests, v.requests)
-    nodes = observe.node_table(v, r, s, seen, "id")
+    nodes = observe.node_table(v, r, s, seen, "id", wanted)
     return Snapshot(origin(v, "python"), s, tree, without_padding(nodes), transfers, requests)
 
 
@@ -66,7 +69,7 @@ def without_padding(nodes: Table) -> Table:
     return Table(nodes.ids, nodes.columns, lists)
 
 
-def with_slots(v: View, table: Table, inflight: list) -> Table:  # type: ignore[type-arg]
+def with_slots(v: View, table: Table, inflight: Sequence[Flight]) -> Table:
     """The transfers with the slots that they read and write, where all of them are known."""
     if any(f.reads is None for f in inflight):
         return table
@@ -75,17 +78,17 @@ def with_slots(v: View, table: Table, inflight: list) -> Table:  # type: ignore[
     for c in v.settings.components:
         for t in (DEVICE, HOST):
             device = t is DEVICE
-            reads = [f.reads.get(c.name, ()) if f.is_write is device else () for f in inflight]
-            writes = [f.writes.get(c.name, ()) if f.is_load is device else () for f in inflight]
+            reads = [(f.reads or {}).get(c.name, ()) if f.is_write is device else () for f in inflight]
+            writes = [(f.writes or {}).get(c.name, ()) if f.is_load is device else () for f in inflight]
             lists[Key.of("reads", c, t)] = Lists.of(reads)
             lists[Key.of("writes", c, t)] = Lists.of(writes)
         columns[Key.of("tokens", c)] = Column(
-            torch.tensor([len(f.reads.get(c.name, ())) for f in inflight], dtype=torch.int64)
+            torch.tensor([len((f.reads or {}).get(c.name, ())) for f in inflight], dtype=torch.int64)
         )
     return Table(table.ids, columns, lists)
 
 
-def with_held(v: View, table: Table, held: tuple[Held, ...] | list[Held]) -> Table:  # type: ignore[type-arg]
+def with_held(v: View, table: Table, held: Sequence[Held]) -> Table:
     """The requests with the slots that they hold outside the tree: device slots only."""
     columns, lists = dict(table.columns), dict(table.lists)
     for c in v.settings.components:

@@ -1,0 +1,66 @@
+# What people type. `make demo` and `make test` set everything up themselves.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The slice of engines that the default tests run on: the first, the first fixed, the newest.
+ENGINES := 0.5.12 0.5.13.post1 0.5.23
+ALL_ENGINES := 0.5.12 0.5.12.post1 0.5.13 0.5.13.post1 0.5.14 0.5.15 0.5.15.post1 0.5.16 0.5.17 0.5.18 \
+	0.5.19 0.5.20 0.5.21 0.5.22 0.5.23
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev engines demo test test-slow test-matrix lint mutants bench docs clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/.sanitree: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.sanitree
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev --editable ".[explore]"
+	@touch $@
+
+setup: $(BIN)/.sanitree  ## a virtual environment with sanitree in it
+dev: $(BIN)/.dev  ## the same with what development needs
+
+engines: setup  ## what the tests' engines need: wheels and their dependencies, in the cache folder
+	$(BIN)/sanitree engine setup
+	$(BIN)/sanitree engine fetch $(ENGINES)
+
+demo: setup  ## the main job: a real bug, live and offline
+	$(BIN)/sanitree engine setup
+	$(BIN)/sanitree engine fetch 0.5.12 0.5.13.post1
+	$(BIN)/sanitree demo
+
+lint: dev  ## ruff and strict mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=.typing $(BIN)/mypy
+
+test: dev engines lint  ## lint, and the tests on a slice of real engines
+	$(BIN)/python -m pytest -n 2
+
+test-slow: dev engines  ## the tests that take minutes
+	$(BIN)/python -m pytest -n 2 -m slow
+
+test-matrix: dev  ## every engine version, policy, component set, page size and core
+	$(BIN)/sanitree engine setup
+	$(BIN)/sanitree engine fetch $(ALL_ENGINES)
+	$(BIN)/python -m tests.live.matrix
+
+mutants: dev  ## mutates every rule; prints the mutants that no test would notice
+	$(BIN)/python -m tests.mutation
+
+bench: dev engines  ## the live check against the engine's own, as ratios
+	$(BIN)/python -m tests.bench
+
+docs: dev  ## builds the pages into site/
+	$(BIN)/python -m tests.docs --write
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:  ## removes what make made here
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
