@@ -26,7 +26,7 @@ class Match(Enum):
     TOKENS = "token path"
 
 
-class NotComparable(ValueError):
+class NotComparableError(ValueError):
     """Nothing says which nodes of the two snapshots are the same."""
 
 
@@ -85,18 +85,17 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether nothing changed that both snapshots observed."""
-        return not any(
-            (self.settings, self.added, self.removed, self.splits, self.changed, self.moved, self.started, self.finished,
-             self.arrived, self.left, self.counters, self.reordered)
-        )  # fmt: skip
+        nodes = (self.added, self.removed, self.splits, self.changed, self.reordered)
+        others = (self.moved, self.started, self.finished, self.arrived, self.left)
+        return not any((self.settings, self.counters, *nodes, *others))
 
 
 def difference(before: Snapshot, after: Snapshot) -> Difference:
-    """What changed from one snapshot to the other. Raises NotComparable."""
+    """What changed from one snapshot to the other. Raises NotComparableError."""
     how, pairs = _match(before, after)
     partner = {b: a for a, b in pairs.items()}
     splits = tuple(_splits(before, after, pairs, partner))
-    parts = {u for s in splits for u in s.uppers}
+    split_off = {u: s.before for s in splits for u in s.uppers}
     grown = {s.after for s in splits}
     ranks: dict[Key, int] = {}
     changed = tuple(_changes(before, after, pairs, grown, ranks))
@@ -104,9 +103,9 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     arrived, left = _new_rows(before.requests, after.requests)
     return Difference(
         before, after, how, tuple(_settings(before, after)),
-        added=tuple(r for r in range(len(after.nodes)) if r not in partner and r not in parts),
+        added=tuple(r for r in range(len(after.nodes)) if r not in partner and r not in split_off),
         removed=tuple(r for r in range(len(before.nodes)) if r not in pairs),
-        splits=splits, changed=changed, moved=tuple(moved(before, after, pairs, {u: s.before for s in splits for u in s.uppers})), started=started,
+        splits=splits, changed=changed, moved=tuple(moved(before, after, pairs, split_off)), started=started,
         finished=finished, arrived=arrived, left=left, counters=tuple(_counters(before, after)), reordered=ranks,
     )  # fmt: skip
 
@@ -126,7 +125,7 @@ def _match(a: Snapshot, b: Snapshot) -> tuple[Match, dict[int, int]]:
         if 0 in pairs and pairs[0] == 0 and 2 * agree >= len(pairs):
             return Match.IDS, pairs
     if not by_path:
-        raise NotComparable(
+        raise NotComparableError(
             "the snapshots are of different engines, and their tokens cannot be compared: "
             "write both with raw tokens, or hash both with one salt"
         )
@@ -174,7 +173,7 @@ def _splits(a: Snapshot, b: Snapshot, pairs: Mapping[int, int], partner: Mapping
             yield Split(x, y, tuple(uppers[::-1]))
 
 
-# Derived from others, or noise: where a node hangs and what its key is are told as splits, places in lists as one number.
+# Derived from others, or noise: where a node hangs and what its key is are told as splits.
 _UNTOLD = frozenset({"parent", "parent_link", "has_parent_link", "references", "first_page", "edge", "is_root"})
 _RANKS = frozenset({"lru_rank", "lru_prev_rank"})
 _SPLIT_CHANGES = frozenset({"key_len", "tokens"})

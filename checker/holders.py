@@ -61,7 +61,8 @@ def moved(a: Snapshot, b: Snapshot, pairs: Mapping[int, int], split_off: Mapping
             for slot in sorted(old.keys() | new.keys()):
                 was, now = old.get(slot, nobody), new.get(slot, nobody)
                 if was.place is Place.NODE and now.place is Place.NODE:
-                    assert was.id is not None and now.id is not None
+                    assert was.id is not None
+                    assert now.id is not None
                     whole = split_off.get(b.row_of[now.id])
                     # The upper part of a split has slots of the node it was split from: nobody gave them away.
                     if renamed.get(was.id) == now.id or (whole is not None and ids_a[whole] == was.id):

@@ -56,16 +56,17 @@ def snapshots(draw: st.DrawFn, most_nodes: int = 8, tokens: str = "raw") -> Snap
     parent = [0, *(draw(st.integers(0, row - 1)) for row in range(1, rows))]
     nodes = draw(_tables(Sort.NODE, about, rows, ids, rows))
     columns = {**nodes.columns, Key("parent"): Column(torch.tensor(parent))}
-    others = (
-        draw(st.none() | st.integers(0, 3).flatmap(lambda n, sort=sort: _tables(sort, about, n, None, rows)))
-        for sort in (Sort.TRANSFER, Sort.REQUEST)
-    )
+
+    def some(sort: Sort) -> Table | None:
+        return draw(st.none() | st.integers(0, 3).flatmap(lambda n: _tables(sort, about, n, None, rows)))
+
     return Snapshot(
         Origin(*(draw(_TEXTS) for _ in range(4))),
         about,
         draw(_tables(Sort.TREE, about, 1, None, rows)),
         Table(nodes.ids, columns, nodes.lists),
-        *others,
+        some(Sort.TRANSFER),
+        some(Sort.REQUEST),
         tokens,
     )
 

@@ -11,11 +11,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from sanitree.checker.cli.exits import Exit, Trouble
+from sanitree.checker.cli.exits import Exit, Trouble, printable
 
 # Subcommand: the attribute of the module of its name that is its click command, and what --help says of it.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show_command", "Show the tree in a snapshot file, its pools and what is in flight."),
     "diff": ("diff", "Say what changed between two snapshots of one cache."),
     "rules": ("rules", "List the rules, or explain one."),
+    "demo": ("demo", "Show a real bug in a real engine, live and offline."),
     "engine": ("engine", "Get real engines to run against, and list those at hand."),
 }
 
@@ -68,7 +70,7 @@ def _run(command: Any, words: list[str]) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except Trouble as error:
-        return _tell(error.format_message(), error.hint, error.exit, words)
+        return _tell(error.format_message(), error.hint, error.code, words)
     except click.UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 on; before, help exits by itself
             error.show()
@@ -84,7 +86,7 @@ def _run(command: Any, words: list[str]) -> int:
         # The reader has left, as `head` does; what it read is unfinished, not wrong.
         hush()
         return 141
-    except Exception as error:  # the last resort: whatever is left is a mistake of ours
+    except Exception as error:  # noqa: BLE001  the last resort: whatever is left is a mistake of ours
         if debug:
             traceback.print_exc()
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -93,7 +95,7 @@ def _run(command: Any, words: list[str]) -> int:
 
 
 def _tell(what: str, hint: str, code: Exit, words: list[str]) -> int:
-    what = "".join(c if c.isprintable() else "�" for c in what.replace("\n", " "))
+    what = printable(what)
     click.echo(f"sanitree: {what}", err=True)
     if hint:
         click.echo(f"  {hint}", err=True)
@@ -109,7 +111,7 @@ def hush() -> None:
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  it lives as long as the process
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  it lives as long as the process
 
 
 @click.group(cls=_Sanitree, epilog=_EXITS, context_settings={"help_option_names": ["-h", "--help"]})

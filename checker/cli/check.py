@@ -57,27 +57,27 @@ def check(
                 snapshot = load(file)
                 settings = as_if.apply(snapshot.settings)
                 report, coverage = judge(snapshot.with_settings(settings), chosen, tell, keep)
-                exit, verdict = conclude(report, coverage, partial)
+                code, verdict = conclude(report, coverage, partial)
         except Trouble as error:
             if len(files) == 1:
                 raise
-            exits.append(error.exit)
-            told.append({"file": file, "error": error.what, "exit": int(error.exit)})
+            exits.append(error.code)
+            told.append({"file": file, "error": error.what, "exit": int(error.code)})
             click.echo(f"sanitree: {error.format_message()}", err=True)
             continue
-        exits.append(exit)
+        exits.append(code)
         if as_json:
             from sanitree.checker.render import plain
 
-            told.append(plain.report(file, report, verdict, int(exit), coverage))
+            told.append(plain.report(file, report, verdict, int(code), coverage))
         else:
             _show(file, report, verdict, coverage, partial, first=len(exits) == 1)
-    code = worst(exits)
+    whole = worst(exits)
     if as_json:
-        print_json({"exit": int(code), "files": told})
+        print_json({"exit": int(whole), "files": told})
     elif len(files) > 1:
         _summary(exits)
-    return code
+    return whole
 
 
 def judge(
@@ -138,5 +138,5 @@ def _summary(exits: list[Exit]) -> None:
         Exit.HOLDS: "hold", Exit.VIOLATED: "violated", Exit.INCONCLUSIVE: "inconclusive",
         Exit.USAGE: "not a snapshot", Exit.FAILED: "failed",
     }  # fmt: skip
-    counts: dict[str, Any] = {text: exits.count(exit) for exit, text in names.items()}
+    counts: dict[str, Any] = {text: exits.count(code) for code, text in names.items()}
     click.echo(f"\n{len(exits)} files: " + ", ".join(f"{n} {text}" for text, n in counts.items() if n))

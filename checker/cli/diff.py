@@ -26,12 +26,12 @@ def diff(before: str, after: str, full: bool, as_json: bool) -> None:
         a = load(before)
         tell(f"reading {after}")
         b = load(after)
-        from sanitree.checker.difference import NotComparable, difference
+        from sanitree.checker.difference import NotComparableError, difference
 
         tell("comparing")
         try:
             found = difference(a, b)
-        except NotComparable as error:
+        except NotComparableError as error:
             raise Trouble(str(error), where=f"{before} and {after}") from None
     if as_json:
         from sanitree.checker.render import plain

@@ -37,7 +37,7 @@ def fetch(versions: tuple[str, ...], as_json: bool) -> None:
             with progress(f"fetching sglang {version}") as tell:
                 path = store.fetch(version, tell)
         except EngineError as error:
-            raise Trouble(str(error), exit=Exit.FAILED) from None
+            raise Trouble(str(error), code=Exit.FAILED) from None
         done.append({"version": version, "path": str(path)})
         if not as_json:
             click.echo(f"sglang {version} is in {path}")
@@ -56,7 +56,7 @@ def setup(as_json: bool) -> None:
         with progress("installing what engines import") as tell:
             path = deps.setup(tell)
     except EngineError as error:
-        raise Trouble(str(error), exit=Exit.FAILED) from None
+        raise Trouble(str(error), code=Exit.FAILED) from None
     if as_json:
         print_json({"path": str(path)})
     else:

@@ -33,6 +33,11 @@ def worst(exits: Iterable[Exit]) -> Exit:
 class Trouble(click.ClickException):
     """Something a person can act on: what is wrong, where, and what to do about it."""
 
-    def __init__(self, what: str, *, where: str = "", hint: str = "", exit: Exit = Exit.USAGE) -> None:
-        super().__init__(f"{where}: {what}" if where else what)
-        self.where, self.what, self.hint, self.exit = where, what, hint, exit
+    def __init__(self, what: str, hint: str = "", code: Exit = Exit.USAGE, *, where: str = "") -> None:
+        super().__init__(printable(f"{where}: {what}" if where else what))
+        self.where, self.what, self.hint, self.code = where, what, hint, code
+
+
+def printable(message: str) -> str:
+    """A message on one line, without what would drive a terminal: names of files are anybody's."""
+    return "".join(c if c.isprintable() else "�" for c in message.replace("\n", " "))

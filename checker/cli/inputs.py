@@ -66,16 +66,16 @@ def setting_options(f: F) -> F:
     for option in (
         click.option(
             "--traits", type=Names("trait", list(TRAITS), adjust=True), metavar="NAMES",
-            help="Judge as an engine with these traits, e.g. tiered,host_leaf_unlocked; or change some: --traits=-tiered.",
+            help="Judge as with these traits, e.g. tiered,host_leaf_unlocked; or change some: --traits=-tiered.",
         ),
         click.option(
             "--components", type=Names("component", list(COMPONENTS)), metavar="NAMES",
             help="Judge these components, e.g. full,swa.",
         ),
         click.option(
-            "--engine-version", metavar="VERSION", help="Judge by the traits of this version of the engine, e.g. 0.5.13."
+            "--engine-version", metavar="VERSION", help="Judge by the traits of this version, e.g. 0.5.13."
         ),
-        click.option("--policy", type=click.Choice([p.value for p in Policy]), help="Judge as under this write policy."),
+        click.option("--policy", type=click.Choice([p.value for p in Policy]), help="Judge as under this policy."),
     ):  # fmt: skip
         made = option(made)
     return cast(F, made)
@@ -146,11 +146,11 @@ def load(path: str) -> Snapshot:
     try:
         return read(Path(path))
     except SnapshotError as error:
-        raise Trouble(str(error).removeprefix(f"{path}: "), where=path, exit=Exit(error.exit_code)) from None
+        raise Trouble(str(error).removeprefix(f"{path}: "), where=path, code=Exit(error.exit_code)) from None
     except OSError as error:
         raise Trouble(f"cannot be read: {error.strerror or error}", where=path) from None
     except MemoryError:
-        raise Trouble("does not fit into memory", where=path, exit=Exit.FAILED) from None
+        raise Trouble("does not fit into memory", where=path, code=Exit.FAILED) from None
 
 
 def catalogue() -> tuple[Rule, ...]:

@@ -141,6 +141,7 @@ def table_of(s: Snapshot, sort: Sort, pool: Pool = (None, None)) -> Table | None
             return s.requests
         case Sort.SLOT:
             component, tier = pool
-            assert component is not None and tier is not None
+            assert component is not None
+            assert tier is not None
             return s.slots(component, tier)
     return s.nodes

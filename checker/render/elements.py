@@ -71,7 +71,8 @@ def name(s: Snapshot, violation: Violation) -> Named:
         case Sort.NODE:
             text = node_name(s, row)
         case Sort.SLOT:
-            assert check.component is not None and check.tier is not None
+            assert check.component is not None
+            assert check.tier is not None
             text = f"slot {element} of the {check.component.name} {check.tier.value} pool"
             if known(table, Key("in_tree"), row) and node is not None:
                 text += f", held by {node_name(s, node)}"

@@ -59,7 +59,8 @@ def _number(s: Snapshot, f: Finding, row: int) -> int:
     """What people call an element that belongs to no node: its id, or a slot's number; -1 for the tree."""
     match f.check.rule.scope:
         case Sort.SLOT:
-            assert f.check.component is not None and f.check.tier is not None
+            assert f.check.component is not None
+            assert f.check.tier is not None
             return int(s.slots(f.check.component, f.check.tier).ids[row])
         case Sort.TRANSFER if s.transfers is not None:
             return int(s.transfers.ids[row])

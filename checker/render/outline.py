@@ -154,8 +154,10 @@ class Outline:
             # Counting it takes the line that showing it does.
             self.chosen.update(hidden)
             shown, hidden = self.children[line.row], []
-        found = [self._entry(c, (*line.last, not hidden and c is shown[-1]), holds) for c in shown]
-        if hidden and (not self.terse or any(self.red_below[c] for c in hidden)):
+        if self.terse and not any(self.red_below[c] for c in hidden):
+            hidden = []
+        found = [self._entry(c, (*line.last, not hidden and c == shown[-1]), holds) for c in shown]
+        if hidden:
             found.append(Line(line.row, (*line.last, True), Kind.MORE, *self._counted(hidden)))
         return found
 

@@ -76,13 +76,13 @@ def coverage(c: Coverage) -> Plain:
     }
 
 
-def report(file: str, r: Report, verdict: Verdict, exit: int, c: Coverage) -> Plain:
+def report(file: str, r: Report, verdict: Verdict, code: int, c: Coverage) -> Plain:
     """All that `check` says of one file."""
     s = r.snapshot
     return {
         "file": file,
         "verdict": verdict.value,
-        "exit": exit,
+        "exit": code,
         "origin": origin(s.origin),
         "settings": settings(s.settings),
         "nodes": len(s.nodes),
@@ -107,7 +107,9 @@ def tree(file: str, s: Snapshot, marks: Marks, rows: Iterable[int]) -> Plain:
         ],
         "requests": None if s.requests is None else s.requests.ids.tolist(),
         "nodes": [_node(s, marks, row) for row in rows],
-        "violated_elsewhere": [{"check": name, "elements": [e for e in ids if e >= 0]} for name, ids in marks.elsewhere.items()],
+        "violated_elsewhere": [
+            {"check": name, "elements": [e for e in ids if e >= 0]} for name, ids in marks.elsewhere.items()
+        ],
     }  # fmt: skip
 
 

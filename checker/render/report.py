@@ -133,7 +133,7 @@ def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[Renderab
     yield _indent(Text(checked), 2)
     if not c.gaps:
         if c.findings:
-            yield _indent(Text("not checked: nothing; every rule that applies was checked everywhere", DIM), 2)
+            yield _indent(Text("not checked: nothing, every instance was judged", DIM), 2)
         return
     partly = len({f.check.rule.id for g in c.gaps for f in g.findings} - set(c.unseen))
     nowhere = [f"{count(len(c.unseen), 'rule')} nowhere"] if c.unseen else []

@@ -21,7 +21,6 @@ def _console() -> Console:
     return Console(width=80)
 
 
-_MARKS = 26  # columns kept for marks right of the numbers
 _BELOW = " below"
 _STEP = 2  # columns a level
 
@@ -74,8 +73,8 @@ class Tree:
 
     @property
     def _room(self) -> int:
-        """The most columns for a node's place, id and tokens."""
-        return max(self.width - self._numbers_width - _MARKS, 24)
+        """The most columns for a node's place, id and tokens; the rest is for numbers and marks."""
+        return max(self.width - self._numbers_width - max(28, self.width // 3), 24)
 
     def _heading(self, left: int) -> Text:
         names = " ".join(f"{c.name:<{self._block}}" for c in self._components)

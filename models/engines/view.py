@@ -71,7 +71,7 @@ def _held(live: LiveEngine) -> Iterator[Held]:
             mapping = live.allocator.full_to_swa_index_mapping
             slots["swa"] = tuple(s for s in mapping[list(own)].tolist() if s)
         if live.has("mamba"):
-            slots["mamba"] = tuple(r.mamba.tolist()) if r.mamba is not None else ()
+            slots["mamba"] = ()  # a state is forked when a request finishes, and is the tree's at once
         known = node_of(node) if node_of is not None and isinstance(node, int) and not live.rust else node
         yield Held(r.number, known, r.protected, slots)
 

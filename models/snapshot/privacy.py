@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sanitree.models.snapshot.table import Column, Lists, Snapshot
@@ -45,8 +46,8 @@ def hashed(snapshot: Snapshot, salt: bytes | None = None) -> Snapshot:
     values = [x.values for k, x in n.lists.items() if k.name in _TOKEN_LISTS]
     values += [_seen(c) for k, c in n.columns.items() if k.name in _TOKEN_COLUMNS]
     if values:
-        tokens, at = torch.unique(torch.cat(values), return_inverse=True)
-        made = _hashes(tokens, salt)[at]
+        tokens, at = np.unique(torch.cat(values).cpu().numpy(), return_inverse=True)
+        made = torch.from_numpy(_hashes(tokens, salt)[at])
         parts = iter(torch.split(made, [len(v) for v in values]))
         # In the order in which they were gathered.
         lists = {k: Lists(x.offsets, next(parts)) if k.name in _TOKEN_LISTS else x for k, x in n.lists.items()}
@@ -59,7 +60,7 @@ def _seen(c: Column) -> Tensor:
     return c.values if c.known is None else torch.where(c.known, c.values, 0)
 
 
-def _hashes(tokens: Tensor, salt: bytes) -> Tensor:
-    raw = tokens.cpu().numpy().astype("<i8").tobytes()
-    made = b"".join(blake2b(raw[i : i + 8], digest_size=8, key=salt).digest() for i in range(0, len(raw), 8))
-    return torch.from_numpy(np.frombuffer(made, "<i8") & _MASK).to(tokens.device)
+def _hashes(tokens: NDArray[np.int64], salt: bytes) -> NDArray[np.int64]:
+    raw = tokens.astype("<i8").tobytes()
+    made = b"".join([blake2b(raw[i : i + 8], digest_size=8, key=salt).digest() for i in range(0, len(raw), 8)])
+    return (np.frombuffer(made, "<i8") & _MASK).astype(np.int64)

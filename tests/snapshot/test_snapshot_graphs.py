@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 import pytest
 import torch

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import torch
 from hypothesis import given

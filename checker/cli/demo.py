@@ -1,0 +1,145 @@
+"""`sanitree demo`: a real bug in a real engine, live and offline, and the version that fixed it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sanitree.checker.cli.exits import Exit, Trouble
+from sanitree.checker.cli.output import console, progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+BROKEN, FIXED = "0.5.12", "0.5.13.post1"
+_SCENARIO = "sanitree.checker.scenario"
+
+
+@click.command()
+@click.option("--folder", type=click.Path(file_okay=False), default="demo-snapshots", show_default=True,
+              help="Where the snapshots are written.")  # fmt: skip
+@click.option("--nodes", type=click.IntRange(10, 200_000), default=4000, show_default=True,
+              help="Nodes that the large tree is grown to.")  # fmt: skip
+def demo(folder: str, nodes: int) -> int:
+    """Run the bug that this project started from on the engine that had it, then on the one without.
+
+    Needs `sanitree engine setup` and `sanitree engine fetch 0.5.12 0.5.13.post1`.
+    """
+    out = _Out()
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    good = True
+    for number, version in enumerate((BROKEN, FIXED), 1):
+        file = place / f"sglang-{version}-write_back.json"
+        with progress(f"running sglang {version}"):
+            told = _in_engine(version, "write_back_race", {"file": str(file)})
+        out.rule(f"{number}. SGLang {version}, write_back: insert [1, 2], insert [1, 2, 500, 501], evict 2")
+        _tell(told, out)
+        expected = version == BROKEN
+        good &= bool(told["wrong"]) is expected and bool(told["violations"]) is expected
+        good &= _offline(file, told, out)
+    out.rule(f"3. SGLang {FIXED}, write_through: a seeded workload on a tree of some thousand nodes")
+    file = place / f"sglang-{FIXED}-large.json.gz"
+    with progress(f"growing a tree on sglang {FIXED}"):
+        told = _in_engine(FIXED, "large_tree", {"file": str(file), "nodes": nodes, "steps": 500, "seed": 1})
+    good &= told["holds"] and not told["engine"]
+    out.print(
+        f"{told['steps']} operations, {told['nodes']:,} nodes. Live: "
+        f"{told['checks']} checks in one pass over the nodes, {told['node_seconds'] * 1e3:.1f} ms; "
+        f"{told['slot_checks']} checks of slots, {told['slot_seconds'] * 1e3:.1f} ms: "
+        + ("[green]every rule holds" if told["holds"] else "[red]VIOLATED")
+    )
+    good &= _offline(file, {"violations": []}, out)
+    out.print()
+    out.print(f"Look around: [cyan]sanitree show {place / f'sglang-{BROKEN}-write_back.json'}")
+    if not good:
+        raise Trouble("the demo did not go as it should: see above", "", Exit.FAILED)
+    return Exit.HOLDS
+
+
+class _Out:
+    """Prints our own text, which has styles in it, and rules between the parts."""
+
+    def __init__(self) -> None:
+        self.console = console()
+
+    def print(self, what: str | Table = "") -> None:
+        from rich.text import Text
+
+        self.console.print(Text.from_markup(what) if isinstance(what, str) else what)
+
+    def rule(self, title: str) -> None:
+        from rich.text import Text
+
+        self.console.print()
+        self.console.print(Text(title, "bold"))
+
+
+def _in_engine(version: str, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from sanitree.models.engines.errors import EngineError
+    from sanitree.models.engines.process import run_in_engine
+
+    try:
+        answer: dict[str, Any] = run_in_engine(version, f"{_SCENARIO}:{function}", {"version": version, **arguments})
+    except EngineError as error:
+        raise Trouble(str(error), "", Exit.FAILED) from None
+    return answer
+
+
+def _tell(told: dict[str, Any], out: _Out) -> None:
+    out.print(_side_by_side(told))
+    if told["flying"]:
+        out.print(f"Still in flight when evict() returned: {'; '.join(told['flying'])}")
+    out.print(
+        f"Then six new tokens are inserted, the copies run, everything is evicted, [1, 2, 500, 501] is loaded back: "
+        f"{told['served']} tokens served, "
+        + (f"[bold red]{told['wrong']} with another prompt's KV bytes" if told["wrong"] else "[green]all bytes right")
+    )
+
+
+def _side_by_side(told: dict[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(expand=True, show_lines=False, padding=(0, 1))
+    table.add_column("the engine's own sanity_check()", ratio=2, overflow="fold")
+    table.add_column("sanitree", ratio=3, overflow="fold")
+    table.add_row(Text("\n\n".join(told["engine"]) or "silent"), Text.from_markup(_ours(told)))
+    return table
+
+
+def _ours(told: dict[str, Any]) -> str:
+    if not told["violations"]:
+        return f"[green]holds[/green]: {told['checked']} checks, none violated"
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for v in told["violations"]:
+        grouped.setdefault(v["rule"], []).append(v)
+    parts = []
+    for rule, found in grouped.items():
+        kind = "slot" if "s." in "".join(found[0]["values"]) else "node" if found[0]["tokens"] else "element"
+        where = ", ".join(f"{v['element']}" + (f" {v['tokens']}" if v["tokens"] else "") for v in found)
+        name = rule.replace("[", "\\[")
+        parts.append(f"[red]{name}[/red] at {kind} {where}\n{found[0]['prose']}")
+    return "\n\n".join(parts)
+
+
+def _offline(file: Path, told: dict[str, Any], out: _Out) -> bool:
+    """Judges the snapshot file and compares with what was found live."""
+    from sanitree.checker.report import check
+    from sanitree.checker.scenario import violations
+    from sanitree.invariants.catalogue import CATALOGUE
+    from sanitree.models.snapshot import read
+
+    report = check(read(file), CATALOGUE)
+    found = violations(report)
+    same = [(v["rule"], v["element"], v["values"]) for v in found] == [
+        (v["rule"], v["element"], v["values"]) for v in told["violations"]
+    ]
+    out.print(
+        f"Offline, from {file}: {report.verdict.value}, {len(found)} violations: "
+        + ("[green]the same as live" if same else "[red]NOT what was found live")
+    )
+    out.print()
+    return same

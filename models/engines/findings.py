@@ -1,0 +1,86 @@
+"""What driving real engines has shown wrong in them, as data.
+
+Each finding names the versions, where the fault is in the engine, and what shows it; a
+test under tests/engines reproduces each. A workload that fails where a finding applies
+has met it; one that fails elsewhere has found another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sanitree.models.engines.build import EngineConfig
+from sanitree.models.engines.store import version_key
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`first` shows it, `fixed` is the first that does not (None: not yet fixed)."""
+
+    id: str
+    first: str
+    fixed: str | None
+    where: str
+    what: str
+    applies_to: Callable[[EngineConfig], bool]
+
+    def applies(self, version: str, config: EngineConfig) -> bool:
+        """Whether a cache of `version` built as `config` can show it."""
+        late = self.fixed is not None and version_key(version) >= version_key(self.fixed)
+        return version_key(version) >= version_key(self.first) and not late and self.applies_to(config)
+
+
+FINDINGS = (
+    Finding(
+        "write-back-not-awaited",
+        "0.5.12",
+        "0.5.13",
+        "unified_radix_cache.py: UnifiedRadixCache._evict_device_leaf",
+        "evict() frees the device slots of a node whose write-back is still reading them; "
+        "reused before the copy runs, they put another prefix's bytes into the host copy.",
+        lambda config: config.host_tier and config.policy == "write_back",
+    ),
+    Finding(
+        "write-back-ack-unlocks-root-path",
+        "0.5.12",
+        "0.5.13",
+        "unified_radix_cache.py: UnifiedRadixCache.writing_check",
+        "the ordinary poll releases a lock that a write-back never took, and fails on the "
+        "evicted node's missing device value: the scheduler dies at the first ack.",
+        lambda config: config.host_tier and config.policy == "write_back",
+    ),
+    Finding(
+        "backup-check-wrong-under-write-back",
+        "0.5.12",
+        "0.5.13",
+        "unified_radix_cache.py: UnifiedRadixCache.sanity_check",
+        "the check demands that a backed-up node's parent is backed up, which write_back "
+        "does not promise: a false alarm on a legal tree.",
+        lambda config: config.host_tier and config.policy == "write_back",
+    ),
+    Finding(
+        "window-recovery-frees-locked-slots",
+        "0.5.12",
+        "0.5.15",
+        "unified_cache_components/swa_component.py: SWAComponent.update_component_on_insert_overlap",
+        "an insert over a node without window data frees the node's full-attention slots "
+        "and takes the insert's instead, also while a running request or a backup in "
+        "flight, both holding a lock, reads the old ones.",
+        lambda config: "swa" in config.components,
+    ),
+    Finding(
+        "duplicate-check-wrong-while-loading",
+        "0.5.18",
+        None,
+        "unified_cache/unified_tree_core.py: UnifiedTreeCore.sanity_check, commit_load_back",
+        "the check misses nodes of a load back in flight in the duplicate tracking: they "
+        "join it at the ack, and only write_back marks them until then. A false alarm.",
+        lambda config: config.host_tier and config.policy != "write_back",
+    ),
+)
+
+
+def applying(version: str, config: EngineConfig) -> list[Finding]:
+    """The findings that a cache of `version` built as `config` can show."""
+    return [finding for finding in FINDINGS if finding.applies(version, config)]

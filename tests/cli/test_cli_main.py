@@ -1,0 +1,144 @@
+"""The command as a process: exits, streams, and what it takes to start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sanitree.checker.cli import COMMANDS, cli
+from sanitree.checker.cli.exits import Exit
+from tests.cli.caches import big, small
+
+Run = Callable[..., Result]
+Write = Callable[..., str]
+COMMAND = [sys.executable, "-m", "sanitree.checker"]
+
+
+def process(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env={**os.environ, **env}, timeout=120)
+
+
+def test_a_process_checks_a_file(write: Write) -> None:
+    done = process("check", write(small()))
+    assert done.returncode == Exit.HOLDS
+    assert "HOLDS" in done.stdout
+    assert not done.stderr
+
+
+def test_version_and_help() -> None:
+    assert process("--version").stdout.startswith("sanitree ")
+    help_text = process("--help").stdout
+    assert all(name in help_text for name in COMMANDS)
+    assert "3 inconclusive" in help_text
+    assert process().returncode == Exit.USAGE
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["check", "--help"], ["show", "--help"], ["rules"]])
+def test_torch_is_not_imported_without_need(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom sanitree.checker.cli import cli\n"
+        f"try: cli.main({words!r})\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules and 'networkx' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+def test_every_command_has_help_and_json(run: Run, name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "--json" in (run(name, "list", "--help").stdout if name == "engine" else result.stdout)
+
+
+def test_a_reader_that_leaves_is_no_failure(write: Write) -> None:
+    path = write(big(2000))
+    # `true` reads nothing: every write of ours meets a closed pipe.
+    done = subprocess.run(
+        ["bash", "-c", '"$@" | true; echo ${PIPESTATUS[0]}', "-", *COMMAND, "show", "--full", path],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.strip() in ("141", "0")
+    assert not done.stderr
+
+
+def test_ctrl_c_ends_it_quietly() -> None:
+    code = (
+        "import time, sanitree.checker.cli.check as c\n"
+        "def load(_): print('ready', flush=True); time.sleep(60)\n"
+        "c.load = load\n"
+        "from sanitree.checker.cli import cli\ncli.main(['check', 'x'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        assert p.stdout is not None
+        assert p.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        p.send_signal(signal.SIGINT)
+        _, told = p.communicate(timeout=60)
+    assert p.returncode == 130
+    assert told.strip() == "sanitree: interrupted"
+
+
+def test_our_own_mistakes_are_said_to_be_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sanitree.checker.cli.check as module
+
+    def fail(_: str) -> None:
+        raise RuntimeError("off by\none")
+
+    monkeypatch.setattr(module, "load", fail)
+    result = CliRunner().invoke(cli, ["check", "x"])
+    assert result.exit_code == Exit.FAILED
+    assert "RuntimeError: off by one" in result.stderr
+    assert "bug in sanitree" in result.stderr
+    assert "Traceback" not in result.stderr
+    for result in (
+        CliRunner().invoke(cli, ["--debug", "check", "x"]),
+        CliRunner().invoke(cli, ["check", "x"], env={"SANITREE_DEBUG": "1"}),
+    ):
+        assert result.exit_code == Exit.FAILED
+        assert "Traceback" in result.stderr
+    as_json = CliRunner().invoke(cli, ["check", "--json", "x"])
+    assert json.loads(as_json.stdout)["exit"] == Exit.FAILED
+
+
+def test_wrong_words_get_a_hint(run: Run) -> None:
+    for words in (["chek"], ["check"], ["check", "--nope", "x"], ["show"], ["diff", "one"], ["engine", "fetch"]):
+        result = run(*words)
+        assert result.exit_code == Exit.USAGE, words
+        assert "--help" in result.stderr, words
+
+
+def test_engines(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANITREE_HOME", str(tmp_path))
+    text = run("engine", "list").stdout
+    assert "0.5.12" in text
+    assert "not fetched" in text
+    assert "sanitree engine setup" in text
+    data = json.loads(run("engine", "list", "--json").stdout)
+    assert data["dependencies_ready"] is False
+    assert all(e["path"] is None for e in data["engines"])
+    result = run("engine", "fetch", "../../etc")
+    assert result.exit_code == Exit.USAGE
+    assert "not a version" in result.stderr
+
+
+def test_an_engine_that_fails_is_exit_4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sanitree.models.engines import store
+    from sanitree.models.engines.errors import EngineError
+
+    def fail(version: str, progress: object) -> Path:
+        raise EngineError("pip download failed: no network")
+
+    monkeypatch.setattr(store, "fetch", fail)
+    result = run("engine", "fetch", "0.5.12")
+    assert result.exit_code == Exit.FAILED
+    assert "no network" in result.stderr

@@ -1,0 +1,94 @@
+"""Every engine version × policy × component set × page size × core, judged after each of some hundred operations.
+
+    python -m tests.live.matrix [--versions 0.5.12 ...] [--steps 300] [--seeds 1]
+
+A cell passes if nothing is violated but what `known.py` lists for it, the fused check and
+the columns agree after every operation, and the engine's own check is silent where we are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sanitree.models.engines import store
+from sanitree.models.engines.errors import EngineError
+from sanitree.models.engines.process import run_in_engine
+
+from tests.live.judge import Case
+from tests.live.known import known_rules
+
+ROOT = Path(__file__).resolve().parents[2]
+POLICIES = ("write_through", "write_through_selective", "write_back")
+COMPONENTS = (("full",), ("full", "swa"), ("full", "mamba"))
+
+
+def cases(version: str) -> Iterator[Case]:
+    """The cells of a version."""
+    cores = ("python", "rust") if store.at_least(version, "0.5.19") else ("python",)
+    for core, policy, components, page in itertools.product(cores, POLICIES, COMPONENTS, (1, 4)):
+        yield Case(version, policy, components, page, core)
+
+
+def judge(case: Case, steps: int, seed: int) -> dict[str, Any]:
+    """Runs a cell in an engine's process of its own."""
+    arguments = {**asdict(case), "components": list(case.components), "steps": steps, "seed": seed}
+    answer: dict[str, Any] = run_in_engine(case.version, "tests.live.judge:run", arguments, search=[ROOT], timeout=900)
+    return answer
+
+
+def problems(case: Case, answer: dict[str, Any]) -> list[str]:
+    """What is wrong with a cell's outcome; empty where it passes."""
+    known = known_rules(case)
+    found = [f"{answer['first'][r]}" for r in answer["violated"] if r not in known]
+    found += answer["disagreements"]
+    if answer["complained"] and not answer["violated"]:
+        found.append(f"the engine complains and we do not: {answer['complaints'][0]}")
+    if answer["crash"] and not known:
+        found.append(answer["crash"])
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--versions", nargs="*", default=[i.version for i in store.installed()])
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1])
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    cells = [(c, seed) for v in args.versions for c in cases(v) for seed in args.seeds]
+    failed = steps = instances = 0
+    with ThreadPoolExecutor(args.jobs) as pool:
+        runs = [(c, seed, pool.submit(judge, c, args.steps, seed)) for c, seed in cells]
+        for number, (case, seed, run) in enumerate(runs, 1):
+            try:
+                answer = run.result()
+            except EngineError as error:
+                failed += 1
+                print(f"{number}/{len(runs)} {case.name} seed {seed}: FAILED\n    {error}", flush=True)
+                continue
+            wrong = problems(case, answer)
+            failed += bool(wrong)
+            steps += answer["steps"]
+            instances += answer["instances"]
+            known = sorted(set(answer["violated"]) & known_rules(case))
+            note = f", known findings: {', '.join(known)}" if known else ""
+            print(
+                f"{number}/{len(runs)} {case.name} seed {seed}: {'FAILED' if wrong else 'ok'}, {answer['steps']} steps, "
+                f"{answer['instances']} instances, {len(answer['seen'])} rules judged{note}",
+                flush=True,
+            )
+            for line in wrong:
+                print(f"    {line}", flush=True)
+    print(f"{len(runs) - failed} passed, {failed} failed; {steps} operations, {instances} instances of rules judged")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
