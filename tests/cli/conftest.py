@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,7 +20,7 @@ from tests.cli.caches import Cache, observe
 def write(tmp_path: Path) -> Callable[..., str]:
     """Writes a cache, or a snapshot, to a file and returns its path."""
 
-    def make(it: Cache | Snapshot, name: str = "tree.json", tokens: str = "raw") -> str:
+    def make(it: Cache | Snapshot, name: str = "tree.json", tokens: Literal["raw", "hashed"] = "raw") -> str:
         path = tmp_path / name
         to_file(observe(it) if isinstance(it, Cache) else it, path, tokens=tokens)
         return str(path)
