@@ -47,7 +47,7 @@ def hashed(snapshot: Snapshot, salt: bytes | None = None) -> Snapshot:
     values += [_seen(c) for k, c in n.columns.items() if k.name in _TOKEN_COLUMNS]
     if values:
         tokens, at = np.unique(torch.cat(values).cpu().numpy(), return_inverse=True)
-        made = torch.from_numpy(_hashes(tokens, salt)[at])
+        made = torch.from_numpy(_hashes(tokens, salt)[at]).to(values[0].device)
         parts = iter(torch.split(made, [len(v) for v in values]))
         # In the order in which they were gathered.
         lists = {k: Lists(x.offsets, next(parts)) if k.name in _TOKEN_LISTS else x for k, x in n.lists.items()}
