@@ -46,7 +46,7 @@ KNOWN_VERSIONS = (
 Progress = Callable[[str], None]
 """Told one line at the start of each step that can take seconds."""
 
-_VERSION = re.compile(r"\d{1,4}(?:\.\d{1,6}){1,3}(?:(?:a|b|rc)\d{1,4})?(?:\.post\d{1,4})?")
+_VERSION = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,6}){1,3}(?:(?:a|b|rc)[0-9]{1,4})?(?:\.post[0-9]{1,4})?")
 _MAX_UNPACKED = 2 << 30  # bytes; the largest known wheel unpacks to 140 MB
 
 

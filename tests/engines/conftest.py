@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+
 from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+
 from sanitree.models.engines import content, drive, serving, shims, store, workload
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 from sanitree.models.engines.errors import EngineError
@@ -44,7 +45,7 @@ def _workload(config: EngineConfig, steps: int, seed: int) -> dict[str, Any]:
         _complain(live)
         workload.check_tree(live)
         _account(live)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever an engine raises is the outcome)
         told["failure"] = f"{type(error).__name__}: {error} after {[str(s) for s in done[-3:]]}"
     texts = [str(step) for step in done]
     return told | {
@@ -126,32 +127,41 @@ def recover_a_window() -> dict[str, Any]:
     }
 
 
-def check_while_loading(core: str, policy: str) -> dict[str, Any]:
-    """A load back of two nodes whose bytes have not arrived, then have."""
+def check_while_loading(cases: list[list[str]]) -> list[dict[str, Any]]:
+    """A node on the host only is split, and its upper half loaded back: the engine's check
+    before the bytes arrive, and after. One result for each core and policy."""
+    return [_check_while_loading(core, policy) for core, policy in cases]
+
+
+def _check_while_loading(core: Any, policy: Any) -> dict[str, Any]:
     live = _build(policy=policy, core=core)
-    serving.insert(live, [1, 2])
-    serving.insert(live, [1, 2, 3, 4])
+    for _ in range(2):  # enough hits for write_through_selective
+        serving.insert(live, [1, 2, 3, 4])
     drive.drain(live)
     drive.evict(live, 4)
     drive.drain(live)
-    assert drive.load_back(live, [1, 2, 3, 4])
+    loaded = drive.load_back(live, [1, 2])
     during = drive.engine_sanity_check(live)
     known = drive.known_false_alarms(live, during)
     drive.drain(live)
-    return {"during": during, "known": known, "after": drive.engine_sanity_check(live)}
+    return {"loaded": loaded, "during": during, "known": known, "after": drive.engine_sanity_check(live)}
 
 
-def corruption(components: list[str], page: int) -> dict[str, Any]:
-    """Flips one byte at a time and asks who noticed."""
+def corruption(cases: list[tuple[list[str], int]]) -> list[dict[str, Any]]:
+    """Flips one byte at a time and asks who noticed, for each component set and page size."""
+    return [_corruption(components, page) for components, page in cases]
+
+
+def _corruption(components: list[Any], page: int) -> dict[str, Any]:
     live = _build("instant", components=tuple(components), page_size=page, core="python", host_ratio=2.0)
     tokens = list(range(100, 100 + 3 * page))
     serving.insert(live, tokens)
     drive.drain(live)
     noticed: dict[str, Any] = {"clean": not content.verify_tree(live) and bool(drive.verify_request(live, tokens))}
     node = drive.node_of(live, drive.match(live, tokens).device_node)
-    for index, component in enumerate(components):
+    for component in components:
         slot = int(node.component_data[("full", "swa", "mamba").index(component)].value[-1])
-        _, _, buffer = next(iter(content._device_buffers(live, component)))  # type: ignore[arg-type]
+        _, _, buffer = next(content._device_buffers(live, component))
         kept = buffer[slot].clone()
         buffer[slot].view(-1)[0] += 1
         wrong = [(w.component, w.tier, list(w.slots)) for w in content.verify_tree(live)]
@@ -160,15 +170,12 @@ def corruption(components: list[str], page: int) -> dict[str, Any]:
         noticed[component] = {
             "tree": wrong == [(component, "device", [slot])],
             "served": served == {component: (len(tokens) - 1,)},
-            "index": index,
         }
     pool = live.host_pools["full"]
-    buffer = pool.k_buffer[0] if pool.layout == "layer_first" else pool.k_buffer[:, 0].flatten(0, 1)
     slot = int(node.component_data[0].host_value[0])
-    if pool.layout == "layer_first":
-        buffer[slot].view(-1)[0] += 1
-    else:
-        pool.k_buffer[slot // page, 0, slot % page].view(-1)[0] += 1
+    by_layer = pool.layout == "layer_first"
+    row = pool.k_buffer[0][slot] if by_layer else pool.k_buffer[slot // page, 0, slot % page]
+    row.view(-1)[0] += 1
     noticed["host"] = [(w.component, w.tier, list(w.slots)) for w in content.verify_tree(live)] == [
         ("full", "host", [slot])
     ]
@@ -201,7 +208,12 @@ def transfers() -> dict[str, Any]:
     return told
 
 
-def grown(components: list[str], nodes: int, core: str) -> dict[str, Any]:
+def grown(nodes: int, core: str) -> list[dict[str, Any]]:
+    """A tree grown for each component set."""
+    return [_grown(components, nodes, core) for components in (["full"], ["full", "swa"], ["full", "mamba"])]
+
+
+def _grown(components: list[str], nodes: int, core: str) -> dict[str, Any]:
     live = _build(
         "instant", components=tuple(components), device_tokens=nodes + 8, mamba_slots=nodes + 8, core=core
     )
@@ -222,6 +234,6 @@ def refusals() -> list[str]:
     for attempt in (lambda: shims.activate(other), lambda: drive.key(_build(page_size=4), [1, 2])):
         try:
             attempt()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             told.append(f"{type(error).__name__}: {error}")
     return told
