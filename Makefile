@@ -59,7 +59,7 @@ bench: dev engines  ## the live check against the engine's own, as ratios
 	$(BIN)/python -m tests.bench
 
 docs: dev  ## builds the pages into site/
-	$(BIN)/python -m tests.docs --write
+	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet
 
 clean:  ## removes what make made here

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.findings import Finding
 from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.sentences import sentence
-from sanitree.invariants.terms import Apply, Fold, Gather, Get, Op, PathSum, Term, children_of, free_variables
+from sanitree.invariants.terms import Apply, Gather, Get, Op, PathSum, Term, children_of, free_variables
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key, Snapshot
 
@@ -35,13 +37,14 @@ class Evidence:
 class Violation:
     """One instance of a rule that is false.
 
-    element: id of the node, transfer or request, or number of the slot; None for
+    row: where it is in its table. element: id of the node, transfer or request, or number of the slot; None for
     the tree. path: for nodes, the ids from the root's child down to it. tokens: the
     node's whole token path, hashed or raw as the snapshot has it. expected, found:
     for a rule that equates a counter with a recount.
     """
 
     check: Check
+    row: int
     element: int | None
     path: tuple[int, ...]
     tokens: tuple[int, ...]
@@ -59,17 +62,21 @@ class Violation:
         return sentence(self.check.term)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
-    """The outcome of checking one state."""
+    """The outcome of checking one state. What was found is known at once; evidence is collected when asked for."""
 
-    snapshot: Snapshot
+    evaluator: Evaluator
     findings: tuple[Finding, ...]
-    violations: tuple[Violation, ...]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.evaluator.snapshot
 
     @property
     def verdict(self) -> Verdict:
-        if self.violations:
+        """VIOLATED if any instance is; INCONCLUSIVE if none is, and not everything was checked."""
+        if any(f.violated for f in self.findings):
             return Verdict.VIOLATED
         return Verdict.INCONCLUSIVE if self.unchecked or not self.findings else Verdict.HOLDS
 
@@ -78,32 +85,47 @@ class Report:
         """Checks with an instance that could not be judged, or whose scope nobody observed."""
         return tuple(f for f in self.findings if f.unchecked or not f.observed)
 
+    @cached_property
+    def violations(self) -> tuple[Violation, ...]:
+        """Every violated instance with its evidence, in the catalogue's order."""
+        return self.first(None)
 
-def check(snapshot: Snapshot, rules: Iterable[Rule]) -> Report:
-    """Judge a snapshot by every rule that applies to it, in torch on its columns."""
+    def first(self, limit: int | None) -> tuple[Violation, ...]:
+        """The same for at most `limit` instances of each rule; all where None."""
+        found: list[Violation] = []
+        count: Counter[str] = Counter()
+        for f in self.findings:
+            room = None if limit is None else max(0, limit - count[f.check.rule.id])
+            rows = f.violated[:room]
+            count[f.check.rule.id] += len(rows)
+            found += [_explain(self.evaluator, f.check, row) for row in rows]
+        return tuple(found)
+
+
+def check(snapshot: Snapshot, rules: Iterable[Rule], tell: Callable[[str], None] = lambda _: None) -> Report:
+    """Judge a snapshot by every rule that applies to it, in torch on its columns. `tell` hears what is next."""
     evaluator = Evaluator(snapshot)
-    findings = tuple(evaluator.judge(c) for c in checks(rules, snapshot.settings))
-    return Report(snapshot, findings, explain(evaluator, findings))
-
-
-def explain(evaluator: Evaluator, findings: Sequence[Finding]) -> tuple[Violation, ...]:
-    """Evidence for every violated instance, in the order of the findings."""
-    return tuple(_explain(evaluator, f.check, row) for f in findings for row in f.violated)
+    todo = checks(rules, snapshot.settings)
+    findings = []
+    for done, one in enumerate(todo, 1):
+        tell(f"checking {one.name} ({done} of {len(todo)})")
+        findings.append(evaluator.judge(one))
+    return Report(evaluator, tuple(findings))
 
 
 def _explain(evaluator: Evaluator, check: Check, row: int) -> Violation:
     s = evaluator.snapshot
-    parts = list(dict.fromkeys(_parts(check.term, check)))
-    values = {p: evaluator.value_at(p, check, row) for p in parts}
+    values = {p: evaluator.value_at(p, check, row) for p in dict.fromkeys(_parts(check.term, check))}
     scope = check.rule.scope
     table = evaluator.table(check)
     node = row if scope is Sort.NODE else None
-    if scope is Sort.TRANSFER and s.transfers is not None:
-        node = int(s.transfers.columns[Key("node")].values[row]) if Key("node") in s.transfers.columns else None
+    if scope is Sort.TRANSFER and Key("node") in table.columns:
+        node = int(table.columns[Key("node")].values[row])
     path = _path(s, node) if node else ()
-    expected, found = _recount(check.term, values)
+    expected, found = _recount(evaluator, check, row)
     return Violation(
         check=check,
+        row=row,
         element=None if scope is Sort.TREE else int(table.ids[row]),
         path=tuple(int(s.nodes.ids[r]) for r in path),
         tokens=_tokens(s, path),
@@ -123,13 +145,23 @@ def _parts(term: Term, check: Check) -> Iterable[Term]:
         yield from _parts(part, check)
 
 
-def _recount(term: Term, values: dict[Term, bool | int | None]) -> tuple[int | None, int | None]:
-    """(expected, found) for a term that equates a field with a fold."""
+def _recount(evaluator: Evaluator, check: Check, row: int) -> tuple[int | None, int | None]:
+    """(expected, found) for a rule that equates a field, or what is left of one, with a recount."""
+    term = check.term
+    if isinstance(term, Apply) and term.op is Op.IMPLIES:
+        term = term.args[1]
     if isinstance(term, Apply) and term.op is Op.EQ:
-        for field, fold in (term.args, term.args[::-1]):
-            if isinstance(field, Get) and isinstance(fold, Gather) and fold.fold in (Fold.SUM, Fold.COUNT):
-                return values.get(fold), values.get(field)
+        for counter, recount in (term.args, term.args[::-1]):
+            if isinstance(_first_operand(counter), Get) and isinstance(recount, Gather | PathSum | Apply):
+                return evaluator.value_at(recount, check, row), evaluator.value_at(counter, check, row)
     return None, None
+
+
+def _first_operand(term: Term) -> Term:
+    """The first operand of a sum or difference, or the term itself."""
+    while isinstance(term, Apply) and term.op in (Op.ADD, Op.SUB):
+        term = term.args[0]
+    return term
 
 
 def _path(s: Snapshot, row: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sanitree.checker.live import LiveChecker
+from sanitree.checker.render.elements import name
 from sanitree.checker.report import Report
 from sanitree.models.engines import drive, serving, workload
 from sanitree.models.engines.build import EngineConfig, build
@@ -57,6 +58,7 @@ def violations(report: Report) -> list[dict[str, Any]]:
             "rule": v.check.name,
             "prose": v.rule.prose,
             "element": v.element,
+            "name": name(report.snapshot, v).text,
             "tokens": list(v.tokens),
             "values": {e.what: e.value for e in v.evidence},
         }
@@ -72,7 +74,7 @@ def large_tree(version: str, file: str, nodes: int, steps: int, seed: int) -> di
     )
     live = build(version, config, mode="polled")
     workload.grow(live, nodes)
-    done = sum(1 for _ in workload.steps(live, steps, seed))
+    done = sum(True for _ in workload.steps(live, steps, seed, resets=False))
     now = view(live)
     checker = LiveChecker(now)
     start = time.perf_counter()

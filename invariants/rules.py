@@ -126,10 +126,11 @@ def rule(
         if free_variables(when.term):
             fail(f"{function.__name__}: when= speaks of settings, not of the state")
         code = function.__code__
+        file = "/".join(code.co_filename.split("/")[-3:])
         return Rule(
             id=function.__name__, family=family, scope=scope, per=per, tiers=tuple(tiers), when=when.term, cost=cost,
             prose=" ".join(prose.split()), note=" ".join(note.split()), term=said.term, var=var, component=component,
-            tier=tier, said_at=f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}",
+            tier=tier, said_at=f"{file}:{code.co_firstlineno}",
         )
 
     return declare

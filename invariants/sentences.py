@@ -72,6 +72,8 @@ def _apply(t: Apply, outer: int) -> str:
         word = {Op.OR: " or ", Op.AND: " and ", Op.IFF: " exactly if "}[t.op]
         text = word.join(_say(a, _BINDING[t.op] + 1) for a in t.args)
         return f"({text})" if outer > _BINDING[t.op] else text
+    if t.op in (Op.LT, Op.LE) and isinstance(t.args[0], Const):
+        return f"{_say(t.args[1], 3)} {'>' if t.op is Op.LT else '≥'} {_say(t.args[0], 3)}"
     sign = {Op.EQ: "=", Op.LT: "<", Op.LE: "≤", Op.ADD: "+", Op.SUB: "-", Op.MOD: "mod"}[t.op]
     text = f" {sign} ".join(_say(a, 3) for a in t.args)
     return f"({text})" if t.op in (Op.ADD, Op.SUB, Op.MOD) and outer > 2 else text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,11 +11,10 @@ from sanitree.checker.cli.inputs import Overrides, choose_rules, family_option, 
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
-    from sanitree.checker.findings import Finding
+    from rich.console import RenderableType
+
     from sanitree.checker.render.coverage import Coverage
     from sanitree.checker.report import Report, Verdict
-    from sanitree.invariants.rules import Rule
-    from sanitree.models.snapshot import Snapshot
 
 SHOWN = 5  # violations of a rule, unless --limit says otherwise
 
@@ -48,6 +45,10 @@ def check(
     files the worst exit wins: holds (0) < inconclusive (3) < not a snapshot (2) <
     failed (4) < violated (1).
     """
+    from sanitree.checker.render.coverage import Coverage
+    from sanitree.checker.render.report import render
+    from sanitree.checker.report import check as judge
+
     chosen = choose_rules(rules, family)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
     exits, told = [], []
@@ -56,7 +57,9 @@ def check(
             with progress(f"reading {file}") as tell:
                 snapshot = load(file)
                 settings = as_if.apply(snapshot.settings)
-                report, coverage = judge(snapshot.with_settings(settings), chosen, tell, keep)
+                report = judge(snapshot.with_settings(settings), chosen, tell)
+                tell("collecting the evidence")
+                violations, coverage = report.first(keep), Coverage(report.snapshot, report.findings)
                 code, verdict = conclude(report, coverage, partial)
         except Trouble as error:
             if len(files) == 1:
@@ -69,9 +72,9 @@ def check(
         if as_json:
             from sanitree.checker.render import plain
 
-            told.append(plain.report(file, report, verdict, int(code), coverage))
+            told.append(plain.report(file, report.snapshot, violations, verdict, int(code), coverage))
         else:
-            _show(file, report, verdict, coverage, partial, first=len(exits) == 1)
+            _show(render(file, report.snapshot, violations, verdict, coverage, partial), first=len(exits) == 1)
     whole = worst(exits)
     if as_json:
         print_json({"exit": int(whole), "files": told})
@@ -80,43 +83,11 @@ def check(
     return whole
 
 
-def judge(
-    snapshot: Snapshot, rules: tuple[Rule, ...], tell: Callable[[str], None], keep: int | None = None
-) -> tuple[Report, Coverage]:
-    """Judge every check that applies; evidence for at most `keep` violations of each rule, all where None."""
-    from sanitree.checker.columns import Evaluator
-    from sanitree.checker.render.coverage import Coverage
-    from sanitree.checker.report import Report, explain
-    from sanitree.invariants.rules import checks
-
-    evaluator, findings = Evaluator(snapshot), []
-    todo = checks(rules, snapshot.settings)
-    for done, one in enumerate(todo):
-        tell(f"checking {one.name} ({done + 1} of {len(todo)})")
-        findings.append(evaluator.judge(one))
-    tell("collecting the evidence")
-    report = Report(snapshot, tuple(findings), explain(evaluator, _first(findings, keep)))
-    return report, Coverage(snapshot, findings)
-
-
-def _first(findings: list[Finding], keep: int | None) -> list[Finding]:
-    """The findings, with at most `keep` violations left of each rule."""
-    if keep is None:
-        return findings
-    left: dict[str, int] = {}
-    kept = []
-    for f in findings:
-        room = left.get(f.check.rule.id, keep)
-        kept.append(replace(f, violated=f.violated[:room]))
-        left[f.check.rule.id] = room - len(kept[-1].violated)
-    return kept
-
-
 def conclude(report: Report, coverage: Coverage, partial: bool) -> tuple[Exit, Verdict]:
     """The verdict, and the exit that goes with it. A partial view must have shown something to hold."""
     from sanitree.checker.report import Verdict
 
-    verdict = Verdict.VIOLATED if coverage.violated else report.verdict
+    verdict = report.verdict
     if verdict is Verdict.INCONCLUSIVE and partial and coverage.instances:
         verdict = Verdict.HOLDS
     return {
@@ -124,13 +95,11 @@ def conclude(report: Report, coverage: Coverage, partial: bool) -> tuple[Exit, V
     }[verdict], verdict  # fmt: skip
 
 
-def _show(file: str, report: Report, verdict: Verdict, coverage: Coverage, partial: bool, first: bool) -> None:
-    from sanitree.checker.render.report import render
-
+def _show(what: RenderableType, first: bool) -> None:
     out = console()
     if not first:
         out.print()
-    show(out, render(file, report, verdict, coverage, partial))
+    show(out, what)
 
 
 def _summary(exits: list[Exit]) -> None:

@@ -113,15 +113,15 @@ def _side_by_side(told: dict[str, Any]) -> Table:
 def _ours(told: dict[str, Any]) -> str:
     if not told["violations"]:
         return f"[green]holds[/green]: {told['checked']} checks, none violated"
+    from rich.markup import escape
+
     grouped: dict[str, list[dict[str, Any]]] = {}
     for v in told["violations"]:
         grouped.setdefault(v["rule"], []).append(v)
     parts = []
     for rule, found in grouped.items():
-        kind = "slot" if "s." in "".join(found[0]["values"]) else "node" if found[0]["tokens"] else "element"
-        where = ", ".join(f"{v['element']}" + (f" {v['tokens']}" if v["tokens"] else "") for v in found)
-        name = rule.replace("[", "\\[")
-        parts.append(f"[red]{name}[/red] at {kind} {where}\n{found[0]['prose']}")
+        where = "\n".join(f"  {v['name']}" + (f" {v['tokens']}" if v["tokens"] else "") for v in found)
+        parts.append(f"[red]{escape(rule)}[/red]\n[bold]{escape(where)}[/bold]\n{escape(found[0]['prose'])}")
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sanitree.checker.cli.check import judge
 from sanitree.checker.cli.exits import Trouble
 from sanitree.checker.cli.inputs import Overrides, choose_rules, json_option, load, setting_options
 from sanitree.checker.cli.output import console, print_json, progress, show
@@ -45,19 +44,19 @@ def show_command(
     place; nodes that violate a rule or are in flight always stay. Looking at a tree is not
     judging it: the exit is 0 whatever it shows.
     """
+    from sanitree.checker.render.marks import marks
+    from sanitree.checker.render.outline import Outline
+    from sanitree.checker.report import check
+
     with progress(f"reading {file}") as tell:
         snapshot = load(file)
         snapshot = snapshot.with_settings(as_if.apply(snapshot.settings))
         top = 0 if node is None else snapshot.row_of.get(node, -1)
         if top < 0:
             raise Trouble(f"has no node {node}", where=file, hint="`sanitree show` without --node lists them")
-        report, _ = judge(snapshot, choose_rules(), tell, keep=0)
-        from sanitree.checker.render.marks import marks
-
+        report = check(snapshot, choose_rules(), tell)
         found = marks(snapshot, report.findings)
         tell("laying out the tree")
-        from sanitree.checker.render.outline import Outline
-
         red = set(found.violated)
         outline = Outline(snapshot.parent.tolist(), red if violations else red | found.busy, red, top, depth)
     if as_json:

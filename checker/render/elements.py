@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
-from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import table_of
 from sanitree.checker.report import Violation
+from sanitree.invariants.rules import Check
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Column, Key, Snapshot, Table
 
@@ -26,14 +24,14 @@ def node_name(s: Snapshot, row: int) -> str:
     return f"node {int(s.nodes.ids[row])}" if row else "the root"
 
 
-def node_of(s: Snapshot, finding: Finding, row: int) -> int | None:
+def node_of(s: Snapshot, check: Check, row: int) -> int | None:
     """The row of the node that an instance is about or belongs to; None where it is about none."""
-    scope = finding.check.rule.scope
+    scope = check.rule.scope
     if scope is Sort.NODE:
         return row
     if scope is Sort.TREE:
         return None
-    table = table_of(s, scope, (finding.check.component, finding.check.tier))
+    table = table_of(s, scope, (check.component, check.tier))
     if scope is Sort.SLOT:
         assert table is not None
         # A slot that no node holds is looked for at the node whose copy reads or writes it.
@@ -65,8 +63,8 @@ def name(s: Snapshot, violation: Violation) -> Named:
         return Named("the tree as a whole", ())
     table = table_of(s, scope, (check.component, check.tier))
     assert table is not None
-    row = _row(s, scope, table, element)
-    node = node_of(s, Finding(check, (), 0, 0), row)
+    row = violation.row
+    node = node_of(s, check, row)
     match scope:
         case Sort.NODE:
             text = node_name(s, row)
@@ -95,15 +93,6 @@ def _user(s: Snapshot, slots: Table, row: int) -> tuple[str, int | None]:
             whose = f" of {node_name(s, node)}" if node is not None else ""
             return f", {how} by {transfer_name(s, at)}{whose}", node
     return "", None
-
-
-def _row(s: Snapshot, scope: Sort, table: Table, element: int) -> int:
-    """The row of an element that a violation names by its id."""
-    if scope is Sort.NODE:
-        return s.row_of[element]
-    if scope is Sort.SLOT:  # in order of their numbers
-        return int(torch.searchsorted(table.ids, element))
-    return int((table.ids == element).nonzero()[0])
 
 
 def path_of(s: Snapshot, row: int) -> tuple[int, ...]:

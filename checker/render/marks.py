@@ -35,7 +35,7 @@ def marks(s: Snapshot, findings: Sequence[Finding]) -> Marks:
     found = Marks(pending=_pending(s))
     for f in findings:
         for row in f.violated:
-            node = node_of(s, f, row)
+            node = node_of(s, f.check, row)
             if node is None:
                 found.elsewhere.setdefault(f.check.name, []).append(_number(s, f, row))
             else:

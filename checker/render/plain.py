@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from sanitree.checker.render.coverage import Coverage
 from sanitree.checker.render.elements import known, name, path_tokens, transfer_name
 from sanitree.checker.render.header import pools, transfer_route
 from sanitree.checker.render.marks import Marks
-from sanitree.checker.report import Report, Verdict, Violation
+from sanitree.checker.report import Verdict, Violation
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Settings, Tier
 from sanitree.models.snapshot import Key, Origin, Snapshot, Table
 
@@ -76,9 +76,10 @@ def coverage(c: Coverage) -> Plain:
     }
 
 
-def report(file: str, r: Report, verdict: Verdict, code: int, c: Coverage) -> Plain:
+def report(
+    file: str, s: Snapshot, violations: Sequence[Violation], verdict: Verdict, code: int, c: Coverage
+) -> Plain:
     """All that `check` says of one file."""
-    s = r.snapshot
     return {
         "file": file,
         "verdict": verdict.value,
@@ -88,7 +89,7 @@ def report(file: str, r: Report, verdict: Verdict, code: int, c: Coverage) -> Pl
         "nodes": len(s.nodes),
         "tokens_are": s.tokens,
         "violated": c.violated,
-        "violations": [violation(s, v) for v in r.violations],
+        "violations": [violation(s, v) for v in violations],
         "coverage": coverage(c),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
@@ -14,19 +14,21 @@ from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name, path_tokens
 from sanitree.checker.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, clean, count, some_of, tokens, value
-from sanitree.checker.report import Report, Verdict, Violation
+from sanitree.checker.report import Verdict, Violation
 from sanitree.invariants.rules import Check
 from sanitree.models.snapshot import Snapshot
 
 _STYLE = {Verdict.HOLDS: GREEN, Verdict.VIOLATED: RED, Verdict.INCONCLUSIVE: YELLOW}
 
 
-def render(file: str, report: Report, verdict: Verdict, coverage: Coverage, partial: bool) -> RenderableType:
-    """All of it. `report` may have evidence for some violations only; `coverage` knows them all."""
+def render(
+    file: str, s: Snapshot, violations: Sequence[Violation], verdict: Verdict, coverage: Coverage, partial: bool
+) -> RenderableType:
+    """All of it. `violations` may be some of them only; `coverage` counts them all."""
     return Group(
         _headline(file, verdict, coverage, partial),
-        _indent(Text(about(report.snapshot), DIM), 2),
-        *_violations(report, coverage),
+        _indent(Text(about(s), DIM), 2),
+        *_violations(s, violations, coverage),
         Text(),
         *_coverage(coverage, verdict, partial),
     )
@@ -70,8 +72,8 @@ def _cannot(rules: int) -> str:
     return f"{count(rules, 'rule')} could not"
 
 
-def _violations(report: Report, coverage: Coverage) -> Iterator[RenderableType]:
-    by_rule = groupby(sorted(report.violations, key=lambda v: list(coverage.rules).index(v.rule.id)), lambda v: v.rule)
+def _violations(s: Snapshot, found: Sequence[Violation], coverage: Coverage) -> Iterator[RenderableType]:
+    by_rule = groupby(found, lambda v: v.rule)
     for rule, violations in by_rule:
         findings = coverage.rules[rule.id][1]
         total = sum(len(f.violated) for f in findings)
@@ -83,7 +85,7 @@ def _violations(report: Report, coverage: Coverage) -> Iterator[RenderableType]:
             yield _indent(Text(next_sentence(check), CYAN), 2)
             for v in of_check:
                 shown += 1
-                yield _indent(_violation(report.snapshot, v), 4)
+                yield _indent(_violation(s, v), 4)
         if total > shown:
             yield _indent(
                 Text(f"… {count(total - shown, 'more violation')} of this rule (--limit 0 shows all)", DIM), 4

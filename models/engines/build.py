@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import torch
+
 from sanitree.models.engines import copies, shims, store
 from sanitree.models.engines.errors import EngineError
 
@@ -258,9 +259,7 @@ def _pools(config: EngineConfig, names: SimpleNamespace) -> tuple[Any, Any, Any]
         "enable_kvcache_transpose": False,
     }
     requests = (
-        _mamba_table(config, names, table)
-        if "mamba" in config.components
-        else _call(names.ReqToTokenPool, **table)
+        _mamba_table(config, names, table) if "mamba" in config.components else _call(names.ReqToTokenPool, **table)
     )
     allocation = {**common, "size": size, "page_size": page, "dtype": _DTYPE, "need_sort": False}
     if "swa" in config.components:

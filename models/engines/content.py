@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from sanitree.models.engines.build import COMPONENTS, Component, LiveEngine
 from sanitree.models.engines.copies import spans_of
-from torch import Tensor
 
 _SEED = 7
 _MASK = (1 << 48) - 1

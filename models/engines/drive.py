@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from sanitree.models.engines import content, store
 from sanitree.models.engines.build import Component, LiveEngine
 from sanitree.models.engines.copies import Transfer
 from sanitree.models.engines.errors import EngineError
-from torch import Tensor
 
 Handle = Any
 

@@ -8,13 +8,13 @@ class EngineError(Exception):
     """The engine or its surroundings failed: process exit 4, never a verdict."""
 
 
-class EngineMissing(EngineError):
+class EngineMissing(EngineError):  # noqa: N818 (reads as what happened)
     """The version asked for is not in the cache folder."""
 
 
-class EngineRefused(EngineError):
+class EngineRefused(EngineError):  # noqa: N818 (reads as what happened)
     """This process must not be shimmed: a GPU, somebody's own engine, a second version."""
 
 
-class EngineFailed(EngineError):
+class EngineFailed(EngineError):  # noqa: N818 (reads as what happened)
     """An engine in its own process raised, died or ran out of time."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from sanitree.models.engines import content, drive, store
 from sanitree.models.engines.build import Component, LiveEngine
 from sanitree.models.engines.errors import EngineError
-from torch import Tensor
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,7 @@ Nothing here changes the cache. It works on a fetched engine and inside a real o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, 
 from sanitree.models.engines import traits
 from sanitree.models.engines.build import LiveEngine
 from sanitree.models.engines.copies import Span, TransferEvent, spans_of
+from sanitree.models.engines.rust_listing import listing
 
 _POOL = {"full": "kv", "swa": "swa", "mamba": "mamba"}
 NUMBER = {"full": 0, "swa": 1, "mamba": 2}
@@ -41,7 +42,6 @@ class View:
     requests: Sequence[Held] | None = None
     settings: Settings = field(init=False)
     tree: Any = field(init=False)
-    memo: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tree", getattr(self.cache, "tree_core", self.cache))
@@ -162,8 +162,12 @@ class Flight:
     writes: dict[str, tuple[int, ...]] | None
 
 
-def flights(v: View) -> list[Flight]:
-    """The transfers in flight: writes, then loads, in the order of their submission."""
+def flights(v: View, inside: Callable[[Any], bool] | None = None) -> list[Flight]:
+    """The transfers in flight: writes, then loads, in the order of their submission.
+
+    `inside` says whether a node is in the tree, where the caller has walked it already.
+    """
+    inside = inside or (lambda node: is_attached(v, node))
     found = []
     for write, registry in ((True, "ongoing_write_through"), (False, "ongoing_load_back")):
         entries = getattr(v.cache, registry, None) or {}
@@ -176,10 +180,10 @@ def flights(v: View) -> list[Flight]:
             own = spans.get(ack) if spans is not None else None
             device = None if own is None else {s.component: s.device for s in own}
             host = None if own is None else {s.component: s.host for s in own}
-            inside = node is not None and is_attached(v, node)
+            here = node is not None and inside(node)
             found.append(
                 Flight(
-                    is_write=write, is_load=not write, ack=ack, node=node if inside else root(v), node_in_tree=inside,
+                    is_write=write, is_load=not write, ack=ack, node=node if here else root(v), node_in_tree=here,
                     takes_lock=entry[1] is not None, published=published, queued=queued.get(ack, 0),
                     reads=device if write else host, writes=host if write else device,
                 )
@@ -226,9 +230,9 @@ def root(v: View) -> Any:
 
 
 def is_attached(v: View, node: Any) -> bool:
-    """Whether a walk up from a node reaches the root through parents that hold it."""
+    """Whether a node is in the tree: a walk up from it reaches the root through parents that hold it."""
     if v.rust:
-        return node in v.memo["rust_nodes"]
+        return node in listing(v.tree._binding).row
     seen = 0
     while node is not v.tree.root_node:
         up = node.parent

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+
 from sanitree.models.engines import content, drive, serving
 from sanitree.models.engines.build import Component, LiveEngine
 from sanitree.models.engines.errors import EngineError
@@ -31,18 +32,18 @@ class Step:
         return f"{self.number:4d} {self.op}({', '.join(map(str, self.args))}) → {self.result}"
 
 
-class WrongContent(EngineError):
+class WrongContent(EngineError):  # noqa: N818 (reads as what happened)
     """The cache served bytes that belong to another prefix, or to none."""
 
 
-def steps(live: LiveEngine, count: int, seed: int = 0, *, verify: bool = True) -> Iterator[Step]:
+def steps(live: LiveEngine, count: int, seed: int = 0, *, verify: bool = True, resets: bool = True) -> Iterator[Step]:
     """Does `count` random operations, yielding each when it is done.
 
     With `verify`, the bytes that a request's matched prefix would be served are checked
     before the request starts: `WrongContent` names the tokens. What the engine itself
-    raises gets out, after the steps that led to it.
+    raises gets out, after the steps that led to it. Without `resets` what was there stays.
     """
-    yield from _Workload(live, seed, verify).run(count)
+    yield from _Workload(live, seed, verify, resets).run(count)
 
 
 def quiesce(live: LiveEngine) -> None:
@@ -54,9 +55,9 @@ def quiesce(live: LiveEngine) -> None:
 
 
 class _Workload:
-    def __init__(self, live: LiveEngine, seed: int, verify: bool) -> None:
+    def __init__(self, live: LiveEngine, seed: int, verify: bool, resets: bool) -> None:
         self.live = live
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 (repeatable, not secret)
         self.verify = verify
         page = live.page_size
         self.stems = [
@@ -70,8 +71,9 @@ class _Workload:
             (12, self.finish),
             (12, self.release),
             (10, self.evict),
-            (1, self.reset),
         ]
+        if resets:
+            self.choices.append((1, self.reset))
         if live.controller is not None:
             self.choices += [(6, self.evict_host), (12, self.pump), (4, self.run_copy), (3, self.load)]
         if live.config.components != ("full",):
@@ -230,9 +232,7 @@ def grow(live: LiveEngine, nodes: int, depth: int = 10) -> int:
             before, slots = len(slots), torch.cat([slots, new])
             extra = {} if state is None else {"mamba_value": state}
             live.cache.insert(
-                live.names.InsertParams(
-                    key=drive.key(live, tokens), value=slots, prev_prefix_len=before, **extra
-                )
+                live.names.InsertParams(key=drive.key(live, tokens), value=slots, prev_prefix_len=before, **extra)
             )
             made += 1
     drive.drain(live)

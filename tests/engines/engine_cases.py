@@ -214,9 +214,7 @@ def grown(nodes: int, core: str) -> list[dict[str, Any]]:
 
 
 def _grown(components: list[str], nodes: int, core: str) -> dict[str, Any]:
-    live = _build(
-        "instant", components=tuple(components), device_tokens=nodes + 8, mamba_slots=nodes + 8, core=core
-    )
+    live = _build("instant", components=tuple(components), device_tokens=nodes + 8, mamba_slots=nodes + 8, core=core)
     made = workload.grow(live, nodes)
     counted = None
     if not live.rust:

@@ -29,9 +29,7 @@ class Controller:
         self.ack_load_queue: list[Ack] = []
 
     def operation(self, node: int, device: list[int], host: list[int]) -> Any:
-        return SimpleNamespace(
-            node_ids=[node], device_indices=torch.tensor(device), host_indices=torch.tensor(host)
-        )
+        return SimpleNamespace(node_ids=[node], device_indices=torch.tensor(device), host_indices=torch.tensor(host))
 
     def write(self, node: int, device: list[int], host: list[int]) -> None:
         self.write_queue.append(self.operation(node, device, host))

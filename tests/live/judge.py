@@ -33,9 +33,16 @@ class Case:
         return f"{self.version} {self.core} {self.policy} {'+'.join(self.components)} page {self.page_size}"
 
 
-def run(version: str, policy: str, components: list[str], page_size: int, core: str, steps: int, seed: int) -> Any:
-    """Drives one cell; returns what was judged, violated and complained about."""
+def run(cells: list[dict[str, Any]], steps: int, seed: int) -> list[dict[str, Any]]:
+    """Drives cells of one version and core, one after another, each in a cache of its own."""
     torch.set_num_threads(1)
+    return [drive_cell(**cell, steps=steps, seed=seed) for cell in cells]
+
+
+def drive_cell(
+    version: str, policy: str, components: list[str], page_size: int, core: str, steps: int, seed: int
+) -> dict[str, Any]:
+    """Drives one cell; returns what was judged, violated and complained about."""
     config = EngineConfig(
         policy=policy, components=tuple(components), page_size=page_size, core=core, device_tokens=96 * page_size
     )

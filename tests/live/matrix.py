@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -36,10 +36,13 @@ def cases(version: str) -> Iterator[Case]:
         yield Case(version, policy, components, page, core)
 
 
-def judge(case: Case, steps: int, seed: int) -> dict[str, Any]:
-    """Runs a cell in an engine's process of its own."""
-    arguments = {**asdict(case), "components": list(case.components), "steps": steps, "seed": seed}
-    answer: dict[str, Any] = run_in_engine(case.version, "tests.live.judge:run", arguments, search=[ROOT], timeout=900)
+def judge(cells: Sequence[Case], steps: int, seed: int, timeout: float = 3000) -> list[dict[str, Any]]:
+    """Runs cells of one version and core in one engine's process."""
+    told = [{**asdict(c), "components": list(c.components)} for c in cells]
+    arguments = {"cells": told, "steps": steps, "seed": seed}
+    answer: list[dict[str, Any]] = run_in_engine(
+        cells[0].version, "tests.live.judge:run", arguments, search=[ROOT], timeout=timeout
+    )
     return answer
 
 
@@ -60,34 +63,46 @@ def main() -> int:
     parser.add_argument("--versions", nargs="*", default=[i.version for i in store.installed()])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
+    parser.add_argument("--cores", nargs="*", default=["python", "rust"])
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
-    cells = [(c, seed) for v in args.versions for c in cases(v) for seed in args.seeds]
-    failed = steps = instances = 0
+    cores = [
+        list(cells) for v in args.versions for _, cells in itertools.groupby(cases(v), key=lambda c: c.core)
+    ]
+    cores = [cells for cells in cores if cells[0].core in args.cores]
+    batches = [(cells, seed) for cells in cores for seed in args.seeds]
+    passed = failed = steps = instances = 0
     with ThreadPoolExecutor(args.jobs) as pool:
-        runs = [(c, seed, pool.submit(judge, c, args.steps, seed)) for c, seed in cells]
-        for number, (case, seed, run) in enumerate(runs, 1):
+        runs = [(cells, seed, pool.submit(judge, cells, args.steps, seed)) for cells, seed in batches]
+        for cells, seed, run in runs:
             try:
-                answer = run.result()
+                answers = run.result()
             except EngineError as error:
-                failed += 1
-                print(f"{number}/{len(runs)} {case.name} seed {seed}: FAILED\n    {error}", flush=True)
+                failed += len(cells)
+                print(f"{cells[0].version} {cells[0].core} seed {seed}: FAILED\n    {error}", flush=True)
                 continue
-            wrong = problems(case, answer)
-            failed += bool(wrong)
-            steps += answer["steps"]
-            instances += answer["instances"]
-            known = sorted(set(answer["violated"]) & known_rules(case))
-            note = f", known findings: {', '.join(known)}" if known else ""
-            print(
-                f"{number}/{len(runs)} {case.name} seed {seed}: {'FAILED' if wrong else 'ok'}, {answer['steps']} steps, "
-                f"{answer['instances']} instances, {len(answer['seen'])} rules judged{note}",
-                flush=True,
-            )
-            for line in wrong:
-                print(f"    {line}", flush=True)
-    print(f"{len(runs) - failed} passed, {failed} failed; {steps} operations, {instances} instances of rules judged")
+            for case, answer in zip(cells, answers, strict=True):
+                wrong = problems(case, answer)
+                passed, failed = passed + (not wrong), failed + bool(wrong)
+                steps += answer["steps"]
+                instances += answer["instances"]
+                _tell(case, seed, answer, wrong)
+    print(f"{steps} operations, {instances} instances of rules judged")
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def _tell(case: Case, seed: int, answer: dict[str, Any], wrong: list[str]) -> None:
+    known = sorted(set(answer["violated"]) & known_rules(case))
+    note = f", known findings: {', '.join(known)}" if known else ""
+    unchecked = f", {len(answer['unchecked'])} not everywhere checked" if answer["unchecked"] else ""
+    print(
+        f"{case.name} seed {seed}: {'FAILED' if wrong else 'ok'}, {answer['steps']} steps, "
+        f"{answer['instances']} instances, {len(answer['seen'])} rules judged{unchecked}{note}",
+        flush=True,
+    )
+    for line in wrong:
+        print(f"    {line}", flush=True)
 
 
 if __name__ == "__main__":
