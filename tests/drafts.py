@@ -63,7 +63,7 @@ class Sheet:
             t.ids.tolist(),
             {k: c.values.tolist() for k, c in t.columns.items()},
             {k: c.known.tolist() for k, c in t.columns.items() if c.known is not None},
-            {k: [part.tolist() for part in x.values.split(x.lengths.tolist())] if len(t) else [] for k, x in t.lists.items()},
+            {k: [x[row].tolist() for row in range(len(t))] for k, x in t.lists.items()},
         )
 
     def table(self) -> Table:
@@ -112,7 +112,8 @@ class Draft:
             return None if t is None else Sheet.read(sort, t)
 
         nodes, tree = Sheet.read(Sort.NODE, s.nodes), Sheet.read(Sort.TREE, s.tree)
-        return Draft(s.origin, s.settings, tree, nodes, sheet(Sort.TRANSFER, s.transfers), sheet(Sort.REQUEST, s.requests))
+        transfers, requests = sheet(Sort.TRANSFER, s.transfers), sheet(Sort.REQUEST, s.requests)
+        return Draft(s.origin, s.settings, tree, nodes, transfers, requests)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
@@ -129,7 +130,8 @@ class Draft:
         )  # fmt: skip
 
     def sheet(self, sort: Sort) -> Sheet | None:
-        return {Sort.NODE: self.nodes, Sort.TREE: self.tree, Sort.TRANSFER: self.transfers, Sort.REQUEST: self.requests}[sort]
+        tables = (self.nodes, self.tree, self.transfers, self.requests)
+        return tables[(Sort.NODE, Sort.TREE, Sort.TRANSFER, Sort.REQUEST).index(sort)]
 
     def slots(self, c: Component, t: Tier) -> Sheet:
         """The pool's slots that anything names, counted one by one: what `Snapshot.slots` does with tensors."""

@@ -8,19 +8,17 @@ import pytest
 from hypothesis import given, settings
 
 from sanitree.checker.columns import Evaluator
-from sanitree.invariants.catalogue import CATALOGUE
-from sanitree.invariants.rules import checks
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, SWA
 from sanitree.models.snapshot import validate
 from tests.drafts import Draft
-from tests.legal import drafts, legal
+from tests.legal import checks_of, drafts, legal
 
 
 def judge_all(d: Draft) -> None:
     s = d.snapshot()
     validate(s)
     e = Evaluator(s)
-    for c in checks(CATALOGUE, s.settings):
+    for c in checks_of(s.settings):
         found = e.judge(c)
         assert not found.violated, (c.name, found.violated)
         assert not found.unchecked, c.name
