@@ -21,16 +21,17 @@ class LiveChecker:
     """Rules compiled for one live cache: for its version, policy, components and page size.
 
     `fused` judges what is said of nodes, transfers, requests and the tree in one pass
-    over the live nodes; what is said of slots is judged on columns of slots alone.
+    over the live nodes; what is said of slots is judged on columns of slots alone. A core
+    whose nodes are no Python objects has no fused pass: all its rules are judged on columns.
     """
 
     def __init__(self, view: View, rules: Iterable[Rule] = CATALOGUE) -> None:
         self.rules = tuple(rules)
         applying = checks(self.rules, view.settings)
         self.settings = view.settings
-        self.fused: Fused = compile_checks((c for c in applying if c.rule.cost is not Cost.SLOT), reading(view))
+        self.node_checks = tuple(c for c in applying if c.rule.cost is not Cost.SLOT)
+        self.fused: Fused | None = None if view.rust else compile_checks(self.node_checks, reading(view))
         self.slot_checks = tuple(c for c in applying if c.rule.cost is Cost.SLOT)
-        self._wanted = frozenset(key for c in self.slot_checks for key in fields_read(c))
 
     def holds(self, view: View) -> bool:
         """Whether no rule is known to be violated, slots included."""
@@ -38,12 +39,17 @@ class LiveChecker:
 
     def nodes_hold(self, view: View) -> bool:
         """The same without the rules about slots: one pass over the live nodes, in place."""
-        return self.fused.run(view) is None
+        return self._columns_hold(view, self.node_checks) if self.fused is None else self.fused.run(view) is None
 
     def slots_hold(self, view: View) -> bool:
         """The same for the rules about slots alone: every slot is read, vectorised."""
-        judge = Evaluator(snapshot(view, self._wanted)).judge
-        return not any(judge(c).violated for c in self.slot_checks)
+        return self._columns_hold(view, self.slot_checks)
+
+    @staticmethod
+    def _columns_hold(view: View, wanted: tuple[Check, ...]) -> bool:
+        keys = frozenset(key for c in wanted for key in fields_read(c))
+        judge = Evaluator(snapshot(view, keys)).judge
+        return not any(judge(c).violated for c in wanted)
 
     def report(self, view: View) -> Report:
         """Every rule on a snapshot taken now: all violations with their evidence, and what was not checked."""

@@ -90,7 +90,7 @@ def large_tree(version: str, file: str, nodes: int, steps: int, seed: int) -> di
         "holds": holds and slots,
         "node_seconds": middle - start,
         "slot_seconds": end - middle,
-        "checks": len(checker.fused.checks),
+        "checks": len(checker.node_checks),
         "slot_checks": len(checker.slot_checks),
         "engine": list(drive.engine_sanity_check(live)),
     }

@@ -30,7 +30,6 @@ from sanitree.invariants.terms import (
     Term,
     Var,
     make,
-    simplify,
 )
 from sanitree.invariants.vocabulary import (
     DEVICE,
@@ -366,6 +365,6 @@ never = Expr(FALSE)
 __all__ = [
     "Element", "Expr", "Over", "SayError", "all_of", "always", "any_of", "bound_variable", "children", "count",
     "distinct", "every", "every_component", "fail", "iff", "implies", "is_kind", "ite", "never", "nodes", "page_size",
-    "path_sum", "place_of", "policy_is", "requests", "simplify", "slots", "some", "some_component", "sum_over",
+    "path_sum", "place_of", "policy_is", "requests", "slots", "some", "some_component", "sum_over",
     "trait", "transfers",
 ]

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.language import Element, Expr, _open, always, fail
-from sanitree.invariants.terms import FALSE, TRUE, Term, Var, free_variables, instantiate, make
+from sanitree.invariants.terms import FALSE, TRUE, Term, Var, free_variables, make
 from sanitree.invariants.vocabulary import Component, ComponentVar, Kind, Settings, Sort, Tier, TierVar
 
 

@@ -1,6 +1,18 @@
 """Leaf sets: the nodes that eviction starts from. Cost: a set look-up a node."""
 
-from sanitree.invariants.language import all_of, children, count, every_component, iff, implies, nodes, policy_is, some, trait, transfers
+from sanitree.invariants.language import (
+    all_of,
+    children,
+    count,
+    every_component,
+    iff,
+    implies,
+    nodes,
+    policy_is,
+    some,
+    trait,
+    transfers,
+)
 from sanitree.invariants.rules import Family, rule
 from sanitree.invariants.vocabulary import FULL, WRITE_THROUGH_FAMILY, Sort
 

@@ -90,6 +90,7 @@ def _values(v: Any) -> str:
 def _disagreement(checker: LiveChecker, now: Any, report: Report, step: object) -> list[str]:
     """Where the fast yes or no and the report differ."""
     false = {v.check.name for v in report.violations}
+    assert checker.fused is not None
     nodes = {c.name for c in checker.fused.checks} & false
     slots = {c.name for c in checker.slot_checks} & false
     said = checker.fused.run(now)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sanitree.models.engines import store
-
 from tests.live.judge import Case
 
 

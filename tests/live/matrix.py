@@ -20,7 +20,6 @@ from typing import Any
 from sanitree.models.engines import store
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.process import run_in_engine
-
 from tests.live.judge import Case
 from tests.live.known import known_rules
 
