@@ -58,33 +58,28 @@ def auxiliary(
     if v.controller is None:
         return found
     on_device = device["full"]
+    writes = getattr(v.cache, "ongoing_write_through", None) or {}
+    pending = {node for entry in writes.values() for node in entry.publish_node_ids}
     for c in kinds:
+        # From 0.5.20 a backup takes the window above the node along, up to one that is being written.
+        passes_over = pending if c.name == "swa" and store.at_least(v.version, "0.5.20") else set()
         for row, node in enumerate(seen.ids[1:], 1):
             if device[c.name][row] is None:
                 found[c.name].on[row] = core.component_has_host_value_only(node, NUMBER[c.name])
             elif on_device[row] is None:
                 found[c.name].on[row] = None  # data without full data: no plan would tell
             else:
-                found[c.name].on[row] = _not_in_backup(v, core, c, node)
+                found[c.name].on[row] = _on_host(core, c, node, passes_over)
     _fill_slots(core, seen, device, full, found)
     return found
 
 
-def _not_in_backup(v: View, core: Any, c: Component, node: int) -> bool | None:
-    """Whether the host has the data of a node that has it on the device: no backup would copy it.
-
-    From 0.5.20 a backup copies the window above a node, and passes over nodes that are being
-    written: what it leaves out is on the host unless the node itself is being written.
-    """
-    planned = core.build_backup_spec(node)[1].get(NUMBER[c.name], ())
-    if c.name != "swa" or not store.at_least(v.version, "0.5.20"):
-        return not planned
-    if any(node in (nodes or ()) for _, _, _, nodes, _, _ in planned):
-        return False
-    writes = getattr(v.cache, "ongoing_write_through", None) or {}
-    if any(node in entry.publish_node_ids for entry in writes.values()):
-        return None
-    return True
+def _on_host(core: Any, c: Component, node: int, passes_over: set[int]) -> bool | None:
+    """Whether the host, too, has what a node has on the device: a backup would not copy it."""
+    for _, _, _, nodes, _, _ in core.build_backup_spec(node)[1].get(NUMBER[c.name], ()):
+        if nodes is None or node in nodes:  # None: the node alone
+            return False
+    return None if node in passes_over else True
 
 
 def _fill_slots(
