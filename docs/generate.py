@@ -12,6 +12,7 @@ from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Cost, Rule
 from sanitree.invariants.sentences import sentence, settings_sentence
 from sanitree.invariants.vocabulary import FIELDS, TRAITS
+from sanitree.models.engines.findings import FINDINGS
 from sanitree.models.engines.traits import SINCE, UNTIL
 
 HERE = Path(__file__).parent
@@ -73,7 +74,23 @@ def vocabulary() -> Iterator[str]:
         yield f"| `{name}` | {since}{until} | {meaning} |"
 
 
-PAGES = {"catalogue.md": catalogue, "vocabulary.md": vocabulary}
+def findings() -> Iterator[str]:
+    """What real engines do wrong."""
+    yield GENERATED
+    yield "\n# Findings\n"
+    yield (
+        "What driving the real engines has shown wrong in them. Each is reproduced by a test under `tests/engines`; "
+        "the newest version's are worth a report to its developers."
+    )
+    for f in FINDINGS:
+        yield f"\n## {f.id}\n"
+        yield f"SGLang {f.first}" + (f" and later, fixed in {f.fixed}" if f.fixed else " and every later version so far")
+        yield f"\n`{f.where}`\n\n{f.what[0].upper()}{f.what[1:]}"
+        said = ", ".join(f"[{r}](catalogue.md#{r})" for r in sorted(f.rules))
+        yield "\n" + (f"Reported by {said}." if said else "sanitree stays silent, rightly: it is the engine's own check that errs.")
+
+
+PAGES = {"catalogue.md": catalogue, "vocabulary.md": vocabulary, "findings.md": findings}
 
 
 def main() -> int:

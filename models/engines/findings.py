@@ -16,7 +16,11 @@ from sanitree.models.engines.store import version_key
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`first` shows it, `fixed` is the first that does not (None: not yet fixed)."""
+    """`first` shows it, `fixed` is the first that does not (None: not yet fixed).
+
+    rules: those of ours that report it, what it leads to included; none where it is the
+    engine's own check that is wrong.
+    """
 
     id: str
     first: str
@@ -24,6 +28,7 @@ class Finding:
     where: str
     what: str
     applies_to: Callable[[EngineConfig], bool]
+    rules: frozenset[str] = frozenset()
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
@@ -40,6 +45,14 @@ FINDINGS = (
         "evict() frees the device slots of a node whose write-back is still reading them; "
         "reused before the copy runs, they put another prefix's bytes into the host copy.",
         lambda config: config.host_tier and config.policy == "write_back",
+        frozenset(
+            {
+                "write_back_is_finished", "pending_write_keeps_its_source", "pending_write_is_locked",
+                "source_is_not_free", "target_is_not_free", "slot_in_flight_is_not_held", "one_writer_a_slot",
+                "write_source_stays_with_its_node", "write_target_stays_with_its_node",
+                "transfer_node_is_in_the_tree", "transfer_node_is_locked", "write_publishes_its_nodes",
+            }
+        ),  # fmt: skip
     ),
     Finding(
         "write-back-ack-unlocks-root-path",
@@ -68,6 +81,22 @@ FINDINGS = (
         "and takes the insert's instead, also while a running request or a backup in "
         "flight, both holding a lock, reads the old ones.",
         lambda config: "swa" in config.components,
+        frozenset(
+            {
+                "source_is_not_free", "write_source_stays_with_its_node", "slot_in_flight_is_not_held",
+                "held_slot_is_not_in_the_tree", "free_slot_is_not_held",
+            }
+        ),  # fmt: skip
+    ),
+    Finding(
+        "split-forgets-pending-write",
+        "0.5.12",
+        "0.5.13",
+        "unified_radix_cache.py: UnifiedRadixCache._split_node, writing_check",
+        "a node that is split while it is being written leaves its upper part out of what the "
+        "acknowledgement publishes: that prefix is neither announced nor written to storage.",
+        lambda config: config.host_tier,
+        frozenset({"write_source_stays_with_its_node", "write_target_stays_with_its_node"}),
     ),
     Finding(
         "duplicate-check-wrong-while-loading",

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from sanitree.models.engines import store
+from sanitree.models.engines.build import EngineConfig
 from sanitree.models.engines.errors import EngineError
+from sanitree.models.engines.findings import applying
 from sanitree.models.engines.process import run_in_engine
 from tests.live.judge import Case
-from tests.live.known import known_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = ("write_through", "write_through_selective", "write_back")
@@ -43,6 +44,15 @@ def judge(cells: Sequence[Case], steps: int, seed: int, timeout: float = 3000) -
         cells[0].version, "tests.live.judge:run", arguments, search=[ROOT], timeout=timeout
     )
     return answer
+
+
+def known_rules(case: Case) -> frozenset[str]:
+    """The rules that known findings may violate in a cell."""
+    config = EngineConfig(
+        policy=case.policy, components=case.components, page_size=case.page_size, core=case.core,  # type: ignore[arg-type]
+        device_tokens=96 * case.page_size,
+    )  # fmt: skip
+    return frozenset().union(*(f.rules for f in applying(case.version, config)))
 
 
 def problems(case: Case, answer: dict[str, Any]) -> list[str]:
