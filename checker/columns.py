@@ -205,10 +205,12 @@ class _Torch(Algebra[Tensor, V]):
             picked = keys[chosen]
             return torch.tensor(len(picked.unique()) < len(picked))  # type: ignore[no-untyped-call]
         chosen[0] = False
-        pairs = torch.stack([self.s.parent[chosen], keys[chosen]])
-        unique, counts = pairs.unique(dim=1, return_counts=True)  # type: ignore[no-untyped-call]
+        parents, keys = self.s.parent[chosen], keys[chosen]
+        order = torch.argsort(keys, stable=True)
+        order = order[torch.argsort(parents[order], stable=True)]
+        parents, keys = parents[order], keys[order]
         found = torch.zeros(rows, dtype=torch.bool)
-        found[unique[0][counts > 1]] = True
+        found[parents[1:][(parents[1:] == parents[:-1]) & (keys[1:] == keys[:-1])]] = True
         return found
 
     def matching(self, gather: Gather, env: Env[V], key: V, among: Tensor, value: V) -> Tensor:

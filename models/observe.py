@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sanitree.invariants.vocabulary import FIELDS, Component, Field, Index, Settings, Sort, Tier
 from sanitree.models.reading import ELEMENT, Access, Reading, inline
@@ -108,8 +107,8 @@ def node_table(
                 if wanted is not None and Key.of(name, c, t) not in wanted:
                     continue
                 if (access := where(c, t)) is not None:
-                    found = [() if x is None else x for x in read_each(seen.nodes[1:], access, names)]
-                    lists[Key.of(name, c, t)] = Lists.of([(), *map(_slots, found)])
+                    found = read_each(seen.nodes[1:], access, names)
+                    lists[Key.of(name, c, t)] = Lists.of([(), *(() if x is None else x for x in found)])
     return Table(torch.tensor([getattr(n, ids) for n in seen.nodes], dtype=torch.int64), columns, lists)
 
 
@@ -172,10 +171,6 @@ def _root_first(nodes: list[Any], access: Access, names: Mapping[str, Callable[[
 def _number(x: object) -> int:
     """A number for anything hashable; equal things have equal numbers."""
     return x & _MASK if isinstance(x, int) else hash(x) & _MASK
-
-
-def _slots(x: Any) -> Any:
-    return x.detach().to("cpu", torch.int64) if isinstance(x, Tensor) else x
 
 
 def _column(values: list[Any], boolean: bool | None = None) -> Column:

@@ -73,9 +73,10 @@ class Lists:
     def of(lists: Iterable[Iterable[int] | Tensor]) -> Lists:
         """From one list or tensor of numbers a row."""
         parts = [x if isinstance(x, Tensor) else list(x) for x in lists]
-        lengths = torch.tensor([0, *map(len, parts)], dtype=torch.int64)
+        sizes = [x.numel() if isinstance(x, Tensor) else len(x) for x in parts]
+        lengths = torch.tensor([0, *sizes], dtype=torch.int64)
         tensors = [x for x in parts if isinstance(x, Tensor)]
-        if tensors and len(tensors) == len(parts):
+        if tensors and all(isinstance(x, Tensor) or not x for x in parts):
             values = torch.cat(tensors).to("cpu", torch.int64)  # one copy from the device, not one a row
         else:
             plain = (x.tolist() if isinstance(x, Tensor) else x for x in parts)

@@ -1,0 +1,46 @@
+"""Real engines, judged live and on snapshots: legal workloads, corrupted trees, and what they do wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sanitree.models.engines import deps, store
+from sanitree.models.engines.process import run_in_engine
+from tests.live.matrix import ROOT, cases, judge, problems
+
+pytestmark = pytest.mark.engine
+
+SLICE = [("0.5.12", "python"), ("0.5.13.post1", "python"), ("0.5.23", "python"), ("0.5.23", "rust")]
+STEPS = 60
+
+
+def needs(version: str) -> None:
+    if version not in {i.version for i in store.installed()} or not deps.ready():
+        pytest.skip(f"sglang {version} is not here: make engines, or sanitree engine fetch {version}")
+
+
+@pytest.mark.parametrize(("version", "core"), SLICE)
+@pytest.mark.parametrize("policy", ["write_through", "write_through_selective", "write_back"])
+def test_a_legal_workload_is_clean(version: str, core: str, policy: str) -> None:
+    """Every operation of a seeded workload, judged: nothing but what is known and written down."""
+    needs(version)
+    cells = [c for c in cases(version) if c.core == core and c.policy == policy]
+    for case, answer in zip(cells, judge(cells, STEPS, seed=5), strict=True):
+        assert not problems(case, answer), case.name
+        assert answer["instances"] > 1000
+        assert core == "rust" or not answer["unchecked"]
+
+
+@pytest.mark.parametrize("components", [["full"], ["full", "swa"], ["full", "mamba"]], ids="+".join)
+def test_backends_agree_on_corrupted_live_trees(components: list[str]) -> None:
+    """Faults in a real engine's own objects: the generated pass and the columns say the same."""
+    needs("0.5.13.post1")
+    answer = in_engine("corrupt:run", components=components, policy="write_through", rounds=150, seed=11)
+    assert answer["wrong"] == []
+    assert len(answer["found"]) >= 12, answer["found"]
+    assert answer["clean"] < 40
+
+
+def in_engine(function: str, version: str = "0.5.13.post1", **arguments: Any) -> Any:
+    return run_in_engine(version, f"tests.live.{function}", {"version": version, **arguments}, search=[ROOT])
