@@ -16,8 +16,7 @@ never seen here; the core's own check, `core_complaints`, looks for some.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from torch import Tensor
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy
 from sanitree.models.engines import observe, rust_host
 from sanitree.models.engines.errors import EngineError
-from sanitree.models.engines.rust_listing import Listing, listing
+from sanitree.models.engines.rust_listing import Listing, listing, unpoisoned
 from sanitree.models.engines.view import NUMBER, Flight, View, flights
 from sanitree.models.snapshot import Column, Key, Lists, Snapshot, Table
 
@@ -38,7 +37,7 @@ def snapshot(v: View) -> Snapshot:
 
     Raises `EngineError` if the core was poisoned by an earlier panic, or its listing is torn.
     """
-    with _unpoisoned():
+    with unpoisoned():
         core = v.tree._binding
         seen = listing(core)
         inflight = flights(v, seen.row.__contains__)
@@ -74,25 +73,12 @@ def core_complaints(v: View) -> tuple[str, ...]:
     ongoing = ((getattr(v.cache, name, None) or {}) for name in ("ongoing_write_through", "ongoing_load_back"))
     pairs = ([(ack, entry.node_id) for ack, entry in entries.items()] for entries in ongoing)
     try:
-        with _unpoisoned():
+        with unpoisoned():
             v.tree._binding.sanity_check(*pairs)
     except (AssertionError, EngineError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return tuple(lines[1:] if len(lines) > 1 else lines) or ("assertion without a message",)
     return ()
-
-
-@contextmanager
-def _unpoisoned() -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        # A panic is no Exception; later versions say of a poisoned core that its lock is.
-        if type(error).__name__ == "PanicException" or "poison" in str(error).lower():
-            raise EngineError(f"the Rust core panicked and answers no more: restart the engine ({error})") from None
-        raise
 
 
 # Nodes.

@@ -11,7 +11,8 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,29 +95,27 @@ def printed(show: Callable[[], object]) -> bytes:
     For that time the descriptor is this process's own file; afterwards it is what it was,
     also where it was closed and where `show` raises.
     """
-    with _one_at_a_time:
+    with _one_at_a_time, ExitStack() as after:
         _flush()
         try:
             saved = os.dup(1)
+            after.callback(os.close, saved)
         except OSError:  # a daemon may have closed it
             saved = -1
         sink = os.memfd_create("listing")  # a Rust core is built for Linux only
+        if sink == 1:  # the descriptor that was closed
+            sink = os.dup(sink)
+        after.callback(os.close, sink)
+        os.dup2(sink, 1)
         try:
-            os.dup2(sink, 1)
-            try:
-                show()
-            finally:
-                _flush()
-                if saved >= 0:
-                    os.dup2(saved, 1)
-                else:
-                    os.close(1)
-            size = os.lseek(sink, 0, os.SEEK_END)
-            return os.pread(sink, size, 0)
+            show()
         finally:
-            os.close(sink)
+            _flush()
             if saved >= 0:
-                os.close(saved)
+                os.dup2(saved, 1)
+            else:
+                os.close(1)
+        return os.pread(sink, os.lseek(sink, 0, os.SEEK_END), 0)
 
 
 def _flush() -> None:
@@ -131,3 +130,17 @@ def forward(text: bytes) -> None:
             text = text[os.write(1, text) :]
         except OSError:
             return  # closed, or a pipe whose reader left: nobody would have seen it
+
+
+@contextmanager
+def unpoisoned() -> Iterator[None]:
+    """Calls into a Rust core go here: raises `EngineError` where an earlier panic left it unusable."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        # A panic is no Exception; later versions say of a poisoned core that its lock is.
+        if type(error).__name__ == "PanicException" or "poison" in str(error).lower():
+            raise EngineError(f"the Rust core panicked and answers no more: restart the engine ({error})") from None
+        raise

@@ -16,7 +16,7 @@ from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, 
 from sanitree.models.engines import traits
 from sanitree.models.engines.build import LiveEngine
 from sanitree.models.engines.copies import Span, TransferEvent, spans_of
-from sanitree.models.engines.rust_listing import listing
+from sanitree.models.engines.rust_listing import listing, unpoisoned
 
 _POOL = {"full": "kv", "swa": "swa", "mamba": "mamba"}
 NUMBER = {"full": 0, "swa": 1, "mamba": 2}
@@ -45,7 +45,8 @@ class View:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tree", getattr(self.cache, "tree_core", self.cache))
-        object.__setattr__(self, "settings", _settings(self.cache, self.version))
+        with unpoisoned():
+            object.__setattr__(self, "settings", _settings(self.cache, self.version))
 
     @property
     def rust(self) -> bool:
