@@ -201,7 +201,7 @@ def loose_leaves(d):
 
 @fault("aux_host_needs_full_somewhere", also=("node_lives_somewhere",))
 def aux_host_alone(d, rng, c, t):
-    if row := pick(rng, loose_leaves(d)):
+    if tiered(d) and (row := pick(rng, loose_leaves(d))):
         take_tier(d, row, DEVICE)
         take_tier(d, row, HOST)
         give(d, row, c, HOST)
@@ -290,12 +290,13 @@ def backup_below_an_unbacked_node(d, rng, c, t):
 
 @fault("pending_backup_is_prefix_closed", also=("backup_is_prefix_closed",))
 def backup_above_a_pending_one_is_gone(d, rng, c, t):
-    pending = d.nodes("write_pending")
-    below = {r: {k for k in d.children(r) if pending[k]} for r in still(d) if d.has(r, FULL) and d.has(r, FULL, HOST)}
-    if row := pick(rng, [r for r, kids in below.items() if kids]):
-        take_tier(d, row, HOST)
+    able = [r for r in still(d) if d.has(r, FULL) and d.has(r, FULL, HOST)]
+    if through(d) and (row := pick(rng, [r for r in able if d.nodes("parent")[r] in able])):
+        write(d, row)
+        up = d.nodes("parent")[row]
+        take_tier(d, up, HOST)
         settle(d)
-        return below[row]
+        return {k for k in d.children(up) if d.nodes("write_pending")[k]}
     return None
 
 
@@ -348,7 +349,7 @@ def eviction_does_not_wait_for_its_write(d, rng, c, t):
     if tiered(d) and (row := pick(rng, able)):
         give(d, row, FULL, HOST)
         for a in aux(d):
-            if d.has(row, a):
+            if d.has(row, a) and not d.has(row, a, HOST):
                 give(d, row, a, HOST)
         mark_write(d, row, d.nodes.ids[row])
         at = submit(d, row, is_write=True, locks=False)
@@ -938,7 +939,9 @@ def source_slot_of_another_node(d, rng, c, t):
 
 
 @fault(
-    "write_source_stays_with_its_node", also=("write_publishes_its_nodes",), may=("settled_duplicates_are_registered",)
+    "write_source_stays_with_its_node",
+    also=("write_target_stays_with_its_node", "write_publishes_its_nodes"),
+    may=("settled_duplicates_are_registered",),
 )
 def split_forgets_a_part(d, rng, c, t):
     """What 0.5.12 does: one part of a node that is being written waits for nothing."""
