@@ -8,6 +8,7 @@ no dimension where they are the same for all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ from torch import Tensor
 from sanitree.checker.findings import Finding
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
-from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Term
-from sanitree.invariants.vocabulary import Component, Sort, Tier
+from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Term, walk
+from sanitree.invariants.vocabulary import Component, Field, Sort, Tier
 from sanitree.models.snapshot import Key, Snapshot, Table
 
 
@@ -106,7 +107,7 @@ class _Torch(Algebra[Tensor, V]):
 
     def over(self, g: Gather) -> Rows:
         rows = self.all_rows_of(g)
-        return rows if rows is not None else _UNOBSERVED
+        return rows if rows is not None and self.observed(g) else _UNOBSERVED
 
     # Two-valued operations.
 
@@ -168,7 +169,11 @@ class _Torch(Algebra[Tensor, V]):
         return Value(Rows(self.s.nodes, values) if is_reference(get.sort) else values, known)
 
     def observed(self, gather: Gather) -> bool:
-        return self.all_rows_of(gather) is not None
+        rows = self.all_rows_of(gather)
+        if rows is None or gather.over is not Range.SLOTS:
+            return rows is not None
+        # A list that nobody observed may name slots that no other list does.
+        return all(Key(f.name) in rows.table.columns for f in _fields_of(gather))
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         rows = self.over(gather)
@@ -176,7 +181,9 @@ class _Torch(Algebra[Tensor, V]):
             return {gather.var: rows}
         # Seen from the child's row, everything outside is found at its parent's.
         up = self.s.parent
-        moved = {v: Rows(r.table, up if r.index is None else r.index[up]) for v, r in env.items() if isinstance(r, Rows)}
+        moved = {
+            v: Rows(r.table, up if r.index is None else r.index[up]) for v, r in env.items() if isinstance(r, Rows)
+        }
         return {**moved, gather.var: rows}
 
     def any_over(self, gather: Gather, env: Env[V], body: Tensor) -> Tensor:
@@ -234,6 +241,13 @@ class _Torch(Algebra[Tensor, V]):
             total, hidden, up = total + total[up], hidden + hidden[up], up[up]
         at = self.number(node)
         return Value(total[at], hidden[at] == 0)
+
+
+@cache
+def _fields_of(gather: Gather) -> frozenset[Field]:
+    """The fields that a fold reads of its own elements."""
+    parts = (t for part in (gather.where, gather.body) for t in walk(part))
+    return frozenset(t.field for t in parts if isinstance(t, Get) and t.of is gather.var)
 
 
 _YES, _NO = torch.tensor(True), torch.tensor(False)
