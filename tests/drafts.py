@@ -70,7 +70,9 @@ class Sheet:
         def column(key: Key, values: list) -> Column:
             dtype = torch.bool if FIELDS[self.sort, key.name].sort is Sort.BOOL else torch.int64
             known = self.known.get(key)
-            return Column(torch.tensor(values, dtype=dtype), None if known is None else torch.tensor(known))
+            return Column(
+                torch.tensor(values, dtype=dtype), None if known is None else torch.tensor(known, dtype=torch.bool)
+            )
 
         return Table(
             torch.tensor(self.ids, dtype=torch.int64),
