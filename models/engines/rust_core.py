@@ -48,8 +48,6 @@ def snapshot(v: View) -> Snapshot:
         tree = _sizes(v, core)
     nodes = Table(torch.tensor(seen.ids), columns, lists)
     pools, free = observe.pools(v)
-    # A leak is what the capacity has over the slots that are named: it takes all who could name one.
-    pools = {k: x for k, x in pools.items() if k.name != "capacity" or Key("holds", k.component, k.tier) in lists}
     return Snapshot(
         observe.origin(v, "rust"),
         v.settings,
