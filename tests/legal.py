@@ -179,11 +179,12 @@ class _Maker:
             if row:
                 first = tokens[0] if page == 1 else hash(tuple(tokens[:page])) & _HASH
                 n("first_page")[row] = n("edge")[row] = first
+            else:
+                n("edge")[0] = rng.choice((0, hash("no edge") & _HASH))  # no map holds the root
             n("hits")[row] = rng.choice((0, 0, 1, 2, 7))
             n("write_ack")[row] = n("load_ack")[row] = -1
         for c in self.s.components:
             n("lock", c, DEVICE)[0] = 1
-            n("mirrors_full", c)[:] = [True] * len(n)
         n("present", FULL, DEVICE)[0] = True
 
     # Copies.
@@ -205,8 +206,11 @@ class _Maker:
                     device = self.chance(0.6)
             self.put(row, FULL, DEVICE, device)
             self.put(row, FULL, HOST, host)
+            # What is not there mirrors nothing, or everything; and full data is not asked.
+            d.nodes("mirrors_full", FULL)[row] = self.chance(0.5)
             for c in self.aux:
                 self.put(row, c, DEVICE, device and self.chance(0.6))
+                d.nodes("mirrors_full", c)[row] = d.has(row, c) or self.chance(0.5)
                 if self.plan.tiered:
                     self.put(row, c, HOST, (host or (outlives and device)) and self.chance(0.5))
 
@@ -232,7 +236,7 @@ class _Maker:
             row = rng.choice(able)
             published = [row]
             # After splits, and where a window is backed up, one acknowledgement publishes several nodes of the path.
-            while self.chance(0.5) and d.nodes("parent")[published[-1]] in able:
+            while self.chance(0.65) and d.nodes("parent")[published[-1]] in able:
                 published.append(d.nodes("parent")[published[-1]])
             copied = []
             for r in published:

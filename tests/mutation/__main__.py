@@ -26,20 +26,25 @@ def main(names: list[str]) -> int:
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     alive: list[Mutant] = []
     same: list[Mutant] = []
+    wrong: list[Mutant] = []
     for rule in CATALOGUE:
         if names and rule.id not in names:
             continue
         for m in mutants(rule):
+            equivalent = (rule.id, m.what) in EQUIVALENT
             if any(case.tells_apart(rule, m.changed) for case in corpus.cases(rule)):
                 outcome = "killed"
+                wrong += [m] if equivalent else []
             else:
-                equivalent = (rule.id, m.what) in EQUIVALENT
                 outcome = "equivalent" if equivalent else "alive"
                 (same if equivalent else alive).append(m)
             totals[rule.family.value][outcome] += 1
         if sys.stderr.isatty():
             print(f"\r\033[K{rule.id}", end="", file=sys.stderr)
-    return report(totals, alive, same, time.monotonic() - began)
+    print("\r\033[K" * sys.stderr.isatty(), end="", file=sys.stderr)
+    for m in wrong:
+        print(f"listed as equivalent, and killed: {m.rule.id}: {m.what}")
+    return report(totals, alive, same, time.monotonic() - began) or int(bool(wrong))
 
 
 def report(totals: dict[str, Counter[str]], alive: list[Mutant], same: list[Mutant], seconds: float) -> int:
@@ -54,7 +59,9 @@ def report(totals: dict[str, Counter[str]], alive: list[Mutant], same: list[Muta
     for m in same:
         print(f"equivalent: {m.rule.id}: {m.what} ({EQUIVALENT[m.rule.id, m.what]})")
     score = whole["killed"] / max(1, whole["killed"] + whole["alive"])
-    print(f"{score:.1%} of {whole['killed'] + whole['alive']} mutants killed in {seconds:.0f} s; {WANTED:.0%} is wanted")
+    print(
+        f"{score:.1%} of {whole['killed'] + whole['alive']} mutants killed in {seconds:.0f} s; {WANTED:.0%} is wanted"
+    )
     return 0 if score >= WANTED else 1
 
 

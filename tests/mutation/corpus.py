@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from random import Random
+from itertools import islice
 
 from sanitree.checker.columns import Evaluator
 from sanitree.invariants.rules import Rule, checks
 from sanitree.models.snapshot import Snapshot
-from tests.corrupt import corrupt
 from tests.legal import PLANS, legal
 from tests.planted.faults import FAULTS
 from tests.planted.plant import planted
+from tests.planted.tools import Fault
 
 Verdicts = dict[str, tuple[int, ...]]
 
@@ -36,30 +36,28 @@ class Case:
 
 
 class Corpus:
-    """Cases for each rule, those that were made for it first."""
+    """Cases for each rule: caches with a fault of its own, legal ones, caches with a fault of another's.
 
-    def __init__(self, each: int = 12, legal_ones: int = PLANS, wrecks: int = PLANS) -> None:
-        self.legal = [Case(legal(seed).snapshot()) for seed in range(legal_ones)]
-        self.wrecks = [
-            Case(corrupt(legal(seed), Random(seed), 30).snapshot()) for seed in range(10_000, 10_000 + wrecks)
-        ]
-        self.faulty: dict[str, list[Case]] = {}
-        self.each = each
+    each: caches for each fault of the rule itself; others: for each fault of another rule.
+    """
 
-    def planted(self, rule: Rule) -> list[Case]:
-        """Caches with a fault of the rule: some of each fault, on different seeds."""
-        if rule.id not in self.faulty:
-            found: list[Case] = []
-            for fault in FAULTS:
-                if fault.rule == rule.id:
-                    for _, p in zip(range(self.each), planted(fault, range(2 * PLANS)), strict=False):
-                        found.append(Case(p.draft.snapshot()))
-            self.faulty[rule.id] = found
-        return self.faulty[rule.id]
+    def __init__(self, each: int = 12, others: int = 6) -> None:
+        self.each, self.others = each, others
+        self.legal = [Case(legal(seed).snapshot()) for seed in range(PLANS)]
+        self.planted: dict[Fault, list[Case]] = {}
 
     def cases(self, rule: Rule) -> Iterator[Case]:
-        yield from self.planted(rule)
+        own = [f for f in FAULTS if f.rule == rule.id]
+        for fault in own:
+            yield from self.faulty(fault)
         yield from self.legal
-        yield from self.wrecks
+        for fault in FAULTS:
+            if fault not in own:
+                yield from self.faulty(fault)[: self.others]
 
-
+    def faulty(self, fault: Fault) -> list[Case]:
+        """Caches with a fault, each on another seed."""
+        if fault not in self.planted:
+            found = islice(planted(fault, range(2 * PLANS)), self.each)
+            self.planted[fault] = [Case(p.draft.snapshot()) for p in found]
+        return self.planted[fault]

@@ -226,9 +226,9 @@ def _siblings(t: Get) -> Iterator[tuple[Term, str]]:
         yield make(Get, t.field, t.of, t.component, other), "other tier"
     near = {name for group in SIBLINGS if t.field.name in group for name in group}
     for (owner, name), field in FIELDS.items():
-        if owner is t.field.owner and name in near and name != t.field.name:
-            if (field.sort, field.index) == (t.field.sort, t.field.index):
-                yield make(Get, field, t.of, t.component, t.tier), "another field"
+        alike = (owner, field.sort, field.index) == (t.field.owner, t.field.sort, t.field.index)
+        if alike and name in near and name != t.field.name:
+            yield make(Get, field, t.of, t.component, t.tier), "another field"
     if t.field.name == "parent":
         yield t.of, "itself for its parent"
     if t.field.sort is Sort.INT:

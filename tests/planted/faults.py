@@ -67,10 +67,30 @@ def parent_pointer_elsewhere(d, rng, c, t):
     return None
 
 
+@fault("parent_and_child_agree")
+def parent_pointer_to_a_node_without_its_copy(d, rng, c, t):
+    """Rules about a node's parent mean the one that holds it: here the one that it names would break them."""
+    n, tier = d.nodes, rng.choice((DEVICE, HOST, HOST))
+    able = [r for r in d.rows() if d.has(r, FULL, tier) and n("write_pending")[r] is (rng.random() < 0.5)]
+    pairs = [(r, k) for r in able for k in d.rows() if k not in (r, n("parent")[r]) and not d.has(k, FULL, tier)]
+    if pair := pick(rng, pairs):
+        n("parent_link")[pair[0]] = pair[1]
+        return {pair[0]}
+    return None
+
+
 @fault("one_parent")
 def node_is_referenced_twice(d, rng, c, t):
     if row := pick(rng, d.rows()):
         d.nodes("references")[row] = 2
+        return {row}
+    return None
+
+
+@fault("one_parent")
+def node_is_in_no_map(d, rng, c, t):
+    if row := pick(rng, d.rows()):
+        d.nodes("references")[row] = 0
         return {row}
     return None
 
@@ -139,6 +159,15 @@ def siblings_begin_alike(d, rng, c, t):
     return None
 
 
+@fault("siblings_differ", also=("edge_names_first_page",))
+def siblings_begin_alike_under_their_own_edges(d, rng, c, t):
+    pairs = [(a, b) for p in range(len(d.nodes)) for a in d.children(p) for b in d.children(p) if a < b]
+    if pair := pick(rng, pairs):
+        d.nodes("first_page")[pair[1]] = d.nodes("first_page")[pair[0]]
+        return {d.nodes("parent")[pair[0]]}
+    return None
+
+
 @fault("copy_covers_key")
 def copy_of_another_length(d, rng, c, t):
     if row := pick(rng, [r for r in d.rows() if d.has(r, c, t)]):
@@ -197,6 +226,11 @@ def aux_backed_up_alone(d, rng, c, t):
 def loose_leaves(d):
     """Nodes at the end of the tree that nothing locks or copies."""
     return [r for r in still(d) if not d.children(r) and unlocked(d, r) and not holders(d, r)]
+
+
+@fault("aux_host_needs_full_host", also=("node_lives_somewhere",))
+def aux_host_alone_where_full_must_be_on_the_host(d, rng, c, t):
+    return aux_host_alone(d, rng, c, t)
 
 
 @fault("aux_host_needs_full_somewhere", also=("node_lives_somewhere",))
@@ -323,6 +357,20 @@ def target_of_a_write_is_gone(d, rng, c, t):
     return None
 
 
+@fault("pending_write_has_its_target")
+def path_is_written_to_nowhere(d, rng, c, t):
+    able = unbacked(d) if tiered(d) and through(d) else []
+    up = d.nodes("parent")
+    able = [r for r in able if up[r] in able and (up[up[r]] == 0 or d.has(up[up[r]], FULL, HOST))]
+    if row := pick(rng, able):
+        i = write(d, row)
+        mark_write(d, up[row], d.nodes.ids[row])
+        d.transfers("published")[i] += 1
+        settle(d)
+        return {row, up[row]}
+    return None
+
+
 @fault("pending_write_keeps_its_source", also=("locked_data_is_there",))
 def source_of_a_write_is_evicted(d, rng, c, t):
     pending = d.nodes("write_pending")
@@ -369,6 +417,15 @@ def write_outlasts_its_eviction(d, rng, c, t):
     if tiered(d) and (row := pick(rng, [r for r in still(d) if d.has(r, FULL)])):
         if not d.has(row, FULL, HOST):
             give(d, row, FULL, HOST)
+        write(d, row)
+        settle(d)
+        return {row}
+    return None
+
+
+@fault("write_back_is_finished", also=("pending_write_has_its_target",))
+def write_to_nowhere_outlasts_its_eviction(d, rng, c, t):
+    if tiered(d) and (row := pick(rng, unbacked(d))):
         write(d, row)
         settle(d)
         return {row}
@@ -936,6 +993,26 @@ def target_slot_is_handed_out(d, rng, c, t):
 def source_slot_of_another_node(d, rng, c, t):
     found, i = node_slot(d, rng, c, t), pick(rng, readers(d, t))
     return None if not found or i is None else copies_slot(d, i, "reads", c, t, found[1])
+
+
+def waiting_slot(d, rng, c, t):
+    """(transfer, slot): a write, and a slot of a node that waits for another and that nothing copies."""
+    busy = {s for name in ("reads", "writes") for part in d.transfers.of(name, c, t) for s in part}
+    acks = d.nodes("write_ack")
+    able = [(r, s) for r in d.rows() if acks[r] >= 0 for s in d.nodes.of("holds", c, t)[r] if s not in busy]
+    return pick(rng, [(i, s) for i in writes(d) for r, s in able if acks[r] != d.transfers("ack")[i]])
+
+
+@fault("write_source_stays_with_its_node")
+def source_slot_of_another_writes_node(d, rng, c, t):
+    found = waiting_slot(d, rng, c, t)
+    return found and copies_slot(d, found[0], "reads", c, t, found[1])
+
+
+@fault("write_target_stays_with_its_node")
+def target_slot_of_another_writes_node(d, rng, c, t):
+    found = waiting_slot(d, rng, c, t)
+    return found and copies_slot(d, found[0], "writes", c, t, found[1])
 
 
 @fault(

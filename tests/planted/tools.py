@@ -76,6 +76,8 @@ def give(d: Draft, row: int, c: Component, t: Tier) -> None:
     d.nodes("present", c, t)[row] = True
     d.nodes("tokens", c, t)[row] = size
     d.nodes.of("holds", c, t)[row] = fresh(d, c, t, size)
+    if t is DEVICE:
+        d.nodes("mirrors_full", c)[row] = True
 
 
 def take(d: Draft, row: int, c: Component, t: Tier) -> None:
