@@ -118,7 +118,6 @@ class _Generator:
             pop.say(f"{f.name} = {_START[f.op]}")
             if f.op == "repeated":
                 pop.say(f"{f.name}_seen = set()")
-        child.nest(f"if {inline(self.reading.parent, 'n')} is not p:", Block.of(f"return {IRREGULAR}"))
         self._judge(child, flat, flat_folds, "child", "n")
         for f in over[Range.CHILDREN]:
             self._gather(child, f, Place("child", {f.gather.var: "n", **_outside(f)}))
@@ -128,7 +127,10 @@ class _Generator:
         if leaf.lines:
             child.nest("else:", leaf)
         loop = "for e, n in {}.items():" if child.mentions("e") else "for n in {}.values():"
-        pop.nest(loop.format(inline(self.reading.children, "p")), child, local="n")
+        # Before anything else is read of a child: where it is the root, its fields are not a child's.
+        own = Block()
+        own.nest(f"if {inline(self.reading.parent, 'n')} is not p:", Block.of(f"return {IRREGULAR}"))
+        pop.nest(loop.format(inline(self.reading.children, "p")), own.then(child, local="n"))
         self._judge(pop, deep, deep_folds, "inner", "p")
 
         top.say("stack = [root]")
@@ -179,4 +181,3 @@ def _looks_down(e: E) -> bool:
 def _outside(f: _Fold) -> dict[Var, str]:
     """Variables outside a fold over children are the parent's, as seen from the child."""
     return {x.args[0]: "p" for part in f.parts for x in part.all() if x.op == "var" and x.args[0] is not f.gather.var}
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value
-from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Var
+from sanitree.invariants.terms import Gather, Get, Op, PathSum, Var
 from sanitree.invariants.vocabulary import Component, Sort, Tier
 from sanitree.models.reading import Access, Reading
 
@@ -131,18 +131,18 @@ class TwoValued(Algebra[E, E]):
 
     def access(self, get: Get) -> Access | None:
         where = self.reading.fields.get(get.field)
-        if where is None:
+        if where is None or not self._seen(get.field.owner):
             return None
         component = get.component if isinstance(get.component, Component) else None
         return where(component, get.tier if isinstance(get.tier, Tier) else None)
 
     def observed(self, gather: Gather) -> bool:
-        match gather.over:
-            case Range.TRANSFERS:
-                return self.reading.transfers is not None
-            case Range.REQUESTS:
-                return self.reading.requests is not None
-        return True
+        return self._seen(gather.over.sort)
+
+    def _seen(self, sort: Sort) -> bool:
+        """Whether there are elements to look at: the transfers or requests of some caches nobody can see."""
+        lists = {Sort.TRANSFER: self.reading.transfers, Sort.REQUEST: self.reading.requests}
+        return sort not in lists or lists[sort] is not None
 
     def element(self, gather: Gather, env: Env[E]) -> Env[E]:
         return {**env, gather.var: variable(gather.var)}
