@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from sanitree.invariants.semantics import join_of
 from sanitree.invariants.terms import (
     FALSE,
     TRUE,
@@ -29,6 +30,7 @@ from sanitree.invariants.terms import (
     SayError,
     Term,
     Var,
+    free_variables,
     make,
 )
 from sanitree.invariants.vocabulary import (
@@ -245,7 +247,9 @@ requests = Over(Range.REQUESTS)
 
 
 def children(n: Element) -> Over:
-    """The children of a node."""
+    """The children of a node, which is the rule's own or a fold's."""
+    if not isinstance(n, Element) or not isinstance(n._term, Var):
+        fail("children(n) takes the rule's node or a fold's: say what is true of other nodes' children in a field")
     return Over(Range.CHILDREN, parent=n._term)
 
 
@@ -276,7 +280,12 @@ def _fold(fold: Fold, over: Over, where: Said | None, body: Said | None) -> Expr
         b = _term(body(element)) if body else TRUE
     finally:
         _open.pop()
-    return Expr(_make(Gather, fold, over.range, element._term, w, b, over.parent, over.pool))
+    gather = _make(Gather, fold, over.range, element._term, w, b, over.parent, over.pool)
+    try:
+        join_of(gather)
+    except ValueError as e:
+        fail(str(e))
+    return Expr(gather)
 
 
 def every(over: Over, body: Said, where: Said | None = None) -> Expr:
@@ -313,6 +322,8 @@ def path_sum(n: Element, term: Said) -> Expr:
         body = _term(term(element))
     finally:
         _open.pop()
+    if free_variables(body) - {element._term}:
+        fail(f"path_sum adds up what {name} alone says: of the nodes on the path, not of others")
     return Expr(_make(PathSum, n._term, element._term, body))
 
 
