@@ -41,7 +41,7 @@ class Cost(Enum):
     """What an instance costs on a live tree."""
 
     FIELD = "a few field reads a node"
-    KEY = "reads a node's key"
+    KEY = "reads a node's key, or counts a copy's slots"
     SLOT = "touches every slot"
 
 

@@ -234,6 +234,10 @@ _fields(
     ("evictable_size", _I, "slots", _C, _NO, "the counter of unlocked device slots"),
     ("protected_size", _I, "slots", _C, _NO, "the counter of locked device slots"),
     ("lru_size", _I, "nodes", _CT, _NO, "nodes registered in the LRU list"),
+    (
+        "lru_length", _I, "nodes", _CT, _NO,
+        "nodes met on a walk from the LRU list's head to its tail; -1 where it does not end there",
+    ),
     ("device_leaves", _I, "nodes", _1, _NO, "members of the set of evictable device leaves, reachable or not"),
     ("host_leaves", _I, "nodes", _1, _NO, "members of the set of evictable host leaves, reachable or not"),
     ("host_duplicates", _I, "nodes", _1, _NO, "entries of the register of full copies on both tiers"),
@@ -269,6 +273,7 @@ _fields(
     ("free", _I, "times", _1, _NO, "how often the pool's free lists name it"),
     ("in_tree", _I, "times", _1, _NO, "how often node copies name it"),
     ("held", _I, "times", _1, _NO, "how often requests hold it outside the tree"),
+    ("used", _I, "requests", _1, _NO, "how often requests read it as part of the prefix that they have locked"),
     ("read", _I, "transfers", _1, _NO, "transfers in flight that read it"),
     ("written", _I, "transfers", _1, _NO, "transfers in flight that write it"),
     ("owner", _N, "", _1, _NO, "a node that holds it; the root where none does"),

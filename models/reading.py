@@ -35,6 +35,8 @@ class Reading:
     transfers, requests: the lists to range over, computed like `prepare`; None where
     they cannot be observed. An access on their elements reads attributes. lists: for a
     snapshot, the lists of numbers of a node: `key` its tokens, `holds` a copy's slots.
+    linked: whether every LRU list is one: a walk from head to tail that meets just the
+    registered nodes, with prev pointers that lead back. Cheaper than a rank a node.
     """
 
     fields: Mapping[Field, Where]
@@ -45,6 +47,7 @@ class Reading:
     transfers: Callable[[Any], list[Any]] | None = None
     requests: Callable[[Any], list[Any]] | None = None
     lists: Mapping[str, Where] = field(default_factory=dict)
+    linked: Callable[[Any], bool] | None = None
 
 
 def inline(access: Access, element: str) -> str:

@@ -151,18 +151,20 @@ class Draft:
                     if owners is not None:
                         s[owner] = owners[row]
 
-        holds, free = Key.of("holds", c, t), Key.of("free", c, t)
-        if free in self.tree.lists:
-            see("free", self.tree.lists[free])
-        if holds in self.nodes.lists:
-            see("in_tree", self.nodes.lists[holds], list(range(len(self.nodes))), "owner")
-        if self.requests is not None:
-            see("held", self.requests.lists.get(holds, []))
-        for name, lists_name, ack in (("read", "reads", "reader_ack"), ("written", "writes", "writer_ack")):
-            x = self.transfers
-            key = Key.of(lists_name, c, t)
-            if x is not None and key in x.lists:
-                see(name, x.lists[key], x.columns.get(Key("ack")), ack)
+        def told(sheet: Sheet | None, name: str) -> list[list[int]] | None:
+            # Where there is nobody, nobody names a slot, whether or not the lists are there.
+            return None if sheet is None else sheet.lists.get(Key.of(name, c, t), None if len(sheet) else [])
+
+        if (lists := told(self.tree, "free")) is not None:
+            see("free", lists)
+        if (lists := told(self.nodes, "holds")) is not None:
+            see("in_tree", lists, list(range(len(self.nodes))), "owner")
+        for name, called in (("held", "holds"), ("used", "uses")):
+            if (lists := told(self.requests, called)) is not None:
+                see(name, lists)
+        for name, called, ack in (("read", "reads", "reader_ack"), ("written", "writes", "writer_ack")):
+            if (lists := told(self.transfers, called)) is not None and self.transfers is not None:
+                see(name, lists, self.transfers.columns.get(Key("ack")), ack)
         numbers = sorted(found)
         default = {"reader_ack": -1, "writer_ack": -1}
         columns = {Key(n): [found[i].get(n, default.get(n, 0)) for i in numbers] for n in sorted(seen)}

@@ -356,6 +356,8 @@ class _Maker:
             spare += slots[count:]
             d.requests.of("holds", c, t)[row] = slots[:count]
             d.requests("held", c, t)[row] = count
+            path = d.path(d.requests("node")[row]) if c is FULL and t is DEVICE else []
+            d.requests.of("uses", c, t)[row] = [s for r in path for s in d.nodes.of("holds", c, t)[r]]
         free = [*spare, *(slot for p in pages for slot in all_slots[p])]
         rng.shuffle(free)
         d.tree.of("free", c, t)[0] = free
@@ -449,7 +451,7 @@ def enlist(d: Draft, c: Component, t: Tier, order: list[int]) -> None:
         n(name, c, t)[:] = [value] * len(n)
     for rank, r in enumerate(order):
         n("in_lru", c, t)[r], n("lru_rank", c, t)[r], n("lru_prev_rank", c, t)[r] = True, rank, rank - 1
-    d.tree("lru_size", c, t)[0] = len(order)
+    d.tree("lru_size", c, t)[0] = d.tree("lru_length", c, t)[0] = len(order)
 
 
 @cache

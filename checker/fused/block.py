@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 from sanitree.checker.fused.grounding import Read
@@ -85,6 +86,12 @@ class Block:
         texts = [t if isinstance(t, str) else t[0] for t in self.lines]
         return any(re.search(rf"\b{name}\b", t) for t in texts) or any(b.mentions(name) for _, b in self._nested())
 
+    def reads(self, accesses: Container[Access], name: str) -> list[str]:
+        """The tokens of those accesses on a local that this block uses."""
+        counts, _ = _uses(self)
+        wanted = (n for n in counts if _READS[n].of == name and _READS[n].access in accesses)
+        return [f"«{n}»" for n in wanted]
+
     def token(self, access: Access, name: str) -> str:
         return _token(Read(access, name))
 
@@ -105,9 +112,11 @@ class Block:
             case "lookup":
                 name = self.text(e.args[0])
                 return f"({name} and {name}.get({self.text(e.args[1])}, 0) or 0)"
+            case "rank":
+                raise NotImplementedError("the fused backend knows an LRU rank by its sign only")
             case "path":
                 return f"sum({self.text(e.args[0])} for a in path({self.text(e.args[1])}, root))"
-        sign = {"=": "==", "and": "and", "or": "or"}.get(e.op, e.op)
+        sign = {"=": "==", "differ": "!="}.get(e.op, e.op)
         return f"({self.text(e.args[0])} {sign} {self.text(e.args[1])})"
 
 
@@ -227,5 +236,7 @@ def render(top: Block, reading: Reading) -> tuple[str, dict[str, Any]]:
             names[f"_{name}"] = make
             head.append(f"    {name} = _{name}(T)")
     up = renderer.resolve(_token(Read(reading.parent, "n")))
+    if reading.linked is not None:
+        names["linked"] = reading.linked
     path = f"def path(n, root):\n    while n is not root and n is not None:\n        yield n\n        n = {up}\n\n\n"
     return path + "\n".join(head) + "\n" + body + "\n", names

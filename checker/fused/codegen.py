@@ -9,21 +9,21 @@ instance that is false ends it: the evidence comes from a second pass, on a snap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sanitree.checker.backends import needs_slots
 from sanitree.checker.fused.block import Block, render
-from sanitree.checker.fused.grounding import Grounding, Place
+from sanitree.checker.fused.grounding import RANKS, Grounding, Place
 from sanitree.checker.fused.twovalued import FALSE, E, TwoValued, variable
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Semantics
 from sanitree.invariants.terms import Gather, Range, Var
-from sanitree.invariants.vocabulary import Sort
-from sanitree.models.reading import Reading, inline
+from sanitree.invariants.vocabulary import FIELDS, Sort
+from sanitree.models.reading import Access, Reading, inline
 
 IRREGULAR = -1
-"""Returned where children maps and parent pointers do not make a tree, so that no pass could judge it."""
+"""Returned where children maps and parent pointers make no tree, or an LRU list is none: no pass can judge that."""
 
 _FOLDS = ("any", "sum", "repeated", "matching")
 _START = {"any": "False", "sum": "0", "repeated": "False", "matching": "{}"}
@@ -77,6 +77,15 @@ class _Generator:
         names: dict[E, str] = {}
         self.folds = list(self._folds(names))
         self.grounding = Grounding(reading, names)
+        self.locks = frozenset(self._locks())
+
+    def _locks(self) -> Iterator[Access]:
+        for *_, no in self.rules:
+            for e in no.all():
+                if e.op == "get" and e.args[0] is FIELDS[Sort.NODE, "lock"]:
+                    where = self.reading.fields[e.args[0]](e.args[1], e.args[2])
+                    assert where is not None
+                    yield where
 
     def _folds(self, names: dict[E, str]) -> Iterator[_Fold]:
         for *_, no in self.rules:
@@ -107,6 +116,8 @@ class _Generator:
                 for f in over[r]:
                     self._gather(record, f, Place("record", {f.gather.var: "x"}))
                 top.nest(f"for x in {name}:", record, local="x")
+        if self.reading.linked is not None and self._mentions(RANKS):
+            top.nest("if not linked(T):", Block.of(f"return {IRREGULAR}"))
         top.say("root = " + self.reading.root)
         top.say("p = root")
         top.nest(f"if {inline(self.reading.parent, 'p')} is not None:", Block.of(f"return {IRREGULAR}"))
@@ -141,6 +152,9 @@ class _Generator:
         top.say("return None")
         return render(top, self.reading)
 
+    def _mentions(self, names: Sequence[str]) -> bool:
+        return any(e.op == "get" and e.args[0].name in names for *_, no in self.rules for e in no.all())
+
     def _of(self, wanted: Sort) -> list[tuple[int, Var, E]]:
         return [(i, var, no) for i, scope, var, no in self.rules if scope is wanted]
 
@@ -154,10 +168,19 @@ class _Generator:
     def _judge(
         self, block: Block, rules: Iterable[tuple[int, Var, E]], folds: Iterable[_Fold], at: str, name: str
     ) -> None:
-        for i, var, no in rules:
-            block.when(self.grounding.ground(no, Place(at, {var: name})), f"return {i}")
-        for f in folds:
-            self._gather(block, f, Place(at, {f.gather.var: name}))
+        places = [Place(at, {}, idle) for idle in ((False, True) if name == "n" else (False,))]
+        written = [Block() for _ in places]
+        for place, into in zip(places, written, strict=True):
+            for i, var, no in rules:
+                into.when(self.grounding.ground(no, replace(place, names={var: name})), f"return {i}")
+            for f in folds:
+                self._gather(into, f, replace(place, names={f.gather.var: name}))
+        if len(written) == 2 and (locks := written[0].reads(self.locks, name)):
+            # Most nodes have no lock, and then most of what is said of locks is settled.
+            block.nest(f"if {' or '.join(locks)}:", written[0])
+            block.nest("else:", written[1])
+        else:
+            block.lines.extend(written[0].lines)
 
     def _gather(self, block: Block, f: _Fold, place: Place) -> None:
         first, *rest = (self.grounding.ground(p, place) for p in f.parts)

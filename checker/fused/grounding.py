@@ -14,7 +14,7 @@ from typing import Any
 
 from sanitree.checker.fused.twovalued import FALSE, TRUE, E, TwoValued, conj, const, disj, neg
 from sanitree.invariants.terms import Get, Op, Range, Var, make
-from sanitree.invariants.vocabulary import Sort
+from sanitree.invariants.vocabulary import FIELDS, Field, Sort
 from sanitree.models.reading import ELEMENT, Access, Reading
 
 
@@ -24,6 +24,8 @@ class Place:
 
     kind: str
     names: Mapping[Any, str]
+    idle: bool = False
+    """Whether the element that is judged here is known to have no lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class Read:
 
 
 _IS_ROOT = Access("({0} is root)", (ELEMENT,))
+
+
+RANKS = ("lru_rank", "lru_prev_rank", "lru_length")
 
 
 class Grounding:
@@ -65,6 +70,9 @@ class Grounding:
                 if first == (FALSE if e.op == "and" else TRUE):
                     return first
                 return (conj if e.op == "and" else disj)(first, self.ground(e.args[1], place))
+            case "differ":
+                a, b = (self.ground(x, place) for x in e.args)
+                return disj(conj(a, neg(b)), conj(neg(a), b))
             case "=" | "<" | "<=":
                 op = {"=": Op.EQ, "<": Op.LT, "<=": Op.LE}[e.op]
                 return self.algebra.compare(op, *(self.ground(a, place) for a in e.args))
@@ -91,12 +99,29 @@ class Grounding:
     def _get(self, field: Any, component: Any, tier: Any, of: E, place: Place) -> E:
         element = self.ground(of, place)
         if field.owner is Sort.NODE:
+            if field.name == "lock" and place.idle and element == E("name", ("n",)):
+                return const(0)
             known = self._structural(field.name, element, place)
             if known is not None:
                 return known
+        if field.name in RANKS and self.reading.linked is not None:
+            return self._rank(field, component, tier, element)
+        return read(self._access(field, component, tier), element)
+
+    def _access(self, field: Field, component: Any, tier: Any) -> Access:
         access = self.algebra.access(make(Get, field, _any(field.owner), component, tier))
         assert access is not None, f"{field.name} is not read"
-        return read(access, element)
+        return access
+
+    def _rank(self, field: Field, component: Any, tier: Any, element: E) -> E:
+        """A rank in a list that was found to be linked: listed nodes have one, and follow the one
+        before; as many are met as are registered.
+        """
+        if field.owner is Sort.TREE:
+            return read(self._access(FIELDS[Sort.TREE, "lru_size"], component, tier), element)
+        listed = read(self._access(FIELDS[Sort.NODE, "in_lru"], component, tier), element)
+        rank = E("rank", (listed,))
+        return rank if field.name == "lru_rank" else self.algebra.arithmetic(Op.SUB, rank, const(1))
 
     def _structural(self, name: str, element: E, place: Place) -> E | None:
         """What the walk knows of a node without reading it: each child was found at its own parent, once."""

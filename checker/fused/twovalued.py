@@ -58,6 +58,8 @@ def disj(a: E, b: E) -> E:
         return b
     if b == neg(a):
         return TRUE
+    if a.op == b.op == "and" and b.args == (neg(a.args[0]), neg(a.args[1])):
+        return E("differ", (a.args[0], neg(a.args[1])))
     return a if b == FALSE else E("or", (a, b))
 
 
@@ -72,6 +74,8 @@ def neg(a: E) -> E:
             return disj(neg(a.args[0]), neg(a.args[1]))
         case "or":
             return conj(neg(a.args[0]), neg(a.args[1]))
+        case "differ":
+            return E("differ", (a.args[0], neg(a.args[1])))
         case "<":
             return E("<=", (a.args[1], a.args[0]))
         case "<=":
@@ -105,6 +109,11 @@ class TwoValued(Algebra[E, E]):
         if a.op == b.op == "const":
             x, y = a.args[0], b.args[0]
             return const(bool(x == y if sign == "=" else x < y if sign == "<" else x <= y))
+        # Of a rank in a list that is linked, the sign is known without counting.
+        if (a, sign, b.op) == (const(0), "<=", "rank"):
+            return b.args[0]  # type: ignore[no-any-return]
+        if (a.op, sign, b) == ("rank", "<", const(0)):
+            return neg(a.args[0])
         return TRUE if a == b and sign != "<" else E(sign, (a, b))
 
     def arithmetic(self, op: Op, a: E, b: E) -> E:

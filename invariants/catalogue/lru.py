@@ -57,6 +57,12 @@ def lru_links_agree(n, c, tier):
 
 
 @rule(LRU, Sort.TREE, per=Kind.AUXILIARY, tiers=_BOTH)
+def lru_walk_is_whole(t, c, tier):
+    """A walk from an LRU list's head ends at its tail and meets as many nodes as are registered."""
+    return t[c, tier].lru_length == t[c, tier].lru_size
+
+
+@rule(LRU, Sort.TREE, per=Kind.AUXILIARY, tiers=_BOTH)
 def lru_nodes_are_in_the_tree(t, c, tier):
     """Every registered member of an LRU list is a node of the tree."""
     return t[c, tier].lru_size == count(nodes, lambda n: n[c, tier].in_lru)

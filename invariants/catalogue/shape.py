@@ -58,7 +58,7 @@ def copy_covers_key(n, c, tier):
     return implies(~n.is_root & n[c, tier].present, n[c, tier].tokens == n.key_len)
 
 
-@rule(SHAPE, Sort.NODE, per=Kind.PER_NODE, tiers=(DEVICE, HOST))
+@rule(SHAPE, Sort.NODE, per=Kind.PER_NODE, tiers=(DEVICE, HOST), cost=Cost.KEY)
 def state_is_one_slot(n, c, tier):
     """A copy of a per-node component, the recurrent state at the key's end, is one slot."""
     return implies(~n.is_root & n[c, tier].present, n[c, tier].tokens == 1)

@@ -47,6 +47,12 @@ def held_slot_is_not_in_the_tree(s, c, tier):
     return implies(s.held > 0, s.in_tree == 0)
 
 
+@rule(SLOTS, Sort.SLOT, per=Kind.BACKBONE, tiers=(DEVICE,), cost=Cost.SLOT)
+def prefix_stays_in_the_tree(s, c, tier):
+    """A slot that a request reads as part of its locked prefix belongs to a node: nobody freed it under the request."""
+    return implies(s.used > 0, s.in_tree > 0)
+
+
 @rule(SLOTS, Sort.TREE, per=Kind.ANY, tiers=_BOTH, cost=Cost.SLOT)
 def no_slot_leaks(t, c, tier):
     """Every slot of a pool is free, in the tree, or held by a request."""

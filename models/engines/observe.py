@@ -95,5 +95,6 @@ def with_held(v: View, table: Table, held: Sequence[Held]) -> Table:
         for t in (DEVICE, HOST):
             own = [h.slots.get(c.name, ()) if t is DEVICE else () for h in held]
             lists[Key.of("holds", c, t)] = Lists.of(own)
+            lists[Key.of("uses", c, t)] = Lists.of([h.prefix if c.backbone and t is DEVICE else () for h in held])
             columns[Key.of("held", c, t)] = Column(torch.tensor([len(x) for x in own], dtype=torch.int64))
     return Table(torch.tensor([h.number for h in held], dtype=torch.int64), columns, lists)

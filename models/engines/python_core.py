@@ -41,6 +41,7 @@ def reading(v: View) -> Reading:
         _tree("evictable_size"): lambda c, t: Access(f"{{0}}.tree.component_evictable_size_[{_n(c)}]", (ELEMENT,)),
         _tree("protected_size"): lambda c, t: Access(f"{{0}}.tree.component_protected_size_[{_n(c)}]", (ELEMENT,)),
         _tree("lru_size"): lambda c, t: Access(f"len({_lru(c, t)})"),
+        _tree("lru_length"): lambda c, t: Access(f"({_rank(c, t)}.length)"),
         _tree("device_leaves"): _plain("len(device_leaves)", ELEMENT),
         _tree("host_leaves"): _plain("len(host_leaves)", ELEMENT),
         **{f: _attribute(f.name) for f in FIELDS.values() if f.owner is Sort.TRANSFER and f.name in Flight.__slots__},
@@ -73,6 +74,7 @@ def reading(v: View) -> Reading:
         prepare=_prepared(components),
         transfers=flights,
         requests=None if v.requests is None else _requests,
+        linked=lambda v: all(is_linked(_list(v, c, t)) for c in components if not c.backbone for t in Tier),
         lists={"key": _tokens, "holds": lambda c, t: _value(c, t)},
     )
 
@@ -148,14 +150,19 @@ def _list(v: View, c: Component, t: Tier) -> Any:
     return lists[_n(c)]
 
 
-def ranks(lru: Any) -> dict[int, int]:
-    """The rank of each node by id, along the next pointers from the head, whose own is -1.
+class Ranks(dict[int, int]):
+    """The rank of each node of an LRU list by id, along the next pointers from the head, whose own is -1.
 
-    Sentinels inside a list, which mark its partition from 0.5.17, have the rank of the node before.
+    length: nodes met from the head to the tail; -1 where the walk does not end there.
     """
-    slot, tail = lru._pt, lru.tail
-    marks = {id(m) for m in (getattr(lru, "mid", None), getattr(lru, "cursor", None)) if m is not None}
-    found = {lru.head.id: -1}
+
+    length: int
+
+
+def ranks(lru: Any) -> Ranks:
+    """Walks a list. Sentinels inside it, which mark its partition from 0.5.17, have the rank of the node before."""
+    slot, tail, marks = lru._pt, lru.tail, _marks(lru)
+    found = Ranks({lru.head.id: -1})
     rank, x = 0, lru.head.lru_next[slot]
     while x is not None and x is not tail and x.id not in found:
         if id(x) in marks:
@@ -164,7 +171,27 @@ def ranks(lru: Any) -> dict[int, int]:
             found[x.id] = rank
             rank += 1
         x = x.lru_next[slot]
+    found.length = rank if x is tail else -1
     return found
+
+
+def _marks(lru: Any) -> set[int]:
+    return {id(m) for m in (getattr(lru, "mid", None), getattr(lru, "cursor", None)) if m is not None}
+
+
+def is_linked(lru: Any) -> bool:
+    """Whether a walk from head to tail meets just the registered nodes, and every prev pointer leads back."""
+    slot, tail, marks, registered = lru._pt, lru.tail, _marks(lru), lru.cache
+    count, prev, x = 0, lru.head, lru.head.lru_next[slot]
+    while x is not tail:
+        if x is None or x.lru_prev[slot] is not prev:
+            return False
+        if not marks or id(x) not in marks:
+            if x.id not in registered or count == len(registered):
+                return False
+            count += 1
+        prev, x = x, x.lru_next[slot]
+    return count == len(registered)
 
 
 def _mirrors(v: View) -> Callable[[Tensor | None, Tensor | None], bool]:

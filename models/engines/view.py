@@ -25,12 +25,14 @@ NUMBER = {"full": 0, "swa": 1, "mamba": 2}
 @dataclass(frozen=True, slots=True)
 class Held:
     """A request that holds a lock: the node it ends at, how much of its prompt the locked
-    path holds (tokens), and the slots it holds outside the tree, by component."""
+    path holds (tokens), the slots it holds outside the tree, by component, and the full
+    device slots that it reads as that prefix."""
 
     number: int
     node: Any
     prefix_len: int
     slots: dict[str, tuple[int, ...]]
+    prefix: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ def _held(live: LiveEngine) -> Iterator[Held]:
         if live.has("mamba"):
             slots["mamba"] = ()  # a state is forked when a request finishes, and is the tree's at once
         known = node_of(node) if node_of is not None and isinstance(node, int) and not live.rust else node
-        yield Held(r.number, known, r.protected, slots)
+        yield Held(r.number, known, r.protected, slots, tuple(r.slots[: r.protected].tolist()))
 
 
 def _settings(cache: Any, version: str) -> Settings:

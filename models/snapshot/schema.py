@@ -31,6 +31,7 @@ LISTS: Mapping[tuple[Sort, str], Index] = {
     (Sort.TRANSFER, "reads"): Index.COPY,
     (Sort.TRANSFER, "writes"): Index.COPY,
     (Sort.REQUEST, "holds"): Index.COPY,
+    (Sort.REQUEST, "uses"): Index.COPY,
 }
 
 # Rules add numbers up in 64 bits. No slot, size or count of a real cache comes near

@@ -89,7 +89,7 @@ class Table:
     """The elements of one sort: their ids, their fields, and lists of slots or tokens.
 
     Names of lists: `key` (tokens of a node), `holds` (slots of a node's copy, or of
-    a request outside the tree), `reads` and `writes` (slots of a transfer), `free`
+    a request outside the tree), `uses` (slots of a request's locked prefix), `reads` and `writes` (slots of a transfer), `free`
     (slots in the pool's free lists; one row, the tree's).
     """
 
@@ -163,17 +163,21 @@ class Snapshot:
 
 def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
     """Who names which slot, counted. Made from the lists, so its size is bounded by theirs."""
-    holds, free = Key.of("holds", component, tier), Key.of("free", component, tier)
-    reads, writes = Key.of("reads", component, tier), Key.of("writes", component, tier)
+
+    def lists_of(table: Table | None, name: str) -> Lists | None:
+        if table is None:
+            return None
+        # Where there is nobody, nobody names a slot, whether or not the lists are there.
+        return table.lists.get(Key.of(name, component, tier), None if len(table) else _NOTHING)
+
     used = {
-        "free": s.tree.lists.get(free),
-        "in_tree": s.nodes.lists.get(holds),
-        "held": s.requests.lists.get(holds, _NOTHING) if s.requests is not None and tier is DEVICE else None,
-        "read": s.transfers.lists.get(reads) if s.transfers is not None else None,
-        "written": s.transfers.lists.get(writes) if s.transfers is not None else None,
+        "free": lists_of(s.tree, "free"),
+        "in_tree": lists_of(s.nodes, "holds"),
+        "held": lists_of(s.requests, "holds"),
+        "used": lists_of(s.requests, "uses"),
+        "read": lists_of(s.transfers, "reads"),
+        "written": lists_of(s.transfers, "writes"),
     }
-    if tier is HOST and s.requests is not None:
-        used["held"] = s.requests.lists.get(holds, _NOTHING)
     named = [u.values for u in used.values() if u is not None]
     numbers = torch.unique(torch.cat(named)) if named else torch.zeros(0, dtype=torch.int64)
     columns = {Key("number"): Column(numbers)}

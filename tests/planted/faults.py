@@ -133,7 +133,7 @@ def root_with_tokens(d, rng, c, t):
     return {0}
 
 
-@fault("key_is_whole_pages")
+@fault("key_is_whole_pages", may=("prefix_stays_in_the_tree",))
 def half_a_page(d, rng, c, t):
     if d.settings.page_size > 1 and (row := pick(rng, still(d))):
         shorten(d, row, rng.randint(1, d.settings.page_size - 1))
@@ -371,7 +371,7 @@ def path_is_written_to_nowhere(d, rng, c, t):
     return None
 
 
-@fault("pending_write_keeps_its_source", also=("locked_data_is_there",))
+@fault("pending_write_keeps_its_source", also=("locked_data_is_there",), may=("prefix_stays_in_the_tree",))
 def source_of_a_write_is_evicted(d, rng, c, t):
     pending = d.nodes("write_pending")
     able = [r for r in d.rows() if pending[r] and d.has(r, FULL, HOST)]
@@ -685,7 +685,7 @@ def device_leaf_in_the_host_leaves(d, rng, c, t):
     return row and enter(d, row, "host_leaves", there=True)
 
 
-def miscount(rule, field):
+def miscount(rule, field, also=()):
     """A fault of a counter of the tree, in either direction."""
 
     def plant(d, rng, c, t):
@@ -693,7 +693,7 @@ def miscount(rule, field):
         return {0}
 
     plant.__name__ = f"{field}_is_off_by_one"
-    return fault(rule)(plant)
+    return fault(rule, also=also)(plant)
 
 
 miscount("device_leaves_are_in_the_tree", "device_leaves")
@@ -822,7 +822,8 @@ def node_is_bypassed(d, rng, c, t):
     return {found[at + 1]}
 
 
-miscount("lru_nodes_are_in_the_tree", "lru_size")
+miscount("lru_nodes_are_in_the_tree", "lru_size", also=("lru_walk_is_whole",))
+miscount("lru_walk_is_whole", "lru_length")
 
 
 @fault("full_has_no_lru")
@@ -858,7 +859,7 @@ def slot_is_freed_twice(d, rng, c, t):
     return None
 
 
-@fault("one_node_a_slot")
+@fault("one_node_a_slot", may=("prefix_stays_in_the_tree",))
 def two_nodes_hold_a_slot(d, rng, c, t):
     one, other = node_slot(d, rng, c, t), node_slot(d, rng, c, t)
     if one and other and one[1] != other[1]:
@@ -912,7 +913,7 @@ def slot_is_lost(d, rng, c, t):
     return None
 
 
-@fault("no_slot_leaks")
+@fault("no_slot_leaks", may=("prefix_stays_in_the_tree",))
 def node_loses_a_slot(d, rng, c, t):
     if found := node_slot(d, rng, c, t):
         d.nodes.of("holds", c, t)[found[0]].remove(found[1])
@@ -926,6 +927,17 @@ def request_loses_a_slot(d, rng, c, t):
         d.requests.of("holds", c, t)[found[0]].remove(found[2])
         d.requests("held", c, t)[found[0]] -= 1
         return {0}
+    return None
+
+
+@fault("prefix_stays_in_the_tree", also=("no_slot_leaks",))
+def prefix_is_dropped(d, rng, c, t):
+    """A slot of a request's prefix that its node no longer names."""
+    used = [s for own in d.requests.of("uses", c, t) for s in own]
+    able = [(r, s) for r in still(d) for s in d.nodes.of("holds", c, t)[r] if s in used]
+    if found := pick(rng, able):
+        d.nodes.of("holds", c, t)[found[0]].remove(found[1])
+        return {found[1]}
     return None
 
 
