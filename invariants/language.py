@@ -197,6 +197,13 @@ class Element:
     def __ne__(self, other: object) -> Expr:  # type: ignore[override]
         return ~_apply(Op.EQ, self, other)
 
+    # No element is less than another: said here for an error with its place.
+    def __lt__(self, other: object) -> Expr:
+        return _apply(Op.LT, self, other)
+
+    def __le__(self, other: object) -> Expr:
+        return _apply(Op.LE, self, other)
+
     def __bool__(self) -> NoReturn:
         fail("a rule cannot branch on an element")
 
@@ -315,6 +322,8 @@ def distinct(over: Over, key: Said, where: Said | None = None) -> Expr:
 
 def path_sum(n: Element, term: Said) -> Expr:
     """The sum of `term` over `n` and its ancestors, the root left out."""
+    if not isinstance(n, Element):
+        fail(f"path_sum adds up a number along the path to a node, not to {n!r}")
     name = next(iter(inspect.signature(term).parameters))
     element = bound_variable(name, Sort.NODE)
     _open.append(name)
