@@ -239,16 +239,8 @@ def test_folds_in_three_values(where: tuple, body: tuple) -> None:
     """Against the same fold written out over the two elements."""
     w, b = list(where), list(body)
 
-    def of(table: dict, one: object, other: object) -> object:
-        return table[one, other]
-
     met = [AND[x, y] for x, y in zip(w, b, strict=True)]
     held = [IMPLIES[x, y] for x, y in zip(w, b, strict=True)]
-
-    def all_alike(word) -> object:
-        found = three(lambda n: word, w, b)
-        assert found[0] is found[1]
-        return found[0]
 
     def cond(m):
         return m.in_device_leaves
@@ -256,8 +248,8 @@ def test_folds_in_three_values(where: tuple, body: tuple) -> None:
     def body_(m):
         return m.in_host_leaves
 
-    assert three(lambda n: some(nodes, body_, where=cond), w, b) == [of(OR, *met)] * 2
-    assert three(lambda n: every(nodes, body_, where=cond), w, b) == [of(AND, *held)] * 2
+    assert three(lambda n: some(nodes, body_, where=cond), w, b) == [OR[tuple(met)]] * 2
+    assert three(lambda n: every(nodes, body_, where=cond), w, b) == [AND[tuple(held)]] * 2
     total = None if U in w else sum(x is T for x in w)
     counted = three(lambda n: count(nodes, where=cond) == 1, w, b)
     assert counted == [None if total is None else total == 1] * 2
