@@ -1,0 +1,52 @@
+"""What is known to be wrong, each as a test that fails until it is mended; then it must lose its mark."""
+
+from __future__ import annotations
+
+import pytest
+
+from sanitree.checker.columns import Evaluator
+from sanitree.invariants.vocabulary import Sort
+from sanitree.models.engines.observe import snapshot
+from sanitree.models.snapshot import Key as Name
+from tests.backends.standin import Key, view
+from tests.backends.test_backends import whole
+from tests.corrupt import UNMASKED
+from tests.legal import checks_of, legal
+from tests.planted.faults import half_a_page, split_forgets_a_part
+from tests.planted.plant import planted
+from tests.planted.tools import FAULTS
+
+
+class StrictKey(Key):
+    """As from 0.5.23: a key that is shorter than a page has no first page to ask for."""
+
+    def child_key(self, page_size: int) -> int:
+        if page_size > self.length:
+            raise IndexError
+        return self.first
+
+
+@pytest.mark.xfail(raises=IndexError, strict=True, reason="first_page is read of a key that has no whole page")
+@pytest.mark.parametrize("backend", ["fused", "columns"])
+def test_a_key_below_a_page_is_a_violation_and_no_crash(backend: str) -> None:
+    (fault,) = [f for f in FAULTS if f.plant is half_a_page]
+    found = [p.draft for p in planted(fault, range(288)) if 0 < min(p.draft.nodes("key_len")[1:]) < 4]
+    assert found != []
+    v = view(found[0])
+    for node in [v.tree.root_node, *v.tree._node_arena.values()]:
+        node.key.__class__ = StrictKey
+    if backend == "fused":
+        assert whole(v).run(v) is not None
+    else:
+        judge = Evaluator(snapshot(v)).judge
+        assert "key_is_whole_pages" in {c.rule.id for c in checks_of(v.settings) if judge(c).violated}
+
+
+@pytest.mark.xfail(strict=True, reason="a slot's reader_ack is made of acks whether or not they are known")
+def test_an_ack_that_is_not_known_is_no_ack_of_a_slot() -> None:
+    assert (Sort.TRANSFER, Name("ack")) in UNMASKED, "then tests may mask acks too"
+    (fault,) = [f for f in FAULTS if f.plant is split_forgets_a_part]
+    p = next(planted(fault, range(288)))
+    x = p.draft.transfers
+    x.known[Name("ack")] = [False] * len(x)
+    assert not Evaluator(p.draft.snapshot()).judge(p.check).violated
