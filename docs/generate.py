@@ -31,7 +31,8 @@ def catalogue() -> Iterator[str]:
     yield "|---|---|---|---|---|" + "---|" * len(BACKENDS)
     for r in CATALOGUE:
         marks = " | ".join("yes" if b in backends_of(r) else "" for b in BACKENDS)
-        yield f"| [{r.id}](#{r.id}) | {r.scope.value} | {_each(r)} | {settings_sentence(r.when)} | {r.cost.name.lower()} | {marks} |"
+        cells = [f"[{r.id}](#{r.id})", r.scope.value, _each(r), settings_sentence(r.when), r.cost.name.lower()]
+        yield f"| {' | '.join(cells)} | {marks} |"
     yield "\nCosts: " + "; ".join(f"*{c.name.lower()}* {c.value}" for c in Cost) + "."
     for family, rules in groupby(CATALOGUE, key=lambda r: r.family):
         yield f"\n## {family.value.capitalize()}"
@@ -84,10 +85,16 @@ def findings() -> Iterator[str]:
     )
     for f in FINDINGS:
         yield f"\n## {f.id}\n"
-        yield f"SGLang {f.first}" + (f" and later, fixed in {f.fixed}" if f.fixed else " and every later version so far")
+        yield f"SGLang {f.first}" + (
+            f" and later, fixed in {f.fixed}" if f.fixed else " and every later version so far"
+        )
         yield f"\n`{f.where}`\n\n{f.what[0].upper()}{f.what[1:]}"
         said = ", ".join(f"[{r}](catalogue.md#{r})" for r in sorted(f.rules))
-        yield "\n" + (f"Reported by {said}." if said else "sanitree stays silent, rightly: it is the engine's own check that errs.")
+        yield "\n" + (
+            f"Reported by {said}."
+            if said
+            else "sanitree stays silent, rightly: it is the engine's own check that errs."
+        )
 
 
 PAGES = {"catalogue.md": catalogue, "vocabulary.md": vocabulary, "findings.md": findings}

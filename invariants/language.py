@@ -58,8 +58,10 @@ TierLike = Tier | TierVar
 
 def place_of(frame: Any) -> str:
     """file:line of the nearest frame outside this package's language modules."""
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("sanitree.invariants.") and (
-        frame.f_globals["__name__"].rsplit(".", 1)[1] in ("language", "terms", "rules")
+    while (
+        frame is not None
+        and frame.f_globals.get("__name__", "").startswith("sanitree.invariants.")
+        and (frame.f_globals["__name__"].rsplit(".", 1)[1] in ("language", "terms", "rules"))
     ):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "<unknown>"
@@ -381,10 +383,3 @@ def is_kind(c: ComponentLike, kind: Kind) -> Expr:
 
 always = Expr(TRUE)
 never = Expr(FALSE)
-
-__all__ = [
-    "Element", "Expr", "Over", "SayError", "all_of", "always", "any_of", "bound_variable", "children", "count",
-    "distinct", "every", "every_component", "fail", "iff", "implies", "is_kind", "ite", "never", "nodes", "page_size",
-    "path_sum", "place_of", "policy_is", "requests", "slots", "some", "some_component", "sum_over",
-    "trait", "transfers",
-]

@@ -129,9 +129,20 @@ def rule(
         code = function.__code__
         file = "/".join(code.co_filename.split("/")[-3:])
         return Rule(
-            id=function.__name__, family=family, scope=scope, per=per, tiers=tuple(tiers), when=when.term, cost=cost,
-            prose=" ".join(prose.split()), note=" ".join(note.split()), term=said.term, var=var, component=component,
-            tier=tier, said_at=f"{file}:{code.co_firstlineno}",
+            id=function.__name__,
+            family=family,
+            scope=scope,
+            per=per,
+            tiers=tuple(tiers),
+            when=when.term,
+            cost=cost,
+            prose=" ".join(prose.split()),
+            note=" ".join(note.split()),
+            term=said.term,
+            var=var,
+            component=component,
+            tier=tier,
+            said_at=f"{file}:{code.co_firstlineno}",
         )
 
     return declare

@@ -172,9 +172,7 @@ class Semantics(Generic[B, V]):
             case Op.ITE:
                 c = self.truth(args[0], env)
                 u, v = (self.value(x, env) for x in args[1:])
-                return Value(
-                    a.choose(c.yes, u.it, v.it), a.disj(a.conj(c.yes, u.known), a.conj(c.no, v.known))
-                )
+                return Value(a.choose(c.yes, u.it, v.it), a.disj(a.conj(c.yes, u.known), a.conj(c.no, v.known)))
             case _:
                 u, v = (self.value(x, env) for x in args)
                 return Value(a.arithmetic(term.op, u.it, v.it), a.conj(u.known, v.known))

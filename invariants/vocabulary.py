@@ -72,7 +72,7 @@ class Kind(Enum):
     ANY = "component"
     BACKBONE = "backbone component"
     AUXILIARY = "auxiliary component"
-    PER_TOKEN = "per-token component"
+    PER_TOKEN = "per-token component"  # noqa: S105
     PER_NODE = "per-node component"
 
     def takes(self, c: Component) -> bool:
@@ -183,7 +183,7 @@ TRAITS: Mapping[str, str] = MappingProxyType(
         "host_leaf_unlocked": "a node under a device lock is no evictable host leaf",
         "host_lock_delists": "a host lock takes a node's auxiliary host copy out of the host LRU list; "
         "a later demotion may list it again",
-        "tracks_host_duplicates": "nodes with a full copy on both tiers are registered for reclaim, deregistered lazily",
+        "tracks_host_duplicates": "nodes with a full copy on both tiers are registered for reclaim, and dropped lazily",
         "marks_pending_loads": "under write_back a node being loaded back carries the id of its load",
         "async_window_backup": "under write_back an insert may back up the window of auxiliary data above a node, "
         "asynchronously and under a lock",
@@ -206,7 +206,14 @@ _fields(
     Sort.NODE,
     ("is_root", _B, "", _1, _UNI, "the node is the root: it holds no tokens"),
     ("parent", _N, "", _1, _NO, "the node whose children map holds this one; the root's is the root"),
-    ("parent_link", _N, "", _1, _NO, "the node that this node's own parent pointer names; the root where it names none"),
+    (
+        "parent_link",
+        _N,
+        "",
+        _1,
+        _NO,
+        "the node that this node's own parent pointer names; the root where it names none",
+    ),
     ("has_parent_link", _B, "", _1, _NO, "this node's own parent pointer names a node"),
     ("references", _I, "entries", _1, _NO, "how many entries of children maps name this node"),
     ("key_len", _I, "tokens", _1, _LEN, "tokens in the node's key"),
@@ -218,8 +225,22 @@ _fields(
     ("lock", _I, "locks", _CT, _UNI, "lock count that protects the copy from eviction"),
     ("in_lru", _B, "", _CT, _NO, "the tier's LRU list of the component has the node registered"),
     ("lru_rank", _I, "hops", _CT, _NO, "hops from the list's head along its next pointers; -1 if not met"),
-    ("lru_prev_rank", _I, "hops", _CT, _NO, "rank of the node that the prev pointer names: -1 the head, -2 not in the list"),
-    ("mirrors_full", _B, "", _C, _NO, "the device copy's slots are those that the allocator's map gives for the full copy's"),
+    (
+        "lru_prev_rank",
+        _I,
+        "hops",
+        _CT,
+        _NO,
+        "rank of the node that the prev pointer names: -1 the head, -2 not in the list",
+    ),
+    (
+        "mirrors_full",
+        _B,
+        "",
+        _C,
+        _NO,
+        "the device copy's slots are those that the allocator's map gives for the full copy's",
+    ),
     ("in_device_leaves", _B, "", _1, _NO, "the set of evictable device leaves holds the node"),
     ("in_host_leaves", _B, "", _1, _NO, "the set of evictable host leaves holds the node"),
     ("in_host_duplicates", _B, "", _1, _NO, "the register of full copies on both tiers holds the node"),
@@ -235,7 +256,11 @@ _fields(
     ("protected_size", _I, "slots", _C, _NO, "the counter of locked device slots"),
     ("lru_size", _I, "nodes", _CT, _NO, "nodes registered in the LRU list"),
     (
-        "lru_length", _I, "nodes", _CT, _NO,
+        "lru_length",
+        _I,
+        "nodes",
+        _CT,
+        _NO,
         "nodes met on a walk from the LRU list's head to its tail; -1 where it does not end there",
     ),
     ("device_leaves", _I, "nodes", _1, _NO, "members of the set of evictable device leaves, reachable or not"),

@@ -76,9 +76,7 @@ def coverage(c: Coverage) -> Plain:
     }
 
 
-def report(
-    file: str, s: Snapshot, violations: Sequence[Violation], verdict: Verdict, code: int, c: Coverage
-) -> Plain:
+def report(file: str, s: Snapshot, violations: Sequence[Violation], verdict: Verdict, code: int, c: Coverage) -> Plain:
     """All that `check` says of one file."""
     return {
         "file": file,

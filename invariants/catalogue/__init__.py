@@ -13,8 +13,6 @@ def rules_of(module: ModuleType) -> tuple[Rule, ...]:
 
 
 CATALOGUE: tuple[Rule, ...] = tuple(
-    r
-    for module in (shape, residency, backup, locks, leaf_sets, lru, sizes, slots, transfers)
-    for r in rules_of(module)
+    r for module in (shape, residency, backup, locks, leaf_sets, lru, sizes, slots, transfers) for r in rules_of(module)
 )
 BY_ID: Mapping[str, Rule] = {r.id: r for r in CATALOGUE}

@@ -47,12 +47,20 @@ FINDINGS = (
         lambda config: config.host_tier and config.policy == "write_back",
         frozenset(
             {
-                "write_back_is_finished", "pending_write_keeps_its_source", "pending_write_is_locked",
-                "source_is_not_free", "target_is_not_free", "slot_in_flight_is_not_held", "one_writer_a_slot",
-                "write_source_stays_with_its_node", "write_target_stays_with_its_node",
-                "transfer_node_is_in_the_tree", "transfer_node_is_locked", "write_publishes_its_nodes",
+                "write_back_is_finished",
+                "pending_write_keeps_its_source",
+                "pending_write_is_locked",
+                "source_is_not_free",
+                "target_is_not_free",
+                "slot_in_flight_is_not_held",
+                "one_writer_a_slot",
+                "write_source_stays_with_its_node",
+                "write_target_stays_with_its_node",
+                "transfer_node_is_in_the_tree",
+                "transfer_node_is_locked",
+                "write_publishes_its_nodes",
             }
-        ),  # fmt: skip
+        ),
     ),
     Finding(
         "write-back-ack-unlocks-root-path",
@@ -83,10 +91,13 @@ FINDINGS = (
         lambda config: "swa" in config.components,
         frozenset(
             {
-                "source_is_not_free", "write_source_stays_with_its_node", "slot_in_flight_is_not_held",
-                "held_slot_is_not_in_the_tree", "free_slot_is_not_held",
+                "source_is_not_free",
+                "write_source_stays_with_its_node",
+                "slot_in_flight_is_not_held",
+                "held_slot_is_not_in_the_tree",
+                "free_slot_is_not_held",
             }
-        ),  # fmt: skip
+        ),
     ),
     Finding(
         "split-forgets-pending-write",

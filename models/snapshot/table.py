@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Settings, Sort, Tier
+from sanitree.invariants.vocabulary import Component, Settings, Sort, Tier
 
 
 class Key(NamedTuple):
@@ -89,8 +89,9 @@ class Table:
     """The elements of one sort: their ids, their fields, and lists of slots or tokens.
 
     Names of lists: `key` (tokens of a node), `holds` (slots of a node's copy, or of
-    a request outside the tree), `uses` (slots of a request's locked prefix), `reads` and `writes` (slots of a transfer), `free`
-    (slots in the pool's free lists; one row, the tree's).
+    a request outside the tree), `uses` (slots of a request's locked prefix), `reads`
+    and `writes` (slots of a transfer), `free` (slots in the pool's free lists; one
+    row, the tree's).
     """
 
     ids: Tensor

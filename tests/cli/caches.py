@@ -130,6 +130,9 @@ def observe(c: Cache) -> Snapshot:
             request_lists[Key.of("holds", component, tier)] = Lists.of(
                 a.holds if component is FULL and tier is DEVICE else () for a in c.asks
             )
+            request_lists[Key.of("uses", component, tier)] = Lists.of(
+                _path_slots(ns, a.node) if component is FULL and tier is DEVICE else () for a in c.asks
+            )
             for role, writes in (("reads", tier is DEVICE), ("writes", tier is HOST)):
                 transfer_lists[Key.of(role, component, tier)] = Lists.of(
                     (f.device if tier is DEVICE else f.host) if component is FULL and f.write == writes else ()
@@ -161,6 +164,13 @@ def _depth(ns: list[Node], row: int) -> int:
     return total
 
 
+def _path_slots(ns: list[Node], row: int) -> list[int]:
+    found: list[int] = []
+    while row:
+        found, row = [*ns[row].device, *found], ns[row].parent
+    return found
+
+
 def _copies(
     c: Cache, component: Component, tier: Tier, held: list[Sequence[int]], columns: dict[Key, Column],
     lists: dict[Key, Lists], tree: dict[Key, Column], tree_lists: dict[Key, Lists],
@@ -173,7 +183,7 @@ def _copies(
     columns[Key.of("in_lru", component, tier)] = flags(i in rank for i in range(len(held)))
     columns[Key.of("lru_rank", component, tier)] = longs(rank.get(i, -1) for i in range(len(held)))
     columns[Key.of("lru_prev_rank", component, tier)] = longs(rank.get(i, 0) - 1 for i in range(len(held)))
-    tree[Key.of("lru_size", component, tier)] = longs([len(listed)])
+    tree[Key.of("lru_size", component, tier)] = tree[Key.of("lru_length", component, tier)] = longs([len(listed)])
     lists[Key.of("holds", component, tier)] = Lists.of(held)
     total = c.device_slots if tier is DEVICE else c.host_slots
     taken = {s for h in held for s in h}
