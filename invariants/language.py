@@ -360,7 +360,8 @@ page_size = Expr(make(Known, PAGE_SIZE))
 
 def policy_is(*policies: Policy) -> Expr:
     """The write policy is one of these."""
-    terms: Iterable[Term] = (make(Known, POLICY_IS, p) for p in policies)
+    # In the order in which they are declared: a set of them has another order in each process.
+    terms: Iterable[Term] = (make(Known, POLICY_IS, p) for p in Policy if p in policies)
     return Expr(_or(terms))
 
 
