@@ -11,7 +11,7 @@ from sanitree.models.snapshot import Key as Name
 from tests.backends.standin import Key, view
 from tests.backends.test_backends import whole
 from tests.corrupt import UNMASKED
-from tests.legal import checks_of, legal
+from tests.legal import checks_of
 from tests.planted.faults import half_a_page, split_forgets_a_part
 from tests.planted.plant import planted
 from tests.planted.tools import FAULTS
