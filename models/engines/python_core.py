@@ -18,6 +18,7 @@ from sanitree.models.engines.view import NUMBER, Flight, View, flights, is_attac
 from sanitree.models.reading import ELEMENT, Access, Reading, Where
 
 _KEY = Access("{0}.key", (ELEMENT,))
+_KEY_LEN = Access("len({0})", (_KEY,))
 _ID = Access("{0}.id", (ELEMENT,))
 
 
@@ -26,8 +27,8 @@ def reading(v: View) -> Reading:
     version, components, page_size = v.version, v.settings.components, v.settings.page_size
     marks = store.at_least(version, "0.5.13")
     fields: dict[Field, Where] = {
-        _node("key_len"): _plain("len({0})", _KEY),
-        _node("first_page"): _plain(f"{{0}}.child_key({page_size})", _KEY),
+        _node("key_len"): _plain("{0}", _KEY_LEN),
+        _node("first_page"): _plain(f"({{0}}.child_key({page_size}) if {{1}} >= {page_size} else None)", _KEY, _KEY_LEN),
         _node("hits"): _plain("{0}.hit_count", ELEMENT),
         _node("present"): lambda c, t: Access("({0} is not None)", (_value(c, t),)),
         _node("tokens"): lambda c, t: Access("(0 if {0} is None else {0}.numel())", (_value(c, t),)),

@@ -197,7 +197,11 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
         if lists is not None and acks is not None:
             ack = torch.full_like(numbers, -1)
             ack[at[role]] = acks.values[lists.rows]
-            columns[Key(field_name)] = Column(ack)
+            known = None
+            if acks.known is not None:
+                known = torch.ones_like(numbers, dtype=torch.bool)
+                known[at[role]] = acks.known[lists.rows]
+            columns[Key(field_name)] = Column(ack, known)
     return Table(numbers, columns)
 
 

@@ -38,13 +38,17 @@ def main() -> None:
             )
             seconds, count = told["seconds"], told["nodes"]
             engine = seconds.pop("engine")
-            print(f"\n{'+'.join(components)}, {count:,} nodes; engine's sanity_check {engine / count * 1e6:.2f} µs a node")
+            print(
+                f"\n{'+'.join(components)}, {count:,} nodes; engine's sanity_check {engine / count * 1e6:.2f} µs a node"
+            )
             for way, spent in seconds.items():
                 checks = told["checks"].get(way)
                 note = f", {checks} checks" if checks else ""
                 times = f"{engine / spent:.2f} times faster" if spent < engine else f"{spent / engine:.2f} times slower"
                 print(f"  {way:16} {spent / count * 1e6:8.2f} µs a node  {times}{note}", flush=True)
-            print("  file            " + ", ".join(f"{k} {v / count:.0f} bytes a node" for k, v in told["bytes"].items()))
+            print(
+                "  file            " + ", ".join(f"{k} {v / count:.0f} bytes a node" for k, v in told["bytes"].items())
+            )
 
 
 def _machine() -> str:

@@ -75,9 +75,7 @@ def main() -> int:
     parser.add_argument("--cores", nargs="*", default=["python", "rust"])
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
-    cores = [
-        list(cells) for v in args.versions for _, cells in itertools.groupby(cases(v), key=lambda c: c.core)
-    ]
+    cores = [list(cells) for v in args.versions for _, cells in itertools.groupby(cases(v), key=lambda c: c.core)]
     cores = [cells for cells in cores if cells[0].core in args.cores]
     batches = [(cells, seed) for cells in cores for seed in args.seeds]
     passed = failed = steps = instances = 0

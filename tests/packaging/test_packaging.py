@@ -51,16 +51,16 @@ def test_imports_run_one_way(layer: int) -> None:
 
 def test_every_folder_is_packaged_and_typed() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    there = {
-        "sanitree." + ".".join(p.parent.relative_to(ROOT).parts) for layer in LAYERS for p in modules(layer)
-    }
+    there = {"sanitree." + ".".join(p.parent.relative_to(ROOT).parts) for layer in LAYERS for p in modules(layer)}
     assert listed == there
     for layer in LAYERS:
         assert (ROOT / layer / "py.typed").exists()
 
 
 def test_modules_are_read_in_one_sitting() -> None:
-    long = {str(p.relative_to(ROOT)): n for x in LAYERS for p in modules(x) if (n := len(p.read_text().splitlines())) > 400}
+    long = {
+        str(p.relative_to(ROOT)): n for x in LAYERS for p in modules(x) if (n := len(p.read_text().splitlines())) > 400
+    }
     assert not long
 
 
