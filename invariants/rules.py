@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from sanitree.invariants.instantiate import instantiate
@@ -148,8 +149,13 @@ def rule(
     return declare
 
 
-def checks(rules: Iterable[Rule], settings: Settings) -> list[Check]:
-    """One check for each rule, component and tier that applies under `settings`, in catalogue order."""
+def checks(rules: Iterable[Rule], settings: Settings) -> tuple[Check, ...]:
+    """One check for each rule, component and tier that applies under `settings`, in the order of `rules`."""
+    return _checks(tuple(rules), settings)
+
+
+@lru_cache(maxsize=256)  # a cache is checked again and again under the same settings
+def _checks(rules: tuple[Rule, ...], settings: Settings) -> tuple[Check, ...]:
     found = []
     for r in rules:
         components: list[Component | None] = [c for c in settings.components if r.per and r.per.takes(c)] or [None]
@@ -167,4 +173,4 @@ def checks(rules: Iterable[Rule], settings: Settings) -> list[Check]:
                 term = instantiate(r.term, settings, bound)
                 if term is not TRUE:
                     found.append(Check(r, c, tier, term))
-    return found
+    return tuple(found)
