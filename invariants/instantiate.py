@@ -21,7 +21,17 @@ from sanitree.invariants.terms import (
     rebuild,
     with_parts,
 )
-from sanitree.invariants.vocabulary import KIND, PAGE_SIZE, POLICY_IS, TRAIT, Component, Setting, Settings, Tier
+from sanitree.invariants.vocabulary import (
+    KIND,
+    PAGE_SIZE,
+    POLICY_IS,
+    TIER_IS,
+    TRAIT,
+    Component,
+    Setting,
+    Settings,
+    Tier,
+)
 
 
 def instantiate(term: Term, settings: Settings, bound: Mapping[object, Component | Tier]) -> Term:
@@ -77,6 +87,8 @@ def _settle(setting: Setting, argument: Any, settings: Settings) -> bool | int:
     if setting is KIND:
         component, kind = argument
         return bool(kind.takes(component))
+    if setting is TIER_IS:
+        return argument[0] is argument[1]
     assert setting is PAGE_SIZE
     return settings.page_size
 

@@ -40,6 +40,7 @@ from sanitree.invariants.vocabulary import (
     KIND,
     PAGE_SIZE,
     POLICY_IS,
+    TIER_IS,
     TRAIT,
     TRAITS,
     Component,
@@ -380,6 +381,11 @@ def trait(name: str) -> Expr:
 def is_kind(c: ComponentLike, kind: Kind) -> Expr:
     """The component is of a kind."""
     return Expr(make(Known, KIND, (c, kind)))
+
+
+def is_tier(t: TierLike, tier: Tier) -> Expr:
+    """The tier is the one named."""
+    return Expr(make(Known, TIER_IS, (t, tier)))
 
 
 always = Expr(TRUE)

@@ -31,7 +31,8 @@ def _say(t: Term, outer: int) -> str:
             if argument is None:
                 return setting.name
             if isinstance(argument, tuple):
-                return f"{_name(argument[0])} is a {_name(argument[1])}"
+                what = "the" if isinstance(argument[1], Tier) else "a"
+                return f"{_name(argument[0])} is {what} {_name(argument[1])}"
             return f"{setting.name.replace('_', ' ')} {_name(argument)}"
         case Get():
             return _get(t)

@@ -172,6 +172,7 @@ def _setting(name: str, sort: Sort, meaning: str) -> Setting:
 POLICY_IS = _setting("policy_is", Sort.BOOL, "the write policy is the one named")
 TRAIT = _setting("trait", Sort.BOOL, "the engine has the named trait; see TRAITS")
 KIND = _setting("kind", Sort.BOOL, "the component is of the named kind")
+TIER_IS = _setting("tier_is", Sort.BOOL, "the tier is the one named")
 PAGE_SIZE = _setting("page_size", Sort.INT, "tokens in a page; keys, matches and evictions are whole pages")
 
 TRAITS: Mapping[str, str] = MappingProxyType(

@@ -1,8 +1,8 @@
 """Residency: which copies a node may hold. Cost: a few field reads a node."""
 
-from sanitree.invariants.language import implies, policy_is, trait
+from sanitree.invariants.language import implies, is_kind, is_tier, policy_is, trait
 from sanitree.invariants.rules import Family, rule
-from sanitree.invariants.vocabulary import FULL, Kind, Policy, Sort
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Kind, Policy, Sort
 
 RESIDENCY = Family.RESIDENCY
 _OUTLIVES = trait("aux_host_outlives_full") & policy_is(Policy.WRITE_BACK)
@@ -48,6 +48,13 @@ def device_is_prefix_closed(n):
 def root_is_on_device(n):
     """The root counts as being on the device, so that every walk up ends well."""
     return implies(n.is_root, n[FULL].on_device)
+
+
+@rule(RESIDENCY, Sort.NODE, per=Kind.ANY, tiers=(DEVICE, HOST))
+def root_holds_no_copy(n, c, tier):
+    """Beyond its mark of being on the device, the root holds no copy: it has no tokens."""
+    mark = is_kind(c, Kind.BACKBONE) & is_tier(tier, DEVICE)
+    return implies(n.is_root & ~mark, ~n[c, tier].present)
 
 
 @rule(RESIDENCY, Sort.NODE, per=Kind.ANY, when=~trait("tiered"))

@@ -28,7 +28,9 @@ def reading(v: View) -> Reading:
     marks = store.at_least(version, "0.5.13")
     fields: dict[Field, Where] = {
         _node("key_len"): _plain("{0}", _KEY_LEN),
-        _node("first_page"): _plain(f"({{0}}.child_key({page_size}) if {{1}} >= {page_size} else None)", _KEY, _KEY_LEN),
+        _node("first_page"): _plain(
+            f"({{0}}.child_key({page_size}) if {{1}} >= {page_size} else None)", _KEY, _KEY_LEN
+        ),
         _node("hits"): _plain("{0}.hit_count", ELEMENT),
         _node("present"): lambda c, t: Access("({0} is not None)", (_value(c, t),)),
         _node("tokens"): lambda c, t: Access("(0 if {0} is None else {0}.numel())", (_value(c, t),)),

@@ -240,7 +240,7 @@ def is_attached(v: View, node: Any) -> bool:
     while node is not v.tree.root_node:
         up = node.parent
         seen += 1
-        if up is None or seen > 1_000_000 or not any(c is node for c in up.children.values()):
+        if up is None or seen > 100_000 or not any(c is node for c in up.children.values()):
             return False
         node = up
     return True

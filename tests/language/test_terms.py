@@ -123,7 +123,9 @@ def test_settings_are_folded_away() -> None:
 
     plain = said(lambda n: n.is_root).term
     assert one(said(lambda n: implies(trait("tiered"), n.is_root))) is TRUE
-    assert one(said(lambda n: implies(trait("tiered"), n.is_root)), replace(PLAIN, traits={"tiered"})) is plain
+    assert (
+        one(said(lambda n: implies(trait("tiered"), n.is_root)), replace(PLAIN, traits=frozenset({"tiered"}))) is plain
+    )
     assert one(said(lambda n: policy_is(*WRITE_THROUGH_FAMILY) | n.is_root)) is plain
     assert one(said(lambda n: policy_is(Policy.WRITE_BACK) & n.is_root)) is plain
     assert one(said(lambda n: policy_is(Policy.WRITE_THROUGH) & n.is_root)) is FALSE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
 from tests.live.matrix import ROOT, cases, judge, problems

@@ -281,7 +281,13 @@ def root_is_evicted(d, rng, c, t):
     return {0}
 
 
-@fault("no_host_without_a_host_tier")
+@fault("root_holds_no_copy", may=("no_host_without_a_host_tier",))
+def root_holds_a_copy(d, rng, c, t):
+    d.nodes("present", c, t)[0] = True
+    return {0}
+
+
+@fault("no_host_without_a_host_tier", also=("root_holds_no_copy",))
 def root_has_a_host_copy(d, rng, c, t):
     d.nodes("present", c, HOST)[0] = True
     return {0}

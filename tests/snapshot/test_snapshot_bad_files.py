@@ -247,7 +247,10 @@ def survive(data: bytes) -> Snapshot | None:
         return None
 
 
-@given(st.binary(max_size=300), st.sampled_from([b"", b"{", b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\0", b'{"format":"sanitree-']))
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"{", b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\0", b'{"format":"sanitree-']),
+)
 def test_random_bytes(data: bytes, start: bytes) -> None:
     refused(start + data)
 
@@ -261,7 +264,9 @@ _LEAVES = (
     | st.text(max_size=5)
     | st.sampled_from(["full", "write_back", "tiered", "hashed"])
 )
-_ANYTHING = st.recursive(_LEAVES, lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(max_size=4), x, max_size=3))
+_ANYTHING = st.recursive(
+    _LEAVES, lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(max_size=4), x, max_size=3)
+)
 
 
 @given(st.data())
@@ -272,7 +277,9 @@ def test_random_changes_of_a_document(data: st.DataObject) -> None:
         while True:
             step = data.draw(st.sampled_from(steps))
             below = place[step]
-            steps = list(below) if isinstance(below, dict) else list(range(len(below))) if isinstance(below, list) else []
+            steps = (
+                list(below) if isinstance(below, dict) else list(range(len(below))) if isinstance(below, list) else []
+            )
             if not steps or data.draw(st.integers(0, 4)) == 0:
                 break
             place = below

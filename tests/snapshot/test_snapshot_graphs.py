@@ -81,7 +81,9 @@ def test_a_graph_by_hand() -> None:
         {
             Key("parent"): Column(torch.tensor([0, 0, 1])),
             Key("key_len"): Column(torch.tensor([0, 4, 0]), torch.tensor([True, True, False])),
-            Key("present", "full", "device"): Column(torch.tensor([False, True, True]), torch.tensor([False, True, False])),
+            Key("present", "full", "device"): Column(
+                torch.tensor([False, True, True]), torch.tensor([False, True, False])
+            ),
         },
     )
     assert same(s, type(s)(s.origin, s.settings, s.tree, wanted))
