@@ -1,4 +1,4 @@
-"""Runs inside an engine's process: breaks one or two things in a real engine's live tree, asks both backends, mends it."""
+"""Runs inside an engine's process: breaks a thing or two in a live tree, asks both backends, mends it."""
 
 from __future__ import annotations
 
