@@ -13,6 +13,7 @@ from sanitree.checker.render.elements import name
 from sanitree.checker.report import Report
 from sanitree.models.engines import drive, serving, workload
 from sanitree.models.engines.build import EngineConfig, build
+from sanitree.models.engines.copies import Span
 from sanitree.models.engines.observe import snapshot
 from sanitree.models.engines.view import view
 from sanitree.models.snapshot import write
@@ -38,7 +39,7 @@ def write_back_race(version: str, file: str) -> dict[str, Any]:
         "engine": list(drive.engine_sanity_check(live)),
         "verdict": report.verdict.value,
         "violations": violations(report),
-        "flying": [str(t) for t in live.copies.pending()],
+        "flying": [_told(s) for t in live.copies.pending() for s in t.spans],
         "unchecked": len(report.unchecked),
         "checked": len(report.findings),
     }
@@ -49,6 +50,11 @@ def write_back_race(version: str, file: str) -> dict[str, Any]:
     loaded = drive.load_back(live, LEAF)
     served = drive.verify_request(live, LEAF)
     return {**answer, "loaded": loaded, "served": served.checked, "wrong": served.wrong_tokens}
+
+
+def _told(span: Span) -> str:
+    device, host = (", ".join(map(str, slots)) for slots in (span.device, span.host))
+    return f"the write of node {span.ack_id}, {span.component} device slots {device} → host slots {host}"
 
 
 def violations(report: Report) -> list[dict[str, Any]]:

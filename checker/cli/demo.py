@@ -106,8 +106,21 @@ def _side_by_side(told: dict[str, Any]) -> Table:
     table = Table(expand=True, show_lines=False, padding=(0, 1))
     table.add_column("the engine's own sanity_check()", ratio=2, overflow="fold")
     table.add_column("sanitree", ratio=3, overflow="fold")
-    table.add_row(Text("\n\n".join(told["engine"]) or "silent"), Text.from_markup(_ours(told)))
+    table.add_row(
+        Text.from_markup("\n\n".join(map(_judged, told["engine"])) or "silent"), Text.from_markup(_ours(told))
+    )
     return table
+
+
+def _judged(complaint: str) -> str:
+    """A complaint of the engine's check, with what it is worth here."""
+    from rich.markup import escape
+
+    if "backed up but parent" in complaint:
+        worth = "a false alarm: under write_back only the evicted leaf is backed up"
+    else:
+        worth = "a hint: the write is in flight and nothing holds its source"
+    return f"{escape(complaint)}\n[dim]({worth})[/dim]"
 
 
 def _ours(told: dict[str, Any]) -> str:
