@@ -90,6 +90,9 @@ def findings() -> Iterator[str]:
         )
         yield f"\n`{f.where}`\n\n{f.what[0].upper()}{f.what[1:]}"
         said = ", ".join(f"[{r}](catalogue.md#{r})" for r in sorted(f.rules))
+        if f.crash:
+            yield f"\nNo state before it is illegal: the engine stops with `{f.crash}`."
+            continue
         yield "\n" + (
             f"Reported by {said}."
             if said

@@ -19,7 +19,8 @@ class Finding:
     """`first` shows it, `fixed` is the first that does not (None: not yet fixed).
 
     rules: those of ours that report it, what it leads to included; none where it is the
-    engine's own check that is wrong.
+    engine's own check that is wrong. crash: words of the exception that it ends in, if
+    no state before that is illegal.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Finding:
     what: str
     applies_to: Callable[[EngineConfig], bool]
     rules: frozenset[str] = frozenset()
+    crash: str = ""
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
@@ -108,6 +110,16 @@ FINDINGS = (
         "acknowledgement publishes: that prefix is neither announced nor written to storage.",
         lambda config: config.host_tier,
         frozenset({"write_source_stays_with_its_node", "write_target_stays_with_its_node"}),
+    ),
+    Finding(
+        "load-backs-share-a-window",
+        "0.5.18",
+        "0.5.19",
+        "unified_cache/unified_tree_core.py: UnifiedTreeCore.commit_load_back",
+        "two load backs whose windows share an ancestor: the second finds it marked by the "
+        "first, whose acknowledgement is outstanding, and fails its assertion. The server dies.",
+        lambda config: config.host_tier and config.policy == "write_back" and config.components != ("full",),
+        crash="pinned by load-back",
     ),
     Finding(
         "duplicate-check-wrong-while-loading",

@@ -20,7 +20,7 @@ from typing import Any
 from sanitree.models.engines import store
 from sanitree.models.engines.build import EngineConfig
 from sanitree.models.engines.errors import EngineError
-from sanitree.models.engines.findings import applying
+from sanitree.models.engines.findings import Finding, applying
 from sanitree.models.engines.process import run_in_engine
 from tests.live.judge import Case
 
@@ -48,21 +48,31 @@ def judge(cells: Sequence[Case], steps: int, seed: int, timeout: float = 3000) -
 
 def known_rules(case: Case) -> frozenset[str]:
     """The rules that known findings may violate in a cell."""
+    return frozenset().union(*(f.rules for f in known(case)))
+
+
+def crashes_as_known(case: Case, crash: str) -> bool:
+    """Whether a cell ended in an exception of the engine that a known finding ends in."""
+    return any(f.crash and f.crash in crash for f in known(case))
+
+
+def known(case: Case) -> list[Finding]:
+    """The findings that a cell may show."""
     config = EngineConfig(
         policy=case.policy, components=case.components, page_size=case.page_size, core=case.core,  # type: ignore[arg-type]
         device_tokens=96 * case.page_size,
     )  # fmt: skip
-    return frozenset().union(*(f.rules for f in applying(case.version, config)))
+    return applying(case.version, config)
 
 
 def problems(case: Case, answer: dict[str, Any]) -> list[str]:
     """What is wrong with a cell's outcome; empty where it passes."""
-    known = known_rules(case)
-    found = [f"{answer['first'][r]}" for r in answer["violated"] if r not in known]
+    rules = known_rules(case)
+    found = [answer["first"][r] for r in answer["violated"] if r not in rules]
     found += answer["disagreements"]
     if answer["complained"] and not answer["violated"]:
         found.append(f"the engine complains and we do not: {answer['complaints'][0]}")
-    if answer["crash"] and not known:
+    if answer["crash"] and not rules & set(answer["violated"]) and not crashes_as_known(case, answer["crash"]):
         found.append(answer["crash"])
     return found
 
@@ -100,8 +110,8 @@ def main() -> int:
 
 
 def _tell(case: Case, seed: int, answer: dict[str, Any], wrong: list[str]) -> None:
-    known = sorted(set(answer["violated"]) & known_rules(case))
-    note = f", known findings: {', '.join(known)}" if known else ""
+    shown = sorted(set(answer["violated"]) & known_rules(case))
+    note = f", known findings: {', '.join(shown)}" if shown else ", a known crash" if answer["crash"] else ""
     unchecked = f", {len(answer['unchecked'])} not everywhere checked" if answer["unchecked"] else ""
     print(
         f"{case.name} seed {seed}: {'FAILED' if wrong else 'ok'}, {answer['steps']} steps, "

@@ -8,6 +8,7 @@ import pytest
 
 from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
+from tests.live.judge import Case
 from tests.live.matrix import ROOT, cases, judge, problems
 
 pytestmark = pytest.mark.engine
@@ -31,6 +32,17 @@ def test_a_legal_workload_is_clean(version: str, core: str, policy: str) -> None
         assert not problems(case, answer), case.name
         assert answer["instances"] > 1000
         assert core == "rust" or not answer["unchecked"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "dies"), [("0.5.18", True), ("0.5.19", False)])
+def test_load_backs_that_share_a_window(version: str, dies: bool) -> None:
+    """The finding of that name, from the seed that met it; the next version takes the same work."""
+    needs(version)
+    case = Case(version, "write_back", ("full", "swa"), 4, "python")
+    (answer,) = judge([case], 100, seed=4)
+    assert ("pinned by load-back" in answer["crash"]) is dies
+    assert not problems(case, answer)
 
 
 @pytest.mark.parametrize("components", [["full"], ["full", "swa"], ["full", "mamba"]], ids="+".join)
