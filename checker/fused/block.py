@@ -13,7 +13,7 @@ from collections.abc import Container
 from typing import Any
 
 from sanitree.checker.fused.grounding import Read
-from sanitree.checker.fused.twovalued import FALSE, TRUE, E, conj, const
+from sanitree.checker.fused.twovalued import FALSE, TRUE, E, conj, const, neg
 from sanitree.models.reading import ELEMENT, Access, Reading
 
 _TOKEN = re.compile("«(\\d+)»")
@@ -36,9 +36,10 @@ class Block:
         self.local = ""
 
     @staticmethod
-    def of(*lines: str) -> Block:
+    def of(*items: str | tuple[str, Block]) -> Block:
+        """A block of these lines and nested blocks."""
         block = Block()
-        block.lines.extend(lines)
+        block.lines.extend(items)
         return block
 
     def then(self, other: Block, local: str) -> Block:
@@ -63,13 +64,23 @@ class Block:
         if first == TRUE:
             self.lines.extend(actions)
             return
-        # Conditions that begin alike share the test: most are about what is rarely so.
-        head = f"if {self.text(first)}:"
-        inner = next((b for h, b in self._nested() if h == head), None)
-        if inner is None:
-            inner = Block()
-            self.lines.append((head, inner))
-        inner.when(rest, *actions)
+        self._branch(first).when(rest, *actions)
+
+    def _branch(self, condition: E) -> Block:
+        """The block for where a condition is true: tests that begin alike are made once, and their opposites too."""
+        heads = [item if isinstance(item, str) else item[0] for item in self.lines]
+        head, opposite = f"if {self.text(condition)}:", f"if {self.text(neg(condition))}:"
+        at, otherwise = len(heads), False
+        if head in heads:
+            at = heads.index(head)
+        elif opposite in heads:
+            at, otherwise = heads.index(opposite) + 1, True
+        found = self.lines[at] if at < len(heads) and (not otherwise or heads[at] == "else:") else None
+        if isinstance(found, tuple):
+            return found[1]
+        inner = Block()
+        self.lines.insert(at, ("else:" if otherwise else head, inner))
+        return inner
 
     def _nested(self) -> list[tuple[str, Block]]:
         return [item for item in self.lines if isinstance(item, tuple)]
@@ -144,10 +155,10 @@ class _Renderer:
         self.out: list[str] = []
         self.bound: set[str] = set()
 
-    def block(self, block: Block, depth: int) -> None:
+    def block(self, block: Block, depth: int, local: str = "") -> None:
         outside = set(self.bound)
-        if block.local:
-            self.bind(block, depth)
+        local = block.local or local
+        self.bind(block, local, depth)
         for item in block.lines:
             if isinstance(item, str):
                 self.emit(item, depth)
@@ -155,7 +166,7 @@ class _Renderer:
             head, inner = item
             if head:
                 self.emit(head, depth)
-            self.block(inner, depth + bool(head))
+            self.block(inner, depth + bool(head), "" if head.startswith(("for ", "while ")) else local)
         self.bound = outside
 
     def emit(self, line: str, depth: int) -> None:
@@ -168,14 +179,38 @@ class _Renderer:
             text = text[: found.start()] + (name if name in self.bound else _expand(r)) + text[found.end() :]
         return text
 
-    def bind(self, block: Block, depth: int) -> None:
+    def bind(self, block: Block, local: str, depth: int) -> None:
         counts, hoisted = _uses(block)
+        # What one branch alone needs is bound there.
+        users: Counter[int] = Counter()
+        branches: set[int] = set()
+        for items in _steps(block):
+            used = set(_uses(Block.of(*items))[0])
+            users.update(used)
+            branches |= used if _is_branch(items[0]) else set()
         for number in _in_order(counts):
             r = _READS[number]
-            if r.of != block.local or r.access == ELEMENT or (counts[number] < 2 and number not in hoisted):
+            if r.of != local or r.access == ELEMENT or _local(r) in self.bound:
+                continue
+            if (counts[number] < 2 and number not in hoisted) or (users[number] == 1 and number in branches):
                 continue
             self.emit(f"{_local(r)} = {_expand(r)}", depth)
             self.bound.add(_local(r))
+
+
+def _steps(block: Block) -> list[list[str | tuple[str, Block]]]:
+    """A block's lines one by one, with an `else` in one step with its `if`."""
+    steps: list[list[str | tuple[str, Block]]] = []
+    for item in block.lines:
+        if isinstance(item, tuple) and item[0] == "else:":
+            steps[-1].append(item)
+        else:
+            steps.append([item])
+    return steps
+
+
+def _is_branch(item: str | tuple[str, Block]) -> bool:
+    return isinstance(item, tuple) and not item[0].startswith(("for ", "while "))
 
 
 def _local(r: Read) -> str:

@@ -12,6 +12,7 @@ from sanitree.checker.fused import IRREGULAR
 from sanitree.checker.live import LiveChecker
 from sanitree.checker.report import check
 from sanitree.invariants.catalogue import CATALOGUE
+from sanitree.invariants.rules import Family
 from sanitree.models.engines import workload
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 from sanitree.models.engines.observe import snapshot
@@ -45,7 +46,7 @@ def run(version: str, components: list[str], policy: str, rounds: int, seed: int
             said = checker.fused.run(now)
             agrees = said is None if not nodes else said == IRREGULAR or checker.fused.checks[said or 0].name in nodes
             if said is not None and said == IRREGULAR:
-                agrees = any(v.rule.family.value == "shape" for v in report.violations)
+                agrees = any(v.rule.family in (Family.SHAPE, Family.LRU) for v in report.violations)
             if not agrees or checker.slots_hold(now) != (not false - {c.name for c in checker.fused.checks}):
                 wrong.append(f"{[name for name, _ in pokes]}: fused {said}, columns {sorted(false)}")
             clean += not false
