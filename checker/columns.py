@@ -43,7 +43,7 @@ class Evaluator:
     def judge(self, check: Check) -> Finding:
         """The check on every instance: which are violated, how many the unknown decided."""
         rows = self._algebra.scope(check)
-        if rows is None:
+        if rows is None or (check.rule.scope is Sort.SLOT and not self._algebra.sees(check, rows)):
             return Finding(check, violated=(), checked=0, unchecked=0, observed=False)
         found = self._meaning.truth(check.term, {check.rule.var: rows})
         count = len(rows.table)
@@ -97,6 +97,11 @@ class _Torch(Algebra[Tensor, V]):
                 return None
             self.everything[key] = Rows(table, None)
         return self.everything[key]
+
+    def sees(self, check: Check, rows: Rows) -> bool:
+        """Whether a table of slots that has no row shows that there is nothing, or that nobody looked."""
+        read = {t.field for t in walk(check.term) if isinstance(t, Get) and t.field.owner is Sort.SLOT}
+        return len(rows.table) > 0 or all(Key(f.name) in rows.table.columns for f in read)
 
     def scope(self, check: Check) -> Rows | None:
         return self.all_rows(check.rule.scope, check.component, check.tier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.fused import Fused, compile_checks
@@ -18,42 +19,60 @@ from sanitree.models.snapshot import Key
 
 
 class LiveChecker:
-    """Rules compiled for one live cache: for its version, policy, components and page size.
+    """Rules for live caches, compiled for what is fixed of one: version, core, policy, components, page size.
 
-    `fused` judges what is said of nodes, transfers, requests and the tree in one pass
-    over the live nodes; what is said of slots is judged on columns of slots alone. A core
-    whose nodes are no Python objects has no fused pass: all its rules are judged on columns.
+    `nothing_violated` is a fast yes or no: yes means that no rule is *known* to be violated,
+    and says nothing of what could not be observed. `report` has all violations with their
+    evidence, and what was not checked. A cache whose settings change is compiled for anew.
     """
 
-    def __init__(self, view: View, rules: Iterable[Rule] = CATALOGUE) -> None:
+    def __init__(self, rules: Iterable[Rule] = CATALOGUE) -> None:
         self.rules = tuple(rules)
-        applying = checks(self.rules, view.settings)
-        self.settings = view.settings
-        self.node_checks = tuple(c for c in applying if c.rule.cost is not Cost.SLOT)
-        self.fused: Fused | None = None if view.rust else compile_checks(self.node_checks, reading(view))
-        self.slot_checks = tuple(c for c in applying if c.rule.cost is Cost.SLOT)
+        self._compiled: dict[object, Compiled] = {}
 
-    def holds(self, view: View) -> bool:
-        """Whether no rule is known to be violated, slots included."""
-        return self.nodes_hold(view) and self.slots_hold(view)
+    def nothing_violated(self, view: View) -> bool:
+        """Whether no rule is known to be violated, those about slots included."""
+        return self.nothing_violated_in_place(view) and self.nothing_violated_in_slots(view)
 
-    def nodes_hold(self, view: View) -> bool:
-        """The same without the rules about slots: one pass over the live nodes, in place."""
-        return self._columns_hold(view, self.node_checks) if self.fused is None else self.fused.run(view) is None
+    def nothing_violated_in_place(self, view: View) -> bool:
+        """The same for what one pass over the live nodes can judge: the cheap half."""
+        fused = self.compiled(view).fused
+        return fused is None or fused.run(view) is None
 
-    def slots_hold(self, view: View) -> bool:
-        """The same for the rules about slots alone: every slot is read, vectorised."""
-        return self._columns_hold(view, self.slot_checks)
-
-    @staticmethod
-    def _columns_hold(view: View, wanted: tuple[Check, ...]) -> bool:
-        keys = frozenset(key for c in wanted for key in fields_read(c))
-        judge = Evaluator(snapshot(view, keys)).judge
-        return not any(judge(c).violated for c in wanted)
+    def nothing_violated_in_slots(self, view: View) -> bool:
+        """The same for the others: their columns are gathered from the live nodes, and judged vectorised."""
+        on_columns = self.compiled(view).on_columns
+        judge = Evaluator(snapshot(view, frozenset(key for c in on_columns for key in fields_read(c)))).judge
+        return not any(judge(c).violated for c in on_columns)
 
     def report(self, view: View) -> Report:
         """Every rule on a snapshot taken now: all violations with their evidence, and what was not checked."""
         return check(snapshot(view), self.rules)
+
+    def compiled(self, view: View) -> Compiled:
+        """What the rules come to for a view; made on first use."""
+        key = (view.version, view.rust, view.settings, view.requests is None)
+        if key not in self._compiled:
+            self._compiled[key] = _compile(self.rules, view)
+        return self._compiled[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """`fused` judges `in_place`, and is None where the nodes are no Python objects; columns judge the others."""
+
+    fused: Fused | None
+    in_place: tuple[Check, ...]
+    on_columns: tuple[Check, ...]
+
+
+def _compile(rules: tuple[Rule, ...], view: View) -> Compiled:
+    applying = checks(rules, view.settings)
+    if view.rust:
+        return Compiled(None, (), applying)
+    fused = compile_checks((c for c in applying if c.rule.cost is not Cost.SLOT), reading(view))
+    judged = set(fused.checks)
+    return Compiled(fused, fused.checks, tuple(c for c in applying if c not in judged))
 
 
 def fields_read(c: Check) -> Iterator[Key]:

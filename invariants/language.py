@@ -225,12 +225,16 @@ def iff(left: object, right: object) -> Expr:
 
 
 def all_of(*parts: object) -> Expr:
-    """Every part."""
+    """Every part; at least one must be given."""
+    if not parts:
+        fail("all_of and any_of take at least one part")
     return Expr(_make(Apply, Op.AND, tuple(_term(p) for p in parts)))
 
 
 def any_of(*parts: object) -> Expr:
-    """At least one part."""
+    """At least one part; at least one must be given."""
+    if not parts:
+        fail("all_of and any_of take at least one part")
     return Expr(_make(Apply, Op.OR, tuple(_term(p) for p in parts)))
 
 
@@ -272,24 +276,37 @@ Said = Callable[[Any], object]
 _open: list[str] = []  # names of the variables in scope, so that none captures another
 
 
-def bound_variable(name: str, sort: Sort) -> Element:
-    """A fresh variable of a sort; SayError if the name is taken in this scope."""
-    if name in _open:
-        fail(f"the name {name!r} already stands for another element here")
-    return Element(make(Var, name, sort))
+class naming:  # noqa: N801  reads as a word: with naming(...)
+    """Takes names for what is said inside; SayError for one that already stands for something there."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __enter__(self) -> None:
+        for name in self.names:
+            if name in _open:
+                fail(f"the name {name!r} already stands for another element here")
+        _open.extend(self.names)
+
+    def __exit__(self, *_: object) -> None:
+        del _open[-len(self.names) :]
+
+
+def _name_of(said: Said | None) -> str:
+    """The name that a function of one element gives it; a free one where there is no function."""
+    if said is None:
+        return next(n for n in ("it", "it2", "it3", "it4", "it5") if n not in _open)
+    return next(iter(inspect.signature(said).parameters))
 
 
 def _fold(fold: Fold, over: Over, where: Said | None, body: Said | None) -> Expr:
     if not isinstance(over, Over):
         fail(f"{over!r} is no range: use nodes, children(n), transfers, requests or slots(c, tier)")
-    name = next(iter(inspect.signature(body or where or (lambda x: x)).parameters))
-    element = bound_variable(name, over.range.sort)
-    _open.append(name)
-    try:
+    name = _name_of(body or where)
+    element = Element(make(Var, name, over.range.sort))
+    with naming(name):
         w = _term(where(element)) if where else TRUE
         b = _term(body(element)) if body else TRUE
-    finally:
-        _open.pop()
     gather = _make(Gather, fold, over.range, element._term, w, b, over.parent, over.pool)
     try:
         join_of(gather)
@@ -327,21 +344,20 @@ def path_sum(n: Element, term: Said) -> Expr:
     """The sum of `term` over `n` and its ancestors, the root left out."""
     if not isinstance(n, Element):
         fail(f"path_sum adds up a number along the path to a node, not to {n!r}")
-    name = next(iter(inspect.signature(term).parameters))
-    element = bound_variable(name, Sort.NODE)
-    _open.append(name)
-    try:
+    name = _name_of(term)
+    element = Element(make(Var, name, Sort.NODE))
+    with naming(name):
         body = _term(term(element))
-    finally:
-        _open.pop()
     if free_variables(body) - {element._term}:
         fail(f"path_sum adds up what {name} alone says: of the nodes on the path, not of others")
     return Expr(_make(PathSum, n._term, element._term, body))
 
 
 def _each(join: Op, body: Said, kind: Kind) -> Expr:
-    var = ComponentVar(next(iter(inspect.signature(body).parameters)))
-    return Expr(_make(Each, join, kind, var, _term(body(var))))
+    name = _name_of(body)
+    with naming(name):
+        var = ComponentVar(name)
+        return Expr(_make(Each, join, kind, var, _term(body(var))))
 
 
 def every_component(body: Said, kind: Kind = Kind.ANY) -> Expr:
@@ -360,7 +376,9 @@ page_size = Expr(make(Known, PAGE_SIZE))
 
 
 def policy_is(*policies: Policy) -> Expr:
-    """The write policy is one of these."""
+    """The write policy is one of these; at least one must be given."""
+    if not policies:
+        fail("policy_is takes at least one policy")
     # In the order in which they are declared: a set of them has another order in each process.
     terms: Iterable[Term] = (make(Known, POLICY_IS, p) for p in Policy if p in policies)
     return Expr(_or(terms))

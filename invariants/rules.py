@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from sanitree.invariants.instantiate import instantiate
-from sanitree.invariants.language import Element, Expr, _open, always, fail
+from sanitree.invariants.language import Element, Expr, always, fail, naming
 from sanitree.invariants.terms import FALSE, TRUE, Term, Var, free_variables, make
 from sanitree.invariants.vocabulary import Component, ComponentVar, Kind, Settings, Sort, Tier, TierVar
 
@@ -114,13 +114,13 @@ def rule(
         if scope is Sort.SLOT and not (per and tuple(tiers)):
             fail("a slot belongs to the pool of a component on a tier: say per= and tiers=")
         var = make(Var, _SCOPE_NAME[scope], scope)
-        component = ComponentVar("c") if per else None
-        tier = TierVar("tier") if tuple(tiers) else None
-        _open.append(var.name)
-        try:
+        names = list(inspect.signature(function).parameters)
+        if len(names) != 1 + bool(per) + bool(tuple(tiers)):
+            fail(f"{function.__name__} takes the {scope.value}, then a component if per=, then a tier if tiers=")
+        component = ComponentVar(names[1]) if per else None
+        tier = TierVar(names[-1]) if tuple(tiers) else None
+        with naming(var.name, *names[1:]):
             said = function(*(x for x in (Element(var), component, tier) if x is not None))
-        finally:
-            _open.pop()
         if not isinstance(said, Expr) or said.term.sort is not Sort.BOOL:
             fail(f"{function.__name__} must return a truth value, not {said!r}")
         if loose := free_variables(said.term) - {var}:

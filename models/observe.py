@@ -1,13 +1,14 @@
 """Takes a snapshot of a live tree, field by field, as its adapter's `Reading` says.
 
 A walk down the children maps meets each node once, also where they make no tree: a node
-that is named again is counted in `references`, and nobody walks in circles.
+that is named again is counted in `references`, and nobody walks in circles. What is not
+of its kind, as a count that is None, is unknown, and its node is not `readable`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,15 @@ from sanitree.models.reading import ELEMENT, Access, Reading, inline
 from sanitree.models.snapshot import Column, Key, Lists, Table
 
 _MASK = (1 << 63) - 1
+FAULTS = (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, OverflowError)
+"""What reading a field of the wrong kind may raise."""
+
+
+class _Unreadable:
+    """Stands where a field could not be read."""
+
+
+UNREADABLE = _Unreadable()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +39,8 @@ class Walk:
     edges: list[object]
     references: list[int]
     row: dict[int, int]
+    broken: set[int] = field(default_factory=set)
+    """Rows whose children could not be read."""
 
     def row_of(self, node: Any) -> int | None:
         """The row of a node; None for one that is not in the tree."""
@@ -39,7 +51,37 @@ def walk(tree: Any, reading: Reading) -> Walk:
     """Meets every node that is reachable through children maps, breadth first."""
     scope: dict[str, Any] = {}
     exec(_WALK.format(root=reading.root, items=inline(reading.children, "n")), scope)
-    return Walk(*scope["walk"](tree))
+    try:
+        return Walk(*scope["walk"](tree))
+    except FAULTS:
+        return _careful_walk(eval(reading.root, {"T": tree}), reading)
+
+
+def _careful_walk(root: Any, reading: Reading) -> Walk:
+    """The same where a children map, or a child in one, is none."""
+    children, parent = (eval(f"lambda n: {inline(a, 'n')}") for a in (reading.children, reading.parent))
+    seen = Walk([root], [0], [None], [0], {id(root): 0})
+    for at, n in enumerate(seen.nodes):
+        try:
+            entries = list(children(n).items())
+        except FAULTS:
+            entries = []
+            seen.broken.add(at)
+        for edge, child in entries:
+            try:
+                parent(child)
+            except FAULTS:
+                seen.broken.add(at)
+                continue
+            if (row := seen.row.get(id(child))) is not None:
+                seen.references[row] += 1
+                continue
+            seen.row[id(child)] = len(seen.nodes)
+            seen.nodes.append(child)
+            seen.parents.append(at)
+            seen.edges.append(edge)
+            seen.references.append(1)
+    return seen
 
 
 _WALK = """
@@ -86,6 +128,7 @@ def node_table(
         Key("references"): _column(seen.references),
         Key("edge"): _column([_number(e) for e in seen.edges]),
     }
+    broken = set(seen.broken)
     names = prepared(tree, reading)
     up = read_each(seen.nodes, reading.parent, names)
     columns[Key("has_parent_link")] = _column([p is not None for p in up])
@@ -98,8 +141,12 @@ def node_table(
             continue
         access = where(c, t) if (where := reading.fields.get(f)) else None
         if access is not None:
-            values = _root_first(seen.nodes, access, names, f)
-            columns[Key.of(f.name, c, t)] = _column(values)
+            values = read_each(seen.nodes, access, names)
+            if f.unit == "hash":
+                values = [_number(x) for x in values]
+            columns[Key.of(f.name, c, t)] = column = field_column(values, f)
+            if column.known is not None:
+                broken |= set((~column.known).nonzero().flatten().tolist())
     lists = {}
     for name, where in reading.lists.items():
         for c in settings.components if name == "holds" else (None,):
@@ -107,9 +154,39 @@ def node_table(
                 if wanted is not None and Key.of(name, c, t) not in wanted:
                     continue
                 if (access := where(c, t)) is not None:
-                    found = read_each(seen.nodes[1:], access, names)
-                    lists[Key.of(name, c, t)] = Lists.of([(), *(() if x is None else x for x in found)])
-    return Table(torch.tensor([getattr(n, ids) for n in seen.nodes], dtype=torch.int64), columns, lists)
+                    lists[Key.of(name, c, t)], failed = _lists(read_each(seen.nodes[1:], access, names))
+                    broken |= failed
+    numbers = _ids([getattr(n, ids, None) for n in seen.nodes], broken)
+    # The root's own value is no tensor, by design.
+    columns[Key("readable")] = _column([row == 0 or row not in broken for row in range(count)])
+    return Table(torch.tensor(numbers, dtype=torch.int64), columns, lists)
+
+
+def _lists(found: list[Any]) -> tuple[Lists, set[int]]:
+    """Lists of the root, which holds nothing, and of the nodes after it; rows of those that were none."""
+    try:
+        return Lists.of([(), *(() if x is None else x for x in found)]), set()
+    except FAULTS:
+        pass
+    kept, failed = [], set()
+    for row, x in enumerate(found, 1):
+        try:
+            kept.append([int(i) for i in x] if x is not None else [])
+        except FAULTS:
+            kept.append([])
+            failed.add(row)
+    return Lists.of([(), *kept]), failed
+
+
+def _ids(found: list[Any], broken: set[int]) -> list[int]:
+    """Ids that are numbers and each its own; a node whose is not gets one that no engine gives."""
+    taken: set[int] = set()
+    for row, i in enumerate(found):
+        if not isinstance(i, int) or i in taken:
+            broken.add(row)
+            found[row] = -1 - row
+        taken.add(found[row])
+    return found
 
 
 def record_table(records: list[Any], reading: Reading, sort: Sort, settings: Settings, seen: Walk) -> Table:
@@ -120,9 +197,9 @@ def record_table(records: list[Any], reading: Reading, sort: Sort, settings: Set
         if access is None:
             continue
         values = read_each(records, access, {})
-        columns[Key.of(f.name, c, t)] = _column(
-            [seen.row_of(x) or 0 for x in values] if f.sort is Sort.NODE else values, f.sort is Sort.BOOL
-        )
+        if f.sort is Sort.NODE:
+            values = [seen.row_of(x) or 0 for x in values]
+        columns[Key.of(f.name, c, t)] = field_column(values, f)
     return Table(torch.arange(len(records)), columns)
 
 
@@ -133,7 +210,7 @@ def tree_columns(tree: Any, reading: Reading, settings: Settings) -> dict[Key, C
     for f, c, t in keys(Sort.TREE, settings):
         access = where(c, t) if (where := reading.fields.get(f)) else None
         if access is not None:
-            columns[Key.of(f.name, c, t)] = _column(read_each([tree], access, names))
+            columns[Key.of(f.name, c, t)] = field_column(read_each([tree], access, names), f)
     return columns
 
 
@@ -143,11 +220,22 @@ def prepared(tree: Any, reading: Reading) -> Mapping[str, Callable[[], Any]]:
 
 
 def read_each(elements: list[Any], access: Access, names: Mapping[str, Callable[[], Any]]) -> list[Any]:
-    """What an access reads on each element."""
+    """What an access reads on each element; UNREADABLE where it fails."""
     source = inline(access, "n") if access != ELEMENT else "n"
     code = compile(f"lambda nodes: [{source} for n in nodes]", "<reading>", "eval")
     used = {name: names[name]() for name in _names_in(code) if name in names}
-    return eval(code, used)(elements)  # type: ignore[no-any-return]
+    read = eval(code, used)
+    try:
+        return read(elements)  # type: ignore[no-any-return]
+    except FAULTS:
+        return [_read(read, e) for e in elements]
+
+
+def _read(read: Callable[[list[Any]], list[Any]], element: Any) -> Any:
+    try:
+        return read([element])[0]
+    except FAULTS:
+        return UNREADABLE
 
 
 def _names_in(code: Any) -> set[str]:
@@ -158,19 +246,22 @@ def _names_in(code: Any) -> set[str]:
     return found
 
 
-def _root_first(nodes: list[Any], access: Access, names: Mapping[str, Callable[[], Any]], f: Field) -> list[Any]:
-    """As `read_each`; what cannot be read of the root, which holds no tokens, is nothing."""
-    try:
-        first = read_each(nodes[:1], access, names)
-    except (AttributeError, IndexError, TypeError):
-        first = [False if f.sort is Sort.BOOL else 0]
-    values = first + read_each(nodes[1:], access, names)
-    return [_number(x) for x in values] if f.unit == "hash" else values
-
-
-def _number(x: object) -> int:
+def _number(x: object) -> Any:
     """A number for anything hashable; equal things have equal numbers."""
+    if x is UNREADABLE:
+        return x
     return x & _MASK if isinstance(x, int) else hash(x) & _MASK
+
+
+def field_column(values: list[Any], f: Field) -> Column:
+    """A column of a field; what is not of the field's sort is unknown."""
+    boolean = f.sort is Sort.BOOL
+    kind = bool if boolean else int
+    if all(type(x) is kind for x in values):
+        return _column(values, boolean)
+    fits = [isinstance(x, kind) for x in values]
+    kept = [kind(x) if ok else kind() for x, ok in zip(values, fits, strict=True)]
+    return Column(_column(kept, boolean).values, None if all(fits) else torch.tensor(fits))
 
 
 def _column(values: list[Any], boolean: bool | None = None) -> Column:

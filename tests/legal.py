@@ -172,6 +172,7 @@ class _Maker:
             n("is_root")[row] = row == 0
             n("has_parent_link")[row] = row > 0
             n("references")[row] = int(row > 0)
+            n("readable")[row] = True
             tokens = [token + i for i in range(page * rng.choice((1, 1, 2, 3)))] if row else []
             token += len(tokens)
             n.of("key")[row] = tokens

@@ -28,7 +28,9 @@ def fetch(versions: tuple[str, ...], as_json: bool) -> None:
 
     try:
         for version in versions:
-            store.checked(version)  # a slip in the last one should not cost the download of the first
+            store.refuse_older(
+                store.checked(version)
+            )  # a slip in the last one should not cost the download of the first
     except EngineError as error:
         raise Trouble(str(error)) from None
     done = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,8 @@ def setting_options(f: F) -> F:
         traits: tuple[str, ...] | None,
         **rest: Any,
     ) -> Any:
-        return f(*args, as_if=Overrides(policy, engine_version, components, traits), **rest)
+        version = None if engine_version is None else _known_version(engine_version)
+        return f(*args, as_if=Overrides(policy, version, components, traits), **rest)
 
     made: Any = command
     for option in (
@@ -129,14 +131,26 @@ class Overrides:
         )
 
 
-def _traits_of(version: str) -> frozenset[str]:
+def _known_version(version: str) -> str:
+    """A version to judge by: the newest known for a newer one, which is said."""
+    from sanitree.models.engines import store
     from sanitree.models.engines.errors import EngineError
-    from sanitree.models.engines.traits import of_version
 
     try:
-        return of_version(version)
+        store.refuse_older(version)
     except EngineError as error:
         raise Trouble(str(error)) from None
+    newest = store.KNOWN_VERSIONS[-1]
+    if store.version_key(version) <= store.version_key(newest):
+        return version
+    click.echo(f"{version} is not a version sanitree knows ({store.KNOWN}); judged as {newest}", err=True)
+    return newest
+
+
+def _traits_of(version: str) -> frozenset[str]:
+    from sanitree.models.engines.traits import of_version
+
+    return of_version(version)
 
 
 def load(path: str) -> Snapshot:
@@ -144,7 +158,11 @@ def load(path: str) -> Snapshot:
     from sanitree.models.snapshot import SnapshotError, read
 
     try:
+        if stat.S_ISDIR(Path(path).stat().st_mode):
+            raise Trouble("is a directory", where=path)
         return read(Path(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise Trouble("there is no such file", where=path) from None
     except SnapshotError as error:
         raise Trouble(str(error).removeprefix(f"{path}: "), where=path, code=Exit(error.exit_code)) from None
     except OSError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sanitree.checker.backends import needs_slots
+from sanitree.checker.backends import FUSED, backends_of
 from sanitree.checker.fused.block import Block, render
 from sanitree.checker.fused.grounding import RANKS, Grounding, Place
 from sanitree.checker.fused.twovalued import FALSE, E, TwoValued, variable
@@ -32,7 +32,7 @@ _START = {"any": "False", "sum": "0", "repeated": "False", "matching": "{}"}
 @dataclass(frozen=True, slots=True)
 class Fused:
     """A generated check. `run(tree)` is None where every check holds, else the place in `checks` of one that
-    does not, or IRREGULAR. `skipped`: checks of slots, which are judged on columns.
+    does not, or IRREGULAR. `skipped`: checks that one pass cannot judge, of slots for one.
     """
 
     checks: tuple[Check, ...]
@@ -44,10 +44,23 @@ class Fused:
 def compile_checks(checks: Iterable[Check], reading: Reading) -> Fused:
     """The one function that judges all `checks` on a live tree that is read as `reading` says."""
     wanted = tuple(checks)
-    takes = tuple(c for c in wanted if not needs_slots(c.rule))
+    takes = tuple(c for c in wanted if FUSED in backends_of(c.rule))
     source, names = _Generator(takes, reading).write()
     exec(compile(source, "<fused check>", "exec"), names)
-    return Fused(takes, tuple(c for c in wanted if needs_slots(c.rule)), source, names["check"])
+    skipped = tuple(c for c in wanted if FUSED not in backends_of(c.rule))
+    return Fused(takes, skipped, source, _guarded(names["check"]))
+
+
+def _guarded(check: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+    """A tree whose fields are not even of their kind is irregular: no corruption may end in a traceback."""
+
+    def run(tree: Any) -> int | None:
+        try:
+            return check(tree)
+        except (AttributeError, TypeError, KeyError, IndexError, ValueError):
+            return IRREGULAR
+
+    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,7 @@ class _Generator:
                 top.say(f"{f.name} = {_START[f.op]}")
                 if f.op == "repeated":
                     top.say(f"{f.name}_seen = set()")
+        top.say("root = " + self.reading.root)
         for r, name in ((Range.TRANSFERS, "transfers"), (Range.REQUESTS, "requests")):
             if over[r]:
                 record = Block()
@@ -118,7 +132,6 @@ class _Generator:
                 top.nest(f"for x in {name}:", record, local="x")
         if self.reading.linked is not None and self._mentions(RANKS):
             top.nest("if not linked(T):", Block.of(f"return {IRREGULAR}"))
-        top.say("root = " + self.reading.root)
         top.say("p = root")
         top.nest(f"if {inline(self.reading.parent, 'p')} is not None:", Block.of(f"return {IRREGULAR}"))
         root = Block()

@@ -133,6 +133,8 @@ class Grounding:
                 return at_root
             case "has_parent_link":
                 return neg(at_root)
+            case "readable":
+                return TRUE  # what is not of its kind ends the pass as irregular
             case "references":
                 return self.algebra.choose(at_root, const(0), const(1))
             case "parent" | "parent_link":

@@ -187,4 +187,4 @@ def is_structural(get: Get) -> bool:
     return get.field.owner is Sort.NODE and get.field.name in STRUCTURAL
 
 
-STRUCTURAL = frozenset({"is_root", "parent", "parent_link", "has_parent_link", "references", "edge"})
+STRUCTURAL = frozenset({"is_root", "parent", "parent_link", "has_parent_link", "readable", "references", "edge"})

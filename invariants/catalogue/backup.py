@@ -1,12 +1,16 @@
 """Backup: what each write policy promises about host copies. Cost: a few field reads a node."""
 
-from sanitree.invariants.language import implies, policy_is, trait
+from sanitree.invariants.language import implies, is_kind, policy_is, some_component, trait
 from sanitree.invariants.rules import Family, rule
-from sanitree.invariants.vocabulary import FULL, WRITE_THROUGH_FAMILY, Policy, Sort
+from sanitree.invariants.vocabulary import FULL, WRITE_THROUGH_FAMILY, Kind, Policy, Sort
 
 BACKUP = Family.BACKUP
 _THROUGH = policy_is(*WRITE_THROUGH_FAMILY)
-_WINDOW = policy_is(Policy.WRITE_BACK) & trait("async_window_backup")
+_WINDOW = (
+    policy_is(Policy.WRITE_BACK)
+    & trait("async_window_backup")
+    & some_component(lambda c: is_kind(c, Kind.AUXILIARY) & is_kind(c, Kind.PER_TOKEN))
+)
 
 
 @rule(BACKUP, Sort.NODE, when=_THROUGH)
@@ -22,7 +26,8 @@ def backup_is_prefix_closed(n):
 def pending_backup_is_prefix_closed(n):
     """Under write_through, a node is only being written once its parent is backed up or being written.
 
-    Without it an acknowledgement breaks backup_is_prefix_closed: that rule is not inductive alone.
+    Where host copies were published at the acknowledgement instead of at the submission, that would
+    break backup_is_prefix_closed: this is what makes it inductive. It also says which write is early.
     """
     return implies(n.write_pending, n.parent.is_root | n.parent[FULL].on_host | n.parent.write_pending)
 
@@ -39,7 +44,7 @@ def pending_write_keeps_its_source(n):
     return implies(n.write_pending, n[FULL].on_device)
 
 
-@rule(BACKUP, Sort.NODE, when=policy_is(Policy.WRITE_BACK) & ~trait("async_window_backup"))
+@rule(BACKUP, Sort.NODE, when=policy_is(Policy.WRITE_BACK) & ~_WINDOW)
 def write_back_is_finished(n):
     """Under write_back no write is pending between operations: the eviction that started it waits for it.
 

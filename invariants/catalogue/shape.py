@@ -20,6 +20,15 @@ def parent_and_child_agree(n):
 
 
 @rule(SHAPE, Sort.NODE)
+def node_is_readable(n):
+    """Every field of a node is of its kind, and no two nodes share an id.
+
+    What cannot be read is unknown to every other rule; this one says that it is there.
+    """
+    return n.readable
+
+
+@rule(SHAPE, Sort.NODE)
 def one_parent(n):
     """Each node is in exactly one children map, once; the root is in none.
 

@@ -3,9 +3,9 @@
 A rule is repeated for each component's pool on each tier.
 """
 
-from sanitree.invariants.language import count, implies, is_kind, requests, slots, sum_over, trait
+from sanitree.invariants.language import count, implies, is_kind, slots, sum_over, trait
 from sanitree.invariants.rules import Cost, Family, rule
-from sanitree.invariants.vocabulary import DEVICE, HOST, Kind, Sort
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Kind, Sort
 
 SLOTS = Family.SLOTS
 _BOTH = (DEVICE, HOST)
@@ -56,8 +56,7 @@ def prefix_stays_in_the_tree(s, c, tier):
 @rule(SLOTS, Sort.TREE, per=Kind.ANY, tiers=_BOTH, cost=Cost.SLOT)
 def no_slot_leaks(t, c, tier):
     """Every slot of a pool is free, in the tree, or held by a request."""
-    placed = count(slots(c, tier), lambda s: (s.free > 0) | (s.in_tree > 0))
-    return t[c, tier].capacity == placed + sum_over(requests, lambda r: r[c, tier].held)
+    return t[c, tier].capacity == count(slots(c, tier), lambda s: (s.free > 0) | (s.in_tree > 0) | (s.held > 0))
 
 
 @rule(SLOTS, Sort.TREE, per=Kind.ANY, tiers=_BOTH, cost=Cost.SLOT)
@@ -68,8 +67,8 @@ def available_counts_the_free(t, c, tier):
 
 @rule(SLOTS, Sort.NODE, per=Kind.PER_TOKEN, when=trait("maps_full_to_swa"), cost=Cost.SLOT)
 def window_slots_mirror_full(n, c):
-    """A window copy's slots are the ones that the allocator's map gives for the full copy's slots.
+    """A window copy's slots are the ones that the allocator's map gives for the full copy's; none where it is gone.
 
     The map is how they are freed: where they disagree, freeing one node frees another's window.
     """
-    return implies(is_kind(c, Kind.AUXILIARY) & ~n.is_root & n[c].on_device, n[c].mirrors_full)
+    return implies(is_kind(c, Kind.AUXILIARY) & ~n.is_root & n[FULL].on_device, n[c].mirrors_full)

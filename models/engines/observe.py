@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from sanitree.invariants.vocabulary import DEVICE, HOST, Sort
+from sanitree.invariants.vocabulary import DEVICE, HOST, SWA, Sort
 from sanitree.models import observe
 from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.view import Flight, Held, View, flights, pool
@@ -58,10 +58,10 @@ def pools(v: View) -> tuple[dict[Key, Column], dict[Key, Lists]]:
 
 
 def without_padding(nodes: Table) -> Table:
-    """Device slot 0 is padding in every pool: a window copy names it where a token has no slot."""
+    """Device slot 0 is padding: a window copy names it where a token has no slot. No other copy may."""
     lists = dict(nodes.lists)
     for key, held in nodes.lists.items():
-        if key.name == "holds" and key.tier == DEVICE.value and bool((held.values == 0).any()):
+        if key == Key.of("holds", SWA, DEVICE) and bool((held.values == 0).any()):
             kept = held.values != 0
             counts = torch.zeros(len(held.lengths), dtype=torch.int64).index_add_(0, held.rows, kept.to(torch.int64))
             offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])

@@ -174,8 +174,13 @@ def ranks(lru: Any) -> Ranks:
             found[x.id] = rank
             rank += 1
         x = x.lru_next[slot]
-    found.length = rank if x is tail else -1
+    # Eviction starts at the tail: the way back must start there.
+    found.length = rank if x is tail and _rank_of(tail.lru_prev[slot], found) == rank - 1 else -1
     return found
+
+
+def _rank_of(node: Any, found: Ranks) -> int:
+    return -2 if node is None else found.get(node.id, -2)
 
 
 def _marks(lru: Any) -> set[int]:
@@ -194,15 +199,17 @@ def is_linked(lru: Any) -> bool:
                 return False
             count += 1
         prev, x = x, x.lru_next[slot]
-    return count == len(registered)
+    return count == len(registered) and tail.lru_prev[slot] is prev
 
 
 def _mirrors(v: View) -> Callable[[Tensor | None, Tensor | None], bool]:
     mapping = getattr(v.cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping", None)
 
     def mirrors(window: Tensor | None, full: Tensor | None) -> bool:
-        if mapping is None or window is None or full is None:
+        if mapping is None or full is None:
             return window is None
+        if window is None:
+            return not bool(mapping[full].any())
         return len(window) == len(full) and bool((mapping[full] == window).all())
 
     return mirrors

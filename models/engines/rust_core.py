@@ -154,8 +154,10 @@ def _mirrors(v: View, device: dict[str, list[Tensor | None]]) -> Tensor | None:
         return None
 
     def mirrors(window: Tensor | None, full: Tensor | None) -> bool:
-        if window is None or full is None:
+        if full is None:
             return window is None
+        if window is None:
+            return not bool(mapping[full].any())
         return len(window) == len(full) and bool((mapping[full] == window).all())
 
     return torch.tensor([mirrors(w, f) for w, f in zip(device["swa"], device["full"], strict=True)])

@@ -9,6 +9,7 @@ unpacked elsewhere and renamed into place, so a fetch that was interrupted leave
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -43,10 +44,17 @@ KNOWN_VERSIONS = (
     "0.5.23",
 )
 
+KNOWN = f"{KNOWN_VERSIONS[0]} to {KNOWN_VERSIONS[-1]}"
+
 Progress = Callable[[str], None]
 """Told one line at the start of each step that can take seconds."""
 
 _VERSION = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,6}){1,3}(?:(?:a|b|rc)[0-9]{1,4})?(?:\.post[0-9]{1,4})?")
+# What a running engine may call itself, too: a build of a branch, or for one CUDA.
+_REPORTED = re.compile(
+    r"([0-9]{1,4}(?:\.[0-9]{1,6}){1,3})(?:(a|b|rc)([0-9]{1,4}))?(?:\.post([0-9]{1,4}))?"
+    r"(?:\.dev([0-9]{1,6}))?(?:\+[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*)?"
+)
 _MAX_UNPACKED = 2 << 30  # bytes; the largest known wheel unpacks to 140 MB
 
 
@@ -76,23 +84,34 @@ def checked(version: str) -> str:
     It becomes part of a path and of pip's command line, so nothing else gets through.
     """
     if not _VERSION.fullmatch(version):
-        raise EngineError(f"not a version: {version!r} (for example {KNOWN_VERSIONS[-1]})")
+        raise _no_version(version)
     return version
 
 
-def version_key(version: str) -> tuple[tuple[int, ...], tuple[int, int], int]:
-    """Sorts versions: 0.5.9 < 0.5.12rc1 < 0.5.12 < 0.5.12.post1 < 0.5.13."""
-    text, _, post = checked(version).partition(".post")
-    found = re.fullmatch(r"([\d.]+?)(?:(a|b|rc)(\d+))?", text)
-    assert found is not None
-    release = tuple(int(part) for part in found[1].split("."))
-    stage = (("a", "b", "rc").index(found[2]), int(found[3])) if found[2] else (3, 0)
-    return release, stage, int(post) if post else -1
+def _no_version(text: str) -> EngineError:
+    return EngineError(f"not a version: {text!r} (for example {KNOWN_VERSIONS[-1]})")
+
+
+def version_key(version: str) -> tuple[tuple[int, ...], tuple[int, int], int, float]:
+    """Sorts versions: 0.5.9 < 0.5.12.dev3 < 0.5.12rc1 < 0.5.12 = 0.5.12+cu128 < 0.5.12.post1 < 0.5.13."""
+    found = _REPORTED.fullmatch(version)
+    if not found:
+        raise _no_version(version)
+    number, letter, pre, post, dev = found.groups()
+    release = tuple(int(part) for part in number.split("."))
+    stage = (("a", "b", "rc").index(letter), int(pre)) if letter else (3, 0) if post or not dev else (-1, 0)
+    return release, stage, int(post) if post else -1, int(dev) if dev else math.inf
 
 
 def at_least(version: str, floor: str) -> bool:
     """Whether `version` is `floor` or later."""
     return version_key(version) >= version_key(floor)
+
+
+def refuse_older(version: str) -> None:
+    """Raises an `EngineError` for a version from before the first that is known."""
+    if not at_least(version, KNOWN_VERSIONS[0]):
+        raise EngineError(f"sglang {version} is older than the versions that sanitree knows ({KNOWN})")
 
 
 def installed() -> list[EngineInstall]:
@@ -120,6 +139,7 @@ def fetch(version: str, progress: Progress = quiet) -> Path:
     Its dependencies are not downloaded. Raises `EngineError` if pip or the wheel fails.
     """
     place = _place(version)
+    refuse_older(version)
     if (place / "sglang" / "__init__.py").is_file():
         progress(f"sglang {version} is already here")
         return place
@@ -129,8 +149,12 @@ def fetch(version: str, progress: Progress = quiet) -> Path:
         progress(f"downloading sglang {version}")
         # Wheels only: a source distribution would run its build script. They are tagged for
         # CPython 3.11, and all but the Rust core in them is plain Python.
-        pip("download", "--no-deps", "--only-binary=:all:", "--python-version=3.11",
-            "--implementation=cp", "--abi=cp311", "--dest", str(wheels), f"sglang=={version}")  # fmt: skip
+        try:
+            pip("download", "--no-deps", "--only-binary=:all:", "--python-version=3.11",
+                "--implementation=cp", "--abi=cp311", "--dest", str(wheels), f"sglang=={version}")  # fmt: skip
+        except NotInIndex:
+            known = "`sanitree engine list` shows the known versions"
+            raise NotInIndex(f"sglang {version} is not in your package index; {known}") from None
         found = list(wheels.glob("sglang-*.whl"))
         if len(found) != 1:
             raise EngineError(f"pip brought {len(found)} wheels for sglang {version}, expected one")
@@ -142,6 +166,10 @@ def fetch(version: str, progress: Progress = quiet) -> Path:
     return place
 
 
+class NotInIndex(EngineError):  # noqa: N818 (reads as what happened)
+    """The package index was reached and lacks what was asked for."""
+
+
 def pip(*arguments: str) -> None:
     """Runs pip of this interpreter; its failure becomes one `EngineError`."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input"]
@@ -151,7 +179,11 @@ def pip(*arguments: str) -> None:
         told = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
         reason = " ".join(told).removeprefix("ERROR: ") or f"exit status {done.returncode}"
         reason = re.sub(r" \(from versions: [^)]*\)", "", reason)
-        raise EngineError(f"pip {arguments[0]} failed: {reason[:400]}")
+        lacking = "No matching distribution found" in done.stderr
+        if lacking and any("Retrying" in line for line in lines):
+            # Pip says the same of an index that it could not reach.
+            raise EngineError(f"pip {arguments[0]} failed: the package index cannot be reached")
+        raise (NotInIndex if lacking else EngineError)(f"pip {arguments[0]} failed: {reason[:400]}")
 
 
 def _place(version: str) -> Path:

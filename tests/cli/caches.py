@@ -84,6 +84,7 @@ def observe(c: Cache) -> Snapshot:
         Key("parent"): longs(n.parent for n in ns),
         Key("parent_link"): longs(n.parent for n in ns),
         Key("has_parent_link"): flags(range(len(ns))),
+        Key("readable"): flags(True for _ in ns),
         Key("references"): longs(min(i, 1) for i in range(len(ns))),
         Key("key_len"): longs(len(n.key) for n in ns),
         Key("first_page"): longs(n.key[0] if n.key else 0 for n in ns),

@@ -194,9 +194,15 @@ def test_what_is_no_snapshot_gets_a_line(run: Run, tmp_path: Path, text: str, to
 
 
 def test_a_missing_file_is_said(run: Run, tmp_path: Path) -> None:
-    result = run("check", str(tmp_path / "nowhere.json"))
-    assert result.exit_code in (Exit.USAGE, Exit.FAILED)
-    assert "nowhere.json" in result.stderr
+    (tmp_path / "file").write_text("")
+    for path, told in (
+        (tmp_path / "nowhere.json", "there is no such file"),
+        (tmp_path / "file" / "x", "there is no such file"),
+        (tmp_path, "is a directory"),
+    ):
+        result = run("check", str(path))
+        assert result.exit_code == Exit.USAGE
+        assert result.stderr == f"sanitree: {path}: {told}\n"
 
 
 def test_names_that_are_not_known_get_a_hint(run: Run, write: Write) -> None:

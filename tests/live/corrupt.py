@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from sanitree.checker.fused import IRREGULAR
 from sanitree.checker.live import LiveChecker
 from sanitree.checker.report import check
+from sanitree.fused import IRREGULAR
 from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Family
 from sanitree.models.engines import workload
@@ -31,23 +31,24 @@ def run(version: str, components: list[str], policy: str, rounds: int, seed: int
     found: dict[str, int] = {}
     wrong: list[str] = []
     clean = 0
-    checker = LiveChecker(view(live))
-    assert checker.fused is not None
+    checker = LiveChecker()
+    fused = checker.compiled(view(live)).fused
+    assert fused is not None
     for _ in range(rounds):
         for _ in range(rng.randrange(1, 8)):
             next(work)
-        assert checker.holds(view(live))
+        assert checker.nothing_violated(view(live))
         pokes = [poke(live, rng) for _ in range(rng.choice((1, 1, 2)))]
         try:
             now = view(live)
             report = check(snapshot(now), CATALOGUE)
             false = {v.check.name for v in report.violations}
-            nodes = {c.name for c in checker.fused.checks} & false
-            said = checker.fused.run(now)
-            agrees = said is None if not nodes else said == IRREGULAR or checker.fused.checks[said or 0].name in nodes
+            nodes = {c.name for c in fused.checks} & false
+            said = fused.run(now)
+            agrees = said is None if not nodes else said == IRREGULAR or fused.checks[said or 0].name in nodes
             if said is not None and said == IRREGULAR:
                 agrees = any(v.rule.family in (Family.SHAPE, Family.LRU) for v in report.violations)
-            if not agrees or checker.slots_hold(now) != (not false - {c.name for c in checker.fused.checks}):
+            if not agrees or checker.nothing_violated_in_slots(now) != (not false - {c.name for c in fused.checks}):
                 wrong.append(f"{[name for name, _ in pokes]}: fused {said}, columns {sorted(false)}")
             clean += not false
             for rule in {v.rule.id for v in report.violations}:

@@ -47,7 +47,7 @@ def drive_cell(
         policy=policy, components=tuple(components), page_size=page_size, core=core, device_tokens=96 * page_size
     )
     live = build(version, config, mode="polled")
-    checker: LiveChecker | None = None
+    checker = LiveChecker()
     violated: Counter[str] = Counter()
     first: dict[str, str] = {}
     seen: set[str] = set()
@@ -69,7 +69,6 @@ def drive_cell(
                 violated[v.rule.id] += 1
                 first.setdefault(v.rule.id, f"{step}: {v.check.name} at {v.element} {_values(v)}")
             if not now.rust:
-                checker = checker or LiveChecker(now)
                 disagreements += _disagreement(checker, now, report, step)
             raw = drive.engine_sanity_check(live)
             wrong = drive.known_false_alarms(live, raw)
@@ -90,15 +89,17 @@ def _values(v: Any) -> str:
 def _disagreement(checker: LiveChecker, now: Any, report: Report, step: workload.Step) -> list[str]:
     """Where the fast yes or no and the report differ."""
     false = {v.check.name for v in report.violations}
-    assert checker.fused is not None
-    nodes = {c.name for c in checker.fused.checks} & false
-    slots = {c.name for c in checker.slot_checks} & false
-    said = checker.fused.run(now)
+    compiled = checker.compiled(now)
+    fused = compiled.fused
+    assert fused is not None
+    nodes = {c.name for c in fused.checks} & false
+    slots = {c.name for c in compiled.on_columns} & false
+    said = fused.run(now)
     found = []
-    wrong = said is not None and said >= 0 and checker.fused.checks[said].name not in nodes
+    wrong = said is not None and said >= 0 and fused.checks[said].name not in nodes
     if wrong or (said is None) == bool(nodes):
         found.append(f"{step}: fused says {said}, columns say {sorted(nodes)}")
     # The same columns, gathered again: now and then is enough.
-    if (slots or step.number % 7 == 0) and checker.slots_hold(now) == bool(slots):
+    if (slots or step.number % 7 == 0) and checker.nothing_violated_in_slots(now) == bool(slots):
         found.append(f"{step}: slots hold is {not slots}, columns say {sorted(slots)}")
     return found

@@ -79,6 +79,13 @@ def parent_pointer_to_a_node_without_its_copy(d, rng, c, t):
     return None
 
 
+@fault("node_is_readable")
+def node_cannot_be_read(d, rng, c, t):
+    row = rng.randrange(len(d.nodes))
+    d.nodes("readable")[row] = False
+    return {row}
+
+
 @fault("one_parent")
 def node_is_referenced_twice(d, rng, c, t):
     if row := pick(rng, d.rows()):
