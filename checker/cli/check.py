@@ -46,6 +46,7 @@ def check(
     failed (4) < violated (1).
     """
     from sanitree.checker.render.coverage import Coverage
+    from sanitree.checker.render.overridden import FileSays
     from sanitree.checker.render.report import render
     from sanitree.checker.report import check as judge
 
@@ -56,8 +57,8 @@ def check(
         try:
             with progress(f"reading {file}") as tell:
                 snapshot = load(file)
-                settings = as_if.apply(snapshot.settings)
-                report = judge(snapshot.with_settings(settings), chosen, tell)
+                says = FileSays(snapshot, as_if.apply(snapshot.settings, file), as_if.version)
+                report = judge(snapshot.with_settings(says.judged), chosen, tell)
                 tell("collecting the evidence")
                 violations, coverage = report.first(keep), Coverage(report.snapshot, report.findings)
                 code, verdict = conclude(report, coverage, partial)
@@ -72,9 +73,9 @@ def check(
         if as_json:
             from sanitree.checker.render import plain
 
-            told.append(plain.report(file, report.snapshot, violations, verdict, int(code), coverage))
+            told.append(plain.report(file, report.snapshot, violations, verdict, int(code), coverage, says))
         else:
-            _show(render(file, report.snapshot, violations, verdict, coverage, partial), first=len(exits) == 1)
+            _show(render(file, report.snapshot, violations, verdict, coverage, partial, says), first=len(exits) == 1)
     whole = worst(exits)
     if as_json:
         print_json({"exit": int(whole), "files": told})

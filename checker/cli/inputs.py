@@ -121,8 +121,11 @@ class Overrides:
             return name in all_of_them
         return {f"+{name}": True, f"-{name}": False}.get(next((t for t in self.trait_names or () if t[1:] == name), ""))
 
-    def apply(self, s: Settings) -> Settings:
-        """`s` with what the command line says put in its place."""
+    def apply(self, s: Settings, where: str = "") -> Settings:
+        """`s`, those of the file `where`, with what the command line says put in its place."""
+        if lacking := [c.name for c in self.components if c not in s.components]:
+            kept = " and ".join(c.name for c in s.components)
+            raise Trouble(f"the snapshot keeps {kept} only, not {' and '.join(lacking)}", where=where)
         return replace(
             s,
             policy=self.policy or s.policy,

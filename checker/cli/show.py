@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sanitree.checker.render.marks import Marks
     from sanitree.checker.render.outline import Outline
+    from sanitree.checker.render.overridden import FileSays
     from sanitree.models.snapshot import Snapshot
 
 PAGE = 60  # lines of a tree where there is no terminal to fill
@@ -46,11 +47,13 @@ def show_command(
     """
     from sanitree.checker.render.marks import marks
     from sanitree.checker.render.outline import Outline
+    from sanitree.checker.render.overridden import FileSays
     from sanitree.checker.report import check
 
     with progress(f"reading {file}") as tell:
         snapshot = load(file)
-        snapshot = snapshot.with_settings(as_if.apply(snapshot.settings))
+        says = FileSays(snapshot, as_if.apply(snapshot.settings, file), as_if.version)
+        snapshot = snapshot.with_settings(says.judged)
         top = 0 if node is None else snapshot.row_of.get(node, -1)
         if top < 0:
             raise Trouble(f"has no node {node}", where=file, hint="`sanitree show` without --node lists them")
@@ -62,12 +65,14 @@ def show_command(
     if as_json:
         from sanitree.checker.render import plain
 
-        print_json(plain.tree(file, snapshot, found, sorted(red) if violations else outline.inside))
+        print_json(plain.tree(file, snapshot, found, sorted(red) if violations else outline.inside, says))
         return
-    _draw(file, snapshot, outline, found, violations=violations, full=full)
+    _draw(file, snapshot, outline, found, says, violations=violations, full=full)
 
 
-def _draw(file: str, s: Snapshot, outline: Outline, found: Marks, *, violations: bool, full: bool) -> None:
+def _draw(
+    file: str, s: Snapshot, outline: Outline, found: Marks, says: FileSays, *, violations: bool, full: bool
+) -> None:
     from rich.console import Group
 
     from sanitree.checker.render.header import header
@@ -75,7 +80,7 @@ def _draw(file: str, s: Snapshot, outline: Outline, found: Marks, *, violations:
     from sanitree.checker.render.tree import Tree
 
     out = console()
-    head = Group(node_details(s, outline.top)) if outline.top else header(file, s)
+    head = Group(node_details(s, outline.top)) if outline.top else header(file, s, says)
     foot: list[Text] = list(verdict_lines(file, s, found, violations))
     if sys.stdout.isatty():
         spent = len(out.render_lines(head, pad=False)) + len(out.render_lines(Group(*foot), pad=False))

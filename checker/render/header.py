@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from sanitree.checker.render.elements import known, node_name, transfer_name
+from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.render.words import BOLD, DIM, YELLOW, clean, count, ranges
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Tier
 from sanitree.models.snapshot import Key, Snapshot
@@ -66,7 +67,7 @@ def depths(parent: list[int]) -> list[int]:
     return found
 
 
-def header(file: str, s: Snapshot) -> RenderableType:
+def header(file: str, s: Snapshot, says: FileSays) -> RenderableType:
     """Everything above the tree."""
     o, settings = s.origin, s.settings
     parent = s.parent.tolist()
@@ -79,13 +80,13 @@ def header(file: str, s: Snapshot) -> RenderableType:
     ]
     if lengths is not None:
         size.append(f"{count(int(lengths.values.sum()), 'token')} ({s.tokens})")
-    first = Text.assemble((clean(file), BOLD), f"  {clean(o.engine)} {clean(o.version)}, {clean(o.core)} core")
+    first = Text.assemble((clean(file), BOLD), f"  {clean(o.engine)} {says.engine_version}, {clean(o.core)} core")
     if o.taken:
         first.append(f", taken {clean(o.taken)}")
-    how = [settings.policy.value, " + ".join(c.name for c in settings.components), f"page size {settings.page_size}"]
+    how = [says.policy, says.components, f"page size {settings.page_size}"]
     lines: list[RenderableType] = [first, Text(" · ".join([*how, *size]))]
-    if settings.traits:
-        lines.append(Text(f"traits: {', '.join(sorted(settings.traits))}", DIM))
+    if settings.traits or says.file.settings.traits:
+        lines.append(Text(f"traits: {says.traits}", DIM))
     lines += [Text(f"note: {clean(n)}", YELLOW) for n in s.notes[:_MOST]]
     if known_pools := pools(s):
         lines += [Text(), _pools(known_pools)]

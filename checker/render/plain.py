@@ -12,6 +12,7 @@ from sanitree.checker.render.coverage import Coverage
 from sanitree.checker.render.elements import known, name, path_tokens, transfer_name
 from sanitree.checker.render.header import pools, transfer_route
 from sanitree.checker.render.marks import Marks
+from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.report import Verdict, Violation
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Settings, Tier
 from sanitree.models.snapshot import Key, Origin, Snapshot, Table
@@ -24,9 +25,11 @@ def origin(o: Origin) -> Plain:
     return {"engine": o.engine, "version": o.version, "core": o.core, "taken": o.taken}
 
 
-def settings(s: Settings) -> Plain:
-    """What a snapshot was judged as."""
+def settings(s: Settings, says: FileSays) -> Plain:
+    """What a snapshot was judged as; the version is named where that is not the file's own."""
+    version = {"engine_version": says.version} if "engine_version" in says.overridden else {}
     return {
+        **version,
         "policy": s.policy.value,
         "components": [c.name for c in s.components],
         "traits": sorted(s.traits),
@@ -76,14 +79,23 @@ def coverage(c: Coverage) -> Plain:
     }
 
 
-def report(file: str, s: Snapshot, violations: Sequence[Violation], verdict: Verdict, code: int, c: Coverage) -> Plain:
+def report(
+    file: str,
+    s: Snapshot,
+    violations: Sequence[Violation],
+    verdict: Verdict,
+    code: int,
+    c: Coverage,
+    says: FileSays,
+) -> Plain:
     """All that `check` says of one file."""
     return {
         "file": file,
         "verdict": verdict.value,
         "exit": code,
         "origin": origin(s.origin),
-        "settings": settings(s.settings),
+        "settings": settings(s.settings, says),
+        "overridden": says.overridden,
         "nodes": len(s.nodes),
         "tokens_are": s.tokens,
         "violated": c.violated,
@@ -92,12 +104,13 @@ def report(file: str, s: Snapshot, violations: Sequence[Violation], verdict: Ver
     }
 
 
-def tree(file: str, s: Snapshot, marks: Marks, rows: Iterable[int]) -> Plain:
+def tree(file: str, s: Snapshot, marks: Marks, rows: Iterable[int], says: FileSays) -> Plain:
     """All that `show` knows of a snapshot, with the nodes in `rows`."""
     return {
         "file": file,
         "origin": origin(s.origin),
-        "settings": settings(s.settings),
+        "settings": settings(s.settings, says),
+        "overridden": says.overridden,
         "tokens_are": s.tokens,
         "notes": list(s.notes),
         "pools": [asdict(p) for p in pools(s)],

@@ -13,6 +13,7 @@ from rich.text import Text
 from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name, path_tokens
+from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, clean, count, some_of, tokens, value
 from sanitree.checker.report import Verdict, Violation
 from sanitree.invariants.rules import Check
@@ -22,12 +23,18 @@ _STYLE = {Verdict.HOLDS: GREEN, Verdict.VIOLATED: RED, Verdict.INCONCLUSIVE: YEL
 
 
 def render(
-    file: str, s: Snapshot, violations: Sequence[Violation], verdict: Verdict, coverage: Coverage, partial: bool
+    file: str,
+    s: Snapshot,
+    violations: Sequence[Violation],
+    verdict: Verdict,
+    coverage: Coverage,
+    partial: bool,
+    says: FileSays,
 ) -> RenderableType:
     """All of it. `violations` may be some of them only; `coverage` counts them all."""
     return Group(
         _headline(file, verdict, coverage, partial),
-        _indent(Text(about(s), DIM), 2),
+        _indent(Text(about(s, says), DIM), 2),
         *_violations(s, violations, coverage),
         Text(),
         *_coverage(coverage, verdict, partial),
@@ -38,14 +45,15 @@ def _indent(what: RenderableType, by: int) -> Padding:
     return Padding(what, (0, 0, 0, by), expand=False)
 
 
-def about(s: Snapshot) -> str:
-    """Origin, settings and size of a snapshot on one line."""
+def about(s: Snapshot, says: FileSays) -> str:
+    """Origin, settings and size of a snapshot on one line; traits where the file says others."""
     o, settings = s.origin, s.settings
     parts = [
-        f"{o.engine} {o.version}, {o.core} core",
-        settings.policy.value,
-        " + ".join(c.name for c in settings.components),
+        f"{o.engine} {says.engine_version}, {o.core} core",
+        says.policy,
+        says.components,
         f"page size {settings.page_size}",
+        *([f"traits {says.traits}"] if "traits" in says.overridden else []),
         count(len(s.nodes), "node"),
     ]
     return clean(" · ".join(parts))

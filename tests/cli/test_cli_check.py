@@ -139,16 +139,39 @@ def test_settings_can_be_overridden(run: Run, write: Write) -> None:
     as_write_back = found(run("check", path, "--json", "--policy", "write_back"))["files"][0]
     assert as_write_back["settings"]["policy"] == "write_back"
     assert "backup_is_prefix_closed" not in {v["rule"] for v in as_write_back["violations"]}
-    with_swa = found(run("check", path, "--json", "--components", "swa,full"))["files"][0]
-    assert with_swa["settings"]["components"] == ["full", "swa"]
     newer = found(run("check", path, "--json", "--engine-version", "0.5.20"))["files"][0]
     assert {"tiered", "locked_tombstones"} <= set(newer["settings"]["traits"])
     changed = found(run("check", path, "--json", "--traits=-tiered,+locked_tombstones"))["files"][0]
     assert changed["settings"]["traits"] == ["locked_tombstones"]
 
 
-def test_components_that_nobody_observed_are_not_checked(run: Run, write: Write) -> None:
-    assert run("check", write(small()), "--components", "full,mamba").exit_code == Exit.INCONCLUSIVE
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_what_is_overridden_is_said(run: Run, write: Write, command: str) -> None:
+    path = write(observe(big(50, components=(FULL, SWA))))
+    words = ("--policy", "write_back", "--components", "full", "--engine-version", "0.5.20", "--traits=tiered")
+    text = " ".join(run(command, path, *words).stdout.split())
+    for told in (
+        "write_back (overridden; the file says write_through)", "full (overridden; the file says full + swa)",
+        "sglang 0.5.20 (overridden; the file says 0.5.13)",
+    ):  # fmt: skip
+        assert told in text
+    assert "traits tiered" not in text
+    told = "none (overridden; the file says tiered)"
+    assert told in " ".join(run(command, path, "--traits=-tiered").stdout.split())
+    assert "overridden" not in run(command, path, "--policy", "write_through", "--components", "swa,full").stdout
+    data = found(run(command, path, "--json", *words))
+    data = data["files"][0] if command == "check" else data
+    assert data["overridden"] == {"engine_version": "0.5.13", "policy": "write_through", "components": ["full", "swa"]}
+    assert data["settings"]["engine_version"] == "0.5.20"
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_components_that_a_snapshot_does_not_keep_are_refused(run: Run, write: Write, command: str) -> None:
+    path = write(small())
+    for names, told in (("swa", "swa"), ("full,swa,mamba", "swa and mamba")):
+        result = run(command, path, "--components", names)
+        assert result.exit_code == Exit.USAGE
+        assert result.stderr == f"sanitree: {path}: the snapshot keeps full only, not {told}\n"
 
 
 def test_several_files_end_as_the_worst(run: Run, write: Write, tmp_path: Path) -> None:
