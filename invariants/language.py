@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sanitree.invariants.semantics import join_of
 from sanitree.invariants.terms import (
-    FALSE,
     TRUE,
     Apply,
     Const,
@@ -224,18 +223,14 @@ def iff(left: object, right: object) -> Expr:
     return _apply(Op.IFF, left, right)
 
 
-def all_of(*parts: object) -> Expr:
-    """Every part; at least one must be given."""
-    if not parts:
-        fail("all_of and any_of take at least one part")
-    return Expr(_make(Apply, Op.AND, tuple(_term(p) for p in parts)))
+def all_of(first: object, *parts: object) -> Expr:
+    """Every part."""
+    return _apply(Op.AND, first, *parts)
 
 
-def any_of(*parts: object) -> Expr:
-    """At least one part; at least one must be given."""
-    if not parts:
-        fail("all_of and any_of take at least one part")
-    return Expr(_make(Apply, Op.OR, tuple(_term(p) for p in parts)))
+def any_of(first: object, *parts: object) -> Expr:
+    """At least one part."""
+    return _apply(Op.OR, first, *parts)
 
 
 def ite(condition: object, then: object, otherwise: object) -> Expr:
@@ -277,7 +272,7 @@ _open: list[str] = []  # names of the variables in scope, so that none captures 
 
 
 class naming:  # noqa: N801  reads as a word: with naming(...)
-    """Takes names for what is said inside; SayError for one that already stands for something there."""
+    """Takes names for what is said inside; SayError for one that is taken."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -380,13 +375,8 @@ def policy_is(*policies: Policy) -> Expr:
     if not policies:
         fail("policy_is takes at least one policy")
     # In the order in which they are declared: a set of them has another order in each process.
-    terms: Iterable[Term] = (make(Known, POLICY_IS, p) for p in Policy if p in policies)
-    return Expr(_or(terms))
-
-
-def _or(terms: Iterable[Term]) -> Term:
-    parts = tuple(terms)
-    return parts[0] if len(parts) == 1 else make(Apply, Op.OR, parts)
+    said = [Expr(make(Known, POLICY_IS, p)) for p in Policy if p in policies]
+    return any_of(*said) if len(said) > 1 else said[0]
 
 
 def trait(name: str) -> Expr:
@@ -407,4 +397,3 @@ def is_tier(t: TierLike, tier: Tier) -> Expr:
 
 
 always = Expr(TRUE)
-never = Expr(FALSE)

@@ -138,9 +138,16 @@ class Draft:
     def slots(self, c: Component, t: Tier) -> Sheet:
         """The pool's slots that anything names, counted one by one: what `Snapshot.slots` does with tensors."""
         found: dict[int, dict[str, int]] = {}
+        hazy: set[tuple[int, str]] = set()
         seen: set[str] = set()
 
-        def see(name: str, lists: list[list[int]], owners: list[int] | None = None, owner: str = "") -> None:
+        def see(
+            name: str,
+            lists: list[list[int]],
+            owners: list[int] | None = None,
+            owner: str = "",
+            hidden: list[bool] | None = None,
+        ) -> None:
             seen.add(name)
             if owners is not None:
                 seen.add(owner)
@@ -150,6 +157,8 @@ class Draft:
                     s[name] = s.get(name, 0) + 1
                     if owners is not None:
                         s[owner] = owners[row]
+                        hide = hidden is not None and not hidden[row]
+                        (hazy.add if hide else hazy.discard)((slot, owner))
 
         def told(sheet: Sheet | None, name: str) -> list[list[int]] | None:
             # Where there is nobody, nobody names a slot, whether or not the lists are there.
@@ -164,11 +173,13 @@ class Draft:
                 see(name, lists)
         for name, called, ack in (("read", "reads", "reader_ack"), ("written", "writes", "writer_ack")):
             if (lists := told(self.transfers, called)) is not None and self.transfers is not None:
-                see(name, lists, self.transfers.columns.get(Key("ack")), ack)
+                x = self.transfers
+                see(name, lists, x.columns.get(Key("ack")), ack, x.known.get(Key("ack")))
         numbers = sorted(found)
         default = {"reader_ack": -1, "writer_ack": -1}
         columns = {Key(n): [found[i].get(n, default.get(n, 0)) for i in numbers] for n in sorted(seen)}
-        return Sheet(Sort.SLOT, numbers, {Key("number"): list(numbers), **columns})
+        known = {Key(a): [(i, a) not in hazy for i in numbers] for a in default if any(name == a for _, name in hazy)}
+        return Sheet(Sort.SLOT, numbers, {Key("number"): list(numbers), **columns}, known)
 
     # Words for what tests ask of a draft most.
 

@@ -35,6 +35,11 @@ class Interpreter:
         sheet = self.sheet(check.rule.var)
         if sheet is None:
             return None
+        if check.rule.scope is Sort.SLOT and not len(sheet):
+            # No slot is named: by nobody, or by nobody who was observed.
+            read = {t.field.name for t in walk(check.term) if isinstance(t, Get) and t.field.owner is Sort.SLOT}
+            if not all(Key(name) in sheet.columns for name in read):
+                return None
         return [self.value(check.term, {check.rule.var: row}) for row in range(len(sheet))]
 
     def sheet(self, var: Var) -> Sheet | None:

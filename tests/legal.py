@@ -207,11 +207,11 @@ class _Maker:
                     device = self.chance(0.6)
             self.put(row, FULL, DEVICE, device)
             self.put(row, FULL, HOST, host)
-            # What is not there mirrors nothing, or everything; and full data is not asked.
+            # Where there are no full slots there is nothing to mirror; and full data is not asked.
             d.nodes("mirrors_full", FULL)[row] = self.chance(0.5)
             for c in self.aux:
                 self.put(row, c, DEVICE, device and self.chance(0.6))
-                d.nodes("mirrors_full", c)[row] = d.has(row, c) or self.chance(0.5)
+                d.nodes("mirrors_full", c)[row] = d.has(row, FULL) or self.chance(0.5)
                 if self.plan.tiered:
                     self.put(row, c, HOST, (host or (outlives and device)) and self.chance(0.5))
 

@@ -18,7 +18,7 @@ PATIENCE = 2.0  # seconds before a person wants to know that something is going 
 
 
 def console() -> Console:
-    """A console on stdout, as wide as the terminal, 100 columns without one."""
+    """A console on stdout, as wide as the terminal, 80 columns without one."""
     from rich.console import Console
 
     class Out(Console):
@@ -26,23 +26,26 @@ def console() -> Console:
             # Rich would exit 1, which means "violated" here.
             raise BrokenPipeError
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 80
     return Out(highlight=False, markup=False, emoji=False, width=width)
 
 
 def show(out: Console, what: RenderableType) -> None:
-    """Print without the blanks that fill lines to the console's width: logs and pipes are read too."""
+    """Print without the blanks that fill lines to the console's width: logs and pipes are read too.
+
+    Nor is a line cut: a word that is longer than the width stays whole.
+    """
     from rich.segment import Segment, Segments
 
     done: list[Segment] = []
-    for line in out.render_lines(what, pad=False):
+    for line in Segment.split_lines(out.render(what)):
         kept = [s for s in line if not s.control]
         while kept and not kept[-1].text.strip():
             kept.pop()
         if kept:
             done += [*kept[:-1], Segment(kept[-1].text.rstrip(), kept[-1].style)]
         done.append(Segment.line())
-    out.print(Segments(done), end="")
+    out.print(Segments(done), end="", crop=False)
 
 
 def print_json(data: dict[str, Any]) -> None:

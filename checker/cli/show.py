@@ -84,7 +84,7 @@ def _draw(
     foot: list[Text] = list(verdict_lines(file, s, found, violations))
     if sys.stdout.isatty():
         spent = len(out.render_lines(head, pad=False)) + len(out.render_lines(Group(*foot), pad=False))
-        room = max(out.height - spent - 5, 12)  # a blank on both sides, heading, legend, prompt
+        room = max(out.height - spent - 6, 12)  # a blank on both sides, heading, legend of two lines, prompt
     else:
         room = PAGE
     outline.choose(None if full else room, only_pinned=violations)

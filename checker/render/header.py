@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sanitree.checker.render.elements import known, node_name, transfer_name
 from sanitree.checker.render.overridden import FileSays
-from sanitree.checker.render.words import BOLD, DIM, YELLOW, clean, count, ranges
+from sanitree.checker.render.words import BOLD, DIM, YELLOW, Whole, clean, count, ranges
 from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Tier
 from sanitree.models.snapshot import Key, Snapshot
 
@@ -84,7 +84,7 @@ def header(file: str, s: Snapshot, says: FileSays) -> RenderableType:
     if o.taken:
         first.append(f", taken {clean(o.taken)}")
     how = [says.policy, says.components, f"page size {settings.page_size}"]
-    lines: list[RenderableType] = [first, Text(" · ".join([*how, *size]))]
+    lines: list[RenderableType] = [Whole(first), Text(" · ".join([*how, *size]))]
     if settings.traits or says.file.settings.traits:
         lines.append(Text(f"traits: {says.traits}", DIM))
     lines += [Text(f"note: {clean(n)}", YELLOW) for n in s.notes[:_MOST]]

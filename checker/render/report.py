@@ -14,7 +14,20 @@ from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name, path_tokens
 from sanitree.checker.render.overridden import FileSays
-from sanitree.checker.render.words import BOLD, CYAN, DIM, GREEN, RED, YELLOW, clean, count, some_of, tokens, value
+from sanitree.checker.render.words import (
+    BOLD,
+    CYAN,
+    DIM,
+    GREEN,
+    RED,
+    YELLOW,
+    Whole,
+    clean,
+    count,
+    some_of,
+    tokens,
+    value,
+)
 from sanitree.checker.report import Verdict, Violation
 from sanitree.invariants.rules import Check
 from sanitree.models.snapshot import Snapshot
@@ -33,7 +46,7 @@ def render(
 ) -> RenderableType:
     """All of it. `violations` may be some of them only; `coverage` counts them all."""
     return Group(
-        _headline(file, verdict, coverage, partial),
+        Whole(_headline(file, verdict, coverage, partial)),
         _indent(Text(about(s, says), DIM), 2),
         *_violations(s, violations, coverage),
         Text(),

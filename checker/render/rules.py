@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sanitree.checker.backends import BACKENDS, backends_of
+from sanitree.checker.backends import BACKENDS, FUSED, backends_of
 from sanitree.checker.render.words import BOLD, CYAN, DIM, count
 from sanitree.invariants.rules import Cost, Rule
 from sanitree.invariants.sentences import sentence, settings_sentence
@@ -76,19 +76,23 @@ def listing(rules: Iterable[Rule], total: int, width: int) -> RenderableType:
     return Group(*parts)
 
 
+_LIVE = "\nlive: judged on columns of slots gathered from the live tree"
+
+
 def in_full(rule: Rule) -> RenderableType:
     """Everything that a rule's declaration says."""
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style=DIM, no_wrap=True)
     facts.add_column()
     can = backends_of(rule)
+    backends = ", ".join(b if b in can else f"not {b}" for b in BACKENDS) + ("" if FUSED in can else _LIVE)
     for what, told in (
         ("must be true", Text(sentence(rule.term), CYAN)),
         ("of each", Text(f"{scope_of(rule)}  ({rule.var.name} stands for the {rule.scope.value})")),
         ("applies", Text(f"when {settings_sentence(rule.when)}" if settings_sentence(rule.when) else "always")),
         ("family", Text(rule.family.value)),
         ("cost", Text(rule.cost.value)),
-        ("backends", Text(", ".join(b if b in can else f"not {b}" for b in BACKENDS))),
+        ("backends", Text(backends)),
         ("said at", Text(rule.said_at)),
     ):
         facts.add_row(what, told)

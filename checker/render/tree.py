@@ -44,6 +44,8 @@ class Tree:
         for line, text in zip(lines, lefts, strict=True):
             yield from self._line(line, text, left)
         yield Text(self._legend, DIM)
+        if any(self.cell(Key.of("present", c, DEVICE), 0) for c in self._components if 0 in self.outline.chosen):
+            yield Text("the root's D marks presence and holds no slots", DIM)
 
     # Cells.
 

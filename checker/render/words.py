@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
 RED, GREEN, YELLOW, DIM, BOLD, CYAN = "bold red", "green", "yellow", "dim", "bold", "cyan"
+
+
+class Whole:
+    """A text that breaks between words only: a path longer than a line is there to be copied."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        cuts, used = list[int](), 0
+        for word in re.finditer(r"\s*\S+", self.text.plain):
+            if used and used + cell_len(word[0]) > options.max_width:
+                cuts.append(word.end() - len(word[0].lstrip()))
+                used = cell_len(word[0].lstrip())
+            else:
+                used += cell_len(word[0])
+        for line in self.text.divide(cuts):
+            line.rstrip()
+            line.overflow = "ignore"
+            yield line
 
 
 def clean(text: str) -> str:

@@ -175,7 +175,7 @@ class _Builder:
             at = found.head
             for r in order:
                 at.lru_next[slot], at = self.nodes[r], self.nodes[r]
-            at.lru_next[slot] = found.tail
+            at.lru_next[slot], found.tail.lru_prev[slot] = found.tail, at
             for r in range(len(self.nodes)):
                 if 0 <= prev[r] < len(order):
                     self.nodes[r].lru_prev[slot] = self.nodes[order[prev[r]]]
@@ -218,8 +218,11 @@ class _Builder:
         window = [x.component_data[NUMBER["swa"]].value for x in self.nodes[1:]]
         found = torch.zeros(2000, dtype=torch.int64)
         for row, (f, w) in enumerate(zip(full, window, strict=True), 1):
+            agrees = self.d.nodes("mirrors_full", SWA)[row]
             if f is not None and w is not None and len(f) == len(w):
-                found[f] = w + int(not self.d.nodes("mirrors_full", SWA)[row])
+                found[f] = w + int(not agrees)
+            elif f is not None and w is None and not agrees:
+                found[f] = 1
         return found
 
     def controller(self, cache: Any) -> None:

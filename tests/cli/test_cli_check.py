@@ -158,7 +158,7 @@ def test_what_is_overridden_is_said(run: Run, write: Write, command: str) -> Non
     assert "traits tiered" not in text
     told = "none (overridden; the file says tiered)"
     assert told in " ".join(run(command, path, "--traits=-tiered").stdout.split())
-    assert "overridden" not in run(command, path, "--policy", "write_through", "--components", "swa,full").stdout
+    assert "(overridden" not in run(command, path, "--policy", "write_through", "--components", "swa,full").stdout
     data = found(run(command, path, "--json", *words))
     data = data["files"][0] if command == "check" else data
     assert data["overridden"] == {"engine_version": "0.5.13", "policy": "write_through", "components": ["full", "swa"]}

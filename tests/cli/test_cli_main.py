@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from sanitree.checker.cli import COMMANDS, cli
 from sanitree.checker.cli.exits import Exit
-from tests.cli.caches import big, small
+from tests.cli.caches import big, freed_while_read, small
 
 Run = Callable[..., Result]
 Write = Callable[..., str]
@@ -32,6 +32,19 @@ def test_a_process_checks_a_file(write: Write) -> None:
     assert done.returncode == Exit.HOLDS
     assert "HOLDS" in done.stdout
     assert not done.stderr
+
+
+def test_a_pipe_is_80_columns_wide_and_breaks_no_word(write: Write, tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 70) / ("b" * 40)
+    folder.mkdir(parents=True)
+    path = str(Path(write(freed_while_read())).rename(folder / "tree.json"))
+    env = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    for words in (["check", path], ["show", path], ["rules"]):
+        done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=env, timeout=120)
+        lines = done.stdout.splitlines()
+        assert words == ["rules"] or lines[0].startswith(path)
+        rest = [line for line in lines if path not in line]
+        assert 60 < max(map(len, rest)) <= 80
 
 
 def test_version_and_help() -> None:

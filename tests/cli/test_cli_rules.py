@@ -56,6 +56,9 @@ def test_one_rule_in_full(run: Run) -> None:
     for told in ("must be true", "applies", "policy is write_through", "backup.py:", "fused, columns", "n.parent"):
         assert told in text
     data = json.loads(run("rules", "--json", "backup_is_prefix_closed").stdout)
+    live = "live: judged on columns of slots gathered from the live tree"
+    assert live not in text
+    assert live in run("rules", "source_is_not_free").stdout
     assert {"is_root", "present", "parent"} == {f["name"] for f in data["fields"]}
 
 

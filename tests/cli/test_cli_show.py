@@ -28,6 +28,8 @@ def test_a_small_tree_is_whole(run: Run, write: Write) -> None:
     assert "write 3: node 6, full device 7-9 → host 7-9" in text
     assert "12: locks node 6, prefix of 7 tokens, holds full device 14-15" in text
     assert "no rule is violated" in text
+    assert "the root's D marks presence and holds no slots" in text
+    assert "the root's D" not in run("show", write(small()), "--node", "1").stdout
 
 
 def test_violations_are_at_their_nodes(run: Run, write: Write) -> None:

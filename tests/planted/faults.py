@@ -883,7 +883,7 @@ def two_nodes_hold_a_slot(d, rng, c, t):
     return None
 
 
-@fault("one_request_a_slot")
+@fault("one_request_a_slot", also=("no_slot_leaks",))
 def two_requests_hold_a_slot(d, rng, c, t):
     one, other = held_slot(d, rng, c, t), held_slot(d, rng, c, t)
     if one and other and one[2] != other[2]:
@@ -900,7 +900,7 @@ def slot_of_a_node_is_freed(d, rng, c, t):
     return None
 
 
-@fault("free_slot_is_not_held", also=("no_slot_leaks",))
+@fault("free_slot_is_not_held")
 def slot_of_a_request_is_freed(d, rng, c, t):
     if found := held_slot(d, rng, c, t):
         release(d, c, t, [found[2]])
@@ -908,7 +908,7 @@ def slot_of_a_request_is_freed(d, rng, c, t):
     return None
 
 
-@fault("held_slot_is_not_in_the_tree")
+@fault("held_slot_is_not_in_the_tree", also=("no_slot_leaks",))
 def request_holds_a_slot_of_a_node(d, rng, c, t):
     one, other = held_slot(d, rng, c, t), node_slot(d, rng, c, t)
     if one and other:
