@@ -60,7 +60,7 @@ bench: dev engines  ## the live check against the engine's own, as ratios
 
 docs: dev  ## builds the pages into site/
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 clean:  ## removes what make made here
-	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site demo-snapshots *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -96,6 +96,7 @@ FINDINGS = (
                 "source_is_not_free",
                 "write_source_stays_with_its_node",
                 "slot_in_flight_is_not_held",
+                "prefix_stays_in_the_tree",
                 "held_slot_is_not_in_the_tree",
                 "free_slot_is_not_held",
             }

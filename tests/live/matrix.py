@@ -2,7 +2,7 @@
 
     python -m tests.live.matrix [--versions 0.5.12 ...] [--steps 300] [--seeds 1]
 
-A cell passes if nothing is violated but what `known.py` lists for it, the fused check and
+A cell passes if nothing is violated but what `findings.py` lists for it, the fused check and
 the columns agree after every operation, and the engine's own check is silent where we are.
 """
 
