@@ -29,11 +29,15 @@ def _token(r: Read) -> str:
 
 
 class Block:
-    """Lines and nested blocks; `local` is the loop variable whose reads are bound at this block's top."""
+    """Lines and nested blocks; `local` is the loop variable whose reads are bound at this block's top.
+
+    given: names of reads that are bound before it.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str | tuple[str, Block]] = []
         self.local = ""
+        self.given: tuple[str, ...] = ()
 
     @staticmethod
     def of(*items: str | tuple[str, Block]) -> Block:
@@ -103,6 +107,20 @@ class Block:
         wanted = (n for n in counts if _READS[n].of == name and _READS[n].access in accesses)
         return [f"«{n}»" for n in wanted]
 
+    def needs(self, name: str) -> list[Access]:
+        """The accesses on a local that this block's own text reads, parts of them left out."""
+        found: dict[int, None] = {}
+
+        def visit(block: Block) -> None:
+            for item in block.lines:
+                text, inner = item if isinstance(item, tuple) else (item, None)
+                found.update(dict.fromkeys(map(int, _TOKEN.findall(text))))
+                if inner is not None:
+                    visit(inner)
+
+        visit(self)
+        return [_READS[n].access for n in found if _READS[n].of == name and _READS[n].access != ELEMENT]
+
     def token(self, access: Access, name: str) -> str:
         return _token(Read(access, name))
 
@@ -158,6 +176,7 @@ class _Renderer:
     def block(self, block: Block, depth: int, local: str = "") -> None:
         outside = set(self.bound)
         local = block.local or local
+        self.bound |= set(block.given)
         self.bind(block, local, depth)
         for item in block.lines:
             if isinstance(item, str):
@@ -180,12 +199,12 @@ class _Renderer:
         return text
 
     def bind(self, block: Block, local: str, depth: int) -> None:
-        counts, hoisted = _uses(block)
+        counts, hoisted = _uses(block, self.bound)
         # What one branch alone needs is bound there.
         users: Counter[int] = Counter()
         branches: set[int] = set()
         for items in _steps(block):
-            used = set(_uses(Block.of(*items))[0])
+            used = set(_uses(Block.of(*items), self.bound)[0])
             users.update(used)
             branches |= used if _is_branch(items[0]) else set()
         for number in _in_order(counts):
@@ -209,6 +228,12 @@ def _steps(block: Block) -> list[list[str | tuple[str, Block]]]:
     return steps
 
 
+def local_name(access: Access, of: str) -> str:
+    """The name that a read is bound to."""
+    _token(Read(access, of))
+    return _local(Read(access, of))
+
+
 def _is_branch(item: str | tuple[str, Block]) -> bool:
     return isinstance(item, tuple) and not item[0].startswith(("for ", "while "))
 
@@ -217,7 +242,7 @@ def _local(r: Read) -> str:
     return f"{r.of}{_NUMBER[r]}"
 
 
-def _uses(block: Block, inner: bool = False) -> tuple[Counter[int], set[int]]:
+def _uses(block: Block, bound: Container[str] = ()) -> tuple[Counter[int], set[int]]:
     """How often each read is used in a block, and which of them in a loop inside it."""
     counts: Counter[int] = Counter()
     hoisted: set[int] = set()
@@ -227,7 +252,7 @@ def _uses(block: Block, inner: bool = False) -> tuple[Counter[int], set[int]]:
             counts[number] += 1
             if in_loop:
                 hoisted.add(number)
-            if counts[number] == 1:
+            if counts[number] == 1 and _local(_READS[number]) not in bound:
                 see(_expand(_READS[number]), in_loop)
 
     def visit(b: Block, in_loop: bool) -> None:
@@ -238,7 +263,7 @@ def _uses(block: Block, inner: bool = False) -> tuple[Counter[int], set[int]]:
                 see(item[0], in_loop)
                 visit(item[1], in_loop or item[0].startswith("for "))
 
-    visit(block, inner)
+    visit(block, False)
     return counts, hoisted
 
 

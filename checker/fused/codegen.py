@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sanitree.checker.backends import FUSED, backends_of
-from sanitree.checker.fused.block import Block, render
-from sanitree.checker.fused.grounding import RANKS, Grounding, Place
+from sanitree.checker.fused.block import Block, local_name, render
+from sanitree.checker.fused.grounding import IS_ROOT, RANKS, Grounding, Place
 from sanitree.checker.fused.twovalued import FALSE, E, TwoValued, variable
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Semantics
@@ -147,7 +147,8 @@ class _Generator:
             self._gather(child, f, Place("child", {f.gather.var: "n", **_outside(f)}))
         leaf = Block()
         self._judge(leaf, deep, deep_folds, "leaf", "n")
-        child.nest(f"if {child.token(self.reading.children, 'n')}:", Block.of("push(n)"))
+        push = Block.of("push((n,))")
+        child.nest(f"if {child.token(self.reading.children, 'n')}:", push)
         if leaf.lines:
             child.nest("else:", leaf)
         loop = "for e, n in {}.items():" if child.mentions("e") else "for n in {}.values():"
@@ -157,9 +158,13 @@ class _Generator:
         pop.nest(loop.format(inline(self.reading.children, "p")), own.then(child, local="n"))
         self._judge(pop, deep, deep_folds, "inner", "p")
 
-        top.say("stack = [root]")
+        # What a parent is asked for goes with it: when its turn comes, its fields may have left the caches.
+        carried = pop.needs("p")
+        push.lines = [f"push(({_with(push, 'n', carried)}))"]
+        pop.given = tuple(local_name(a, "p") for a in carried)
+        top.say(f"stack = [({_with(top, 'root', carried)})]")
         top.say("pop, push = stack.pop, stack.append")
-        top.nest("while stack:", Block.of("p = pop()").then(pop, local="p"))
+        top.nest("while stack:", Block.of(f"{', '.join(('p', *pop.given))}, = pop()").then(pop, local="p"))
         self._records(top)
         self._judge(top, self._of(Sort.TREE), (), "tree", "T")
         top.say("return None")
@@ -208,6 +213,12 @@ class _Generator:
             case "repeated":
                 key = block.text(first)
                 block.when(rest[0], f"if {key} in {f.name}_seen: {f.name} = True", f"{f.name}_seen.add({key})")
+
+
+def _with(block: Block, name: str, carried: Iterable[Access]) -> str:
+    """A node's name and what goes with it, as the inside of a tuple."""
+    known = {IS_ROOT: str(name == "root")}
+    return ", ".join([name, *(known.get(a) or block.token(a, name) for a in carried)]) + ","
 
 
 def _looks_down(e: E) -> bool:

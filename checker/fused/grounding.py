@@ -36,7 +36,7 @@ class Read:
     of: str
 
 
-_IS_ROOT = Access("({0} is root)", (ELEMENT,))
+IS_ROOT = Access("({0} is root)", (ELEMENT,))
 
 
 RANKS = ("lru_rank", "lru_prev_rank", "lru_length")
@@ -127,7 +127,7 @@ class Grounding:
         """What the walk knows of a node without reading it: each child was found at its own parent, once."""
         child = place.kind in ("child", "leaf") and element == E("name", ("n",))
         root = place.kind == "root" and element == E("name", ("p",))
-        at_root = FALSE if child else TRUE if root else read(_IS_ROOT, element)
+        at_root = FALSE if child else TRUE if root else read(IS_ROOT, element)
         match name:
             case "is_root":
                 return at_root

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from sanitree.checker.fused import IRREGULAR
 from sanitree.checker.live import LiveChecker
 from sanitree.checker.report import check
-from sanitree.fused import IRREGULAR
 from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Family
 from sanitree.models.engines import workload

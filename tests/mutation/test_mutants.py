@@ -7,6 +7,7 @@ import pytest
 from sanitree.invariants.catalogue import BY_ID, CATALOGUE
 from sanitree.invariants.language import implies
 from sanitree.invariants.rules import Family, rule
+from sanitree.invariants.terms import Get
 from sanitree.invariants.vocabulary import FULL, Sort
 from tests.mutation.__main__ import main
 from tests.mutation.equivalent import EQUIVALENT
@@ -36,7 +37,7 @@ def test_a_small_rule_has_the_mutants_that_it_should() -> None:
 @pytest.mark.parametrize("r", CATALOGUE, ids=lambda r: r.id)
 def test_every_rule_has_mutants_and_is_none_of_them(r) -> None:
     found = list(mutants(r))
-    assert len(found) >= 3
+    assert len(found) >= (1 if isinstance(r.term, Get) else 3)  # a bare field can only be negated
     assert all((m.changed.term, m.changed.when) != (r.term, r.when) for m in found)
 
 
