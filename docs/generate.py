@@ -80,7 +80,7 @@ def findings() -> Iterator[str]:
     yield GENERATED
     yield "\n# Findings\n"
     yield (
-        "What driving the real engines has shown wrong in them. Each is reproduced by a test under `tests/engines`; "
+        "What real engines do wrong. Tests under `tests/engines` and `tests/live` reproduce it; "
         "the newest version's are worth a report to its developers."
     )
     for f in FINDINGS:

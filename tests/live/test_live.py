@@ -34,6 +34,15 @@ def test_a_legal_workload_is_clean(version: str, core: str, policy: str) -> None
         assert core == "rust" or not answer["unchecked"]
 
 
+def test_a_split_forgets_the_pending_write() -> None:
+    """The finding of that name: 0.5.12 leaves the upper part out of what the acknowledgement publishes."""
+    needs("0.5.12")
+    needs("0.5.13.post1")
+    wrong = in_engine("scenes:split_while_writing", version="0.5.12")
+    assert wrong == ["write_source_stays_with_its_node", "write_target_stays_with_its_node"]
+    assert in_engine("scenes:split_while_writing", version="0.5.13.post1") == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("version", "dies"), [("0.5.18", True), ("0.5.19", False)])
 def test_load_backs_that_share_a_window(version: str, dies: bool) -> None:
