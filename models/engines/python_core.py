@@ -189,15 +189,19 @@ def _marks(lru: Any) -> set[int]:
 
 def is_linked(lru: Any) -> bool:
     """Whether a walk from head to tail meets just the registered nodes, and every prev pointer leads back."""
-    slot, tail, marks, registered = lru._pt, lru.tail, _marks(lru), lru.cache
+    slot, tail, registered = lru._pt, lru.tail, lru.cache
+    marks = _marks(lru)
+    if lru.head.id in registered:
+        return False
+    # Each prev pointer leads back where the walk came from, so it can enter no node twice: it ends.
     count, prev, x = 0, lru.head, lru.head.lru_next[slot]
     while x is not tail:
         if x is None or x.lru_prev[slot] is not prev:
             return False
-        if not marks or id(x) not in marks:
-            if x.id not in registered or count == len(registered):
-                return False
+        if x.id in registered:
             count += 1
+        elif id(x) not in marks:
+            return False
         prev, x = x, x.lru_next[slot]
     return count == len(registered) and tail.lru_prev[slot] is prev
 
