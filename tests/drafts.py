@@ -161,8 +161,9 @@ class Draft:
                         (hazy.add if hide else hazy.discard)((slot, owner))
 
         def told(sheet: Sheet | None, name: str) -> list[list[int]] | None:
-            # Where there is nobody, nobody names a slot, whether or not the lists are there.
-            return None if sheet is None else sheet.lists.get(Key.of(name, c, t), None if len(sheet) else [])
+            # Where there is nobody, and no list says what was looked at, nobody names a slot.
+            bare = sheet is not None and not len(sheet) and not sheet.lists
+            return None if sheet is None else sheet.lists.get(Key.of(name, c, t), [] if bare else None)
 
         if (lists := told(self.tree, "free")) is not None:
             see("free", lists)

@@ -10,7 +10,7 @@ import torch
 from sanitree.invariants.vocabulary import DEVICE, HOST, SWA, Sort
 from sanitree.models import observe
 from sanitree.models.engines.python_core import reading
-from sanitree.models.engines.view import Flight, Held, View, flights, pool
+from sanitree.models.engines.view import Flight, Held, View, flights, lends_host_slots, pool
 from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
 
 
@@ -57,16 +57,16 @@ def pools(v: View) -> tuple[dict[Key, Column], dict[Key, Lists]]:
     return columns, lists
 
 
-def without_padding(nodes: Table) -> Table:
-    """Device slot 0 is padding: a window copy names it where a token has no slot. No other copy may."""
-    lists = dict(nodes.lists)
-    for key, held in nodes.lists.items():
-        if key == Key.of("holds", SWA, DEVICE) and bool((held.values == 0).any()):
+def without_padding(table: Table) -> Table:
+    """Device slot 0 is padding: window copies, and their transfers, name it where a token has no slot. No other may."""
+    lists = dict(table.lists)
+    for key, held in table.lists.items():
+        if key == Key.of(key.name, SWA, DEVICE) and bool((held.values == 0).any()):
             kept = held.values != 0
             counts = torch.zeros(len(held.lengths), dtype=torch.int64).index_add_(0, held.rows, kept.to(torch.int64))
             offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
             lists[key] = Lists(offsets, held.values[kept])
-    return Table(nodes.ids, nodes.columns, lists)
+    return Table(table.ids, table.columns, lists)
 
 
 def with_slots(v: View, table: Table, inflight: Sequence[Flight]) -> Table:
@@ -85,16 +85,18 @@ def with_slots(v: View, table: Table, inflight: Sequence[Flight]) -> Table:
         columns[Key.of("tokens", c)] = Column(
             torch.tensor([len((f.reads or {}).get(c.name, ())) for f in inflight], dtype=torch.int64)
         )
-    return Table(table.ids, columns, lists)
+    return without_padding(Table(table.ids, columns, lists))
 
 
 def with_held(v: View, table: Table, held: Sequence[Held]) -> Table:
-    """The requests with the slots that they hold outside the tree: device slots only."""
+    """The requests with the slots that they hold outside the tree, where nobody else may hold any unseen."""
     columns, lists = dict(table.columns), dict(table.lists)
     for c in v.settings.components:
         for t in (DEVICE, HOST):
-            own = [h.slots.get(c.name, ()) if t is DEVICE else () for h in held]
-            lists[Key.of("holds", c, t)] = Lists.of(own)
             lists[Key.of("uses", c, t)] = Lists.of([h.prefix if c.backbone and t is DEVICE else () for h in held])
+            if t is HOST and lends_host_slots(v):
+                continue
+            own = [h.slots(c, t) for h in held]
+            lists[Key.of("holds", c, t)] = Lists.of(own)
             columns[Key.of("held", c, t)] = Column(torch.tensor([len(x) for x in own], dtype=torch.int64))
     return Table(torch.tensor([h.number for h in held], dtype=torch.int64), columns, lists)

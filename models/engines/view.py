@@ -5,7 +5,7 @@ Nothing here changes the cache. It works on a fetched engine and inside a real o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,13 @@ class Held:
     number: int
     node: Any
     prefix_len: int
-    slots: dict[str, tuple[int, ...]]
+    device: Mapping[str, tuple[int, ...]]
+    host: Mapping[str, tuple[int, ...]]
     prefix: tuple[int, ...]
+
+    def slots(self, component: Component, tier: Tier) -> tuple[int, ...]:
+        """What it holds of one pool."""
+        return (self.device if tier is DEVICE else self.host).get(component.name, ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +81,7 @@ def _held(live: LiveEngine) -> Iterator[Held]:
         if live.has("mamba"):
             slots["mamba"] = ()  # a state is forked when a request finishes, and is the tree's at once
         known = node_of(node) if node_of is not None and isinstance(node, int) and not live.rust else node
-        yield Held(r.number, known, r.protected, slots, tuple(r.slots[: r.protected].tolist()))
+        yield Held(r.number, known, r.protected, slots, {}, tuple(r.slots[: r.protected].tolist()))
 
 
 def _settings(cache: Any, version: str) -> Settings:
@@ -140,7 +145,17 @@ def _host_pool(v: View, component: Component) -> Pool | None:
         return None
     parts = [host.free_slots, *(getattr(host, "release_slots", None) or ())]
     free = torch.cat([p.to("cpu", torch.int64).flatten() for p in parts])
-    return Pool(host.size, host.available_size(), free)
+    # From 0.5.20: with context parallelism several slots share a row of the pool's memory.
+    return Pool(getattr(host, "logical_size", host.size), host.available_size(), free)
+
+
+def lends_host_slots(v: View) -> bool:
+    """Whether host slots may be in the hands of a storage backend's threads, where nobody can list them.
+
+    `ongoing_prefetch` and the release queues name only some: when a prefetch ends, its entry goes at once,
+    and the thread that was filling the rest of its slots queues them for release when it gets there.
+    """
+    return bool(getattr(v.cache, "enable_storage", False) or getattr(v.controller, "enable_storage", False))
 
 
 # Transfers.

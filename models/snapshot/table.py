@@ -168,8 +168,8 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
     def lists_of(table: Table | None, name: str) -> Lists | None:
         if table is None:
             return None
-        # Where there is nobody, nobody names a slot, whether or not the lists are there.
-        return table.lists.get(Key.of(name, component, tier), None if len(table) else _NOTHING)
+        # Where there is nobody, and no list says what was looked at, nobody names a slot.
+        return table.lists.get(Key.of(name, component, tier), None if len(table) or table.lists else _NOTHING)
 
     used = {
         "free": lists_of(s.tree, "free"),

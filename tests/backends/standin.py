@@ -113,9 +113,11 @@ class _Builder:
         for i, number in enumerate(d.requests.ids):
             inside = d.requests("node_in_tree")[i]
             node = self.nodes[d.requests("node")[i]] if inside else self.ghost()
-            slots = {c.name: tuple(d.requests.of("holds", c, DEVICE)[i]) for c in self.s.components}
+            device, host = (
+                {c.name: tuple(d.requests.of("holds", c, t)[i]) for c in self.s.components} for t in (DEVICE, HOST)
+            )
             prefix = tuple(d.requests.of("uses", FULL, DEVICE)[i])
-            held.append(Held(number, node, d.requests("prefix_len")[i], slots, prefix))
+            held.append(Held(number, node, d.requests("prefix_len")[i], device, host, prefix))
         assert n.ids[0] == root.id
         return View(cache, d.origin.version, held)
 
@@ -202,10 +204,8 @@ class _Builder:
     def pool(self, c: Component, t: Tier) -> Any:
         free = torch.tensor(self.d.tree.of("free", c, t)[0], dtype=torch.int64)
         available = self.d.tree("available", c, t)[0]
-        # Host slots of requests are nobody's that a live cache could tell.
-        lost = sum(map(len, self.d.requests.of("holds", c, t))) if t is HOST else 0
         return SimpleNamespace(
-            size=self.d.tree("capacity", c, t)[0] - lost,
+            size=self.d.tree("capacity", c, t)[0],
             available_size=lambda: available,
             page_size=1,
             free_pages=free,
