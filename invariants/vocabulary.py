@@ -298,6 +298,7 @@ _fields(
     Sort.SLOT,
     ("number", _I, "slot", _1, _NO, "the slot's number in its pool"),
     ("free", _I, "times", _1, _NO, "how often the pool's free lists name it"),
+    ("pool_size", _I, "slots", _1, _NO, "slots of its pool that can be handed out"),
     ("in_tree", _I, "times", _1, _NO, "how often node copies name it"),
     ("held", _I, "times", _1, _NO, "how often requests hold it outside the tree"),
     ("used", _I, "requests", _1, _NO, "how often requests read it as part of the prefix that they have locked"),

@@ -180,6 +180,10 @@ class Draft:
         default = {"reader_ack": -1, "writer_ack": -1}
         columns = {Key(n): [found[i].get(n, default.get(n, 0)) for i in numbers] for n in sorted(seen)}
         known = {Key(a): [(i, a) not in hazy for i in numbers] for a in default if any(name == a for _, name in hazy)}
+        if (size := self.tree.columns.get(key := Key.of("capacity", c, t))) is not None:
+            columns[Key("pool_size")] = size * len(numbers)
+            if key in self.tree.known:
+                known[Key("pool_size")] = self.tree.known[key] * len(numbers)
         return Sheet(Sort.SLOT, numbers, {Key("number"): list(numbers), **columns}, known)
 
     # Words for what tests ask of a draft most.

@@ -3,12 +3,23 @@
 A rule is repeated for each component's pool on each tier.
 """
 
-from sanitree.invariants.language import count, implies, is_kind, slots, sum_over, trait
+from sanitree.invariants.language import count, implies, is_kind, is_tier, ite, page_size, slots, sum_over, trait
 from sanitree.invariants.rules import Cost, Family, rule
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Kind, Sort
 
 SLOTS = Family.SLOTS
 _BOTH = (DEVICE, HOST)
+
+
+@rule(SLOTS, Sort.SLOT, per=Kind.ANY, tiers=_BOTH, cost=Cost.SLOT)
+def slot_is_of_its_pool(s, c, tier):
+    """A slot that a free list, a node, a request or a transfer names is one that its pool hands out.
+
+    A device pool begins with a page of padding, where what is computed for padding tokens is written: slot 0 is
+    nobody's. A host pool has none. What lies beyond the pool is somebody else's memory.
+    """
+    padding = ite(is_tier(tier, DEVICE), ite(is_kind(c, Kind.PER_TOKEN), page_size, 1), 0)
+    return (padding <= s.number) & (s.number < padding + s.pool_size)
 
 
 @rule(SLOTS, Sort.SLOT, per=Kind.ANY, tiers=_BOTH, cost=Cost.SLOT)

@@ -25,8 +25,8 @@ NUMBER = {"full": 0, "swa": 1, "mamba": 2}
 @dataclass(frozen=True, slots=True)
 class Held:
     """A request that holds a lock: the node it ends at, how much of its prompt the locked
-    path holds (tokens), the slots it holds outside the tree, by component, and the full
-    device slots that it reads as that prefix."""
+    path holds (tokens), the slots it holds outside the tree on either tier, by component,
+    and the full device slots that it reads as that prefix."""
 
     number: int
     node: Any

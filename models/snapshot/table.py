@@ -182,6 +182,9 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
     named = [u.values for u in used.values() if u is not None]
     numbers = torch.unique(torch.cat(named)) if named else torch.zeros(0, dtype=torch.int64)
     columns = {Key("number"): Column(numbers)}
+    if (capacity := s.tree.columns.get(Key.of("capacity", component, tier))) is not None:
+        known = None if capacity.known is None else capacity.known.expand(len(numbers))
+        columns[Key("pool_size")] = Column(capacity.values.expand(len(numbers)), known)
     at: dict[str, Tensor] = {}
     for name, lists in used.items():
         if lists is not None:

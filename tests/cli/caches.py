@@ -190,7 +190,8 @@ def _copies(
     taken = {s for h in held for s in h}
     if tier is DEVICE and component is FULL:
         taken |= {s for a in c.asks for s in a.holds}
-    free: Sequence[int] = [s for s in range(1, total + 1) if s not in taken]
+    first = 1 if tier is DEVICE else 0
+    free: Sequence[int] = [s for s in range(first, first + total) if s not in taken]
     if component is FULL and tier is DEVICE and c.free_device is not None:
         free = c.free_device
     tree_lists[Key.of("free", component, tier)] = Lists.of([free])

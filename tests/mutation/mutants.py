@@ -209,6 +209,7 @@ SIBLINGS = (
     {"device_leaves", "host_leaves", "host_duplicates", "registered_nodes"},
     {"evictable_size", "protected_size"},
     {"capacity", "available"},
+    {"number", "pool_size"},
     {"free", "in_tree", "held", "read", "written"},
     {"reader_ack", "writer_ack"},
     {"edge", "first_page", "key_len"},

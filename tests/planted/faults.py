@@ -6,6 +6,7 @@ from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Tier
 from tests.legal import acquire, enlist, settle
 from tests.planted.tools import (
     FAULTS,
+    beyond,
     clamp,
     fault,
     fresh,
@@ -15,6 +16,7 @@ from tests.planted.tools import (
     mark_load,
     mark_write,
     may_write,
+    padding,
     pick,
     release,
     sole_node,
@@ -864,6 +866,48 @@ def held_slot(d, rng, c, t):
     return pick(rng, [(i, k, s) for i, own in enumerate(held) for k, s in enumerate(own)])
 
 
+@fault("slot_is_of_its_pool", also=("no_slot_leaks",))
+def padding_is_freed(d, rng, c, t):
+    release(d, c, t, [padding(d, c, t)])
+    return {padding(d, c, t)}
+
+
+@fault("slot_is_of_its_pool", also=("no_slot_leaks",))
+def slot_behind_the_pool_is_freed(d, rng, c, t):
+    release(d, c, t, [beyond(d, c, t)])
+    return {beyond(d, c, t)}
+
+
+@fault("slot_is_of_its_pool", may=("prefix_stays_in_the_tree",))
+def node_holds_a_slot_behind_the_pool(d, rng, c, t):
+    """Instead of its own, which is lost: as many slots are named as there are, so none seems to leak."""
+    if found := node_slot(d, rng, c, t):
+        own = d.nodes.of("holds", c, t)[found[0]]
+        own[own.index(found[1])] = beyond(d, c, t)
+        return {beyond(d, c, t)}
+    return None
+
+
+@fault("slot_is_of_its_pool")
+def request_holds_a_slot_behind_the_pool(d, rng, c, t):
+    if found := held_slot(d, rng, c, t):
+        d.requests.of("holds", c, t)[found[0]][found[1]] = beyond(d, c, t)
+        return {beyond(d, c, t)}
+    return None
+
+
+@fault("slot_is_of_its_pool")
+def transfer_reads_padding(d, rng, c, t):
+    i = pick(rng, readers(d, t))
+    return None if i is None else copies_slot(d, i, "reads", c, t, padding(d, c, t))
+
+
+@fault("slot_is_of_its_pool")
+def transfer_writes_behind_the_pool(d, rng, c, t):
+    i = pick(rng, writers(d, t))
+    return None if i is None else copies_slot(d, i, "writes", c, t, beyond(d, c, t))
+
+
 @fault("freed_once")
 def slot_is_freed_twice(d, rng, c, t):
     if (slot := pick(rng, d.tree.of("free", c, t)[0])) is not None:
@@ -1062,24 +1106,22 @@ def target_slot_of_another_node(d, rng, c, t):
     return None if not found or i is None else copies_slot(d, i, "writes", c, t, found[1])
 
 
-@fault("one_writer_a_slot")
+@fault("one_writer_a_slot", also=("no_slot_leaks",))
 def two_transfers_write_a_slot(d, rng, c, t):
     able = writers(d, t)
     if not able:
         return None
     (slot,) = fresh(d, c, t, 1)
-    d.tree("capacity", c, t)[0] -= 1
     copies_slot(d, rng.choice(able), "writes", c, t, slot)
     return copies_slot(d, rng.choice(able), "writes", c, t, slot)
 
 
-@fault("one_writer_a_slot")
+@fault("one_writer_a_slot", also=("no_slot_leaks",))
 def slot_is_read_while_written(d, rng, c, t):
     i, k = pick(rng, writers(d, t)), pick(rng, readers(d, t))
     if i is None or k is None:
         return None
     (slot,) = fresh(d, c, t, 1)
-    d.tree("capacity", c, t)[0] -= 1
     copies_slot(d, i, "writes", c, t, slot)
     return copies_slot(d, k, "reads", c, t, slot)
 

@@ -57,11 +57,21 @@ def pick(rng: Random, among: Iterable[T]) -> T | None:
 # Slots and copies.
 
 
+def padding(d: Draft, c: Component, t: Tier) -> int:
+    """The last slot before those that a pool hands out."""
+    return -1 if t is HOST else d.settings.page_size - 1 if c.per_token else 0
+
+
+def beyond(d: Draft, c: Component, t: Tier) -> int:
+    """The first slot after those that a pool hands out."""
+    return padding(d, c, t) + 1 + d.tree("capacity", c, t)[0]
+
+
 def fresh(d: Draft, c: Component, t: Tier, count: int) -> list[int]:
     """Slots that nothing names yet; the pool grows by them."""
-    named = [0, *d.slots(c, t).ids]
+    first = beyond(d, c, t)
     d.tree("capacity", c, t)[0] += count
-    return list(range(max(named) + 1, max(named) + 1 + count))
+    return list(range(first, first + count))
 
 
 def release(d: Draft, c: Component, t: Tier, slots: list[int]) -> None:
