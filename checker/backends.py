@@ -6,7 +6,7 @@ is another rule.
 
 from __future__ import annotations
 
-from sanitree.invariants.rules import Rule
+from sanitree.invariants.rules import Cost, Rule
 from sanitree.invariants.terms import Gather, Get, PathSum, Range, walk
 from sanitree.invariants.vocabulary import Sort
 
@@ -43,5 +43,5 @@ def in_one_pass(rule: Rule) -> bool:
 
 def backends_of(rule: Rule) -> frozenset[str]:
     """The backends that can judge `rule`."""
-    fused = not needs_slots(rule) and in_one_pass(rule)
+    fused = not (rule.on or rule.cost is Cost.BYTES or needs_slots(rule)) and in_one_pass(rule)
     return frozenset(BACKENDS) if fused else frozenset({COLUMNS})

@@ -7,8 +7,11 @@ no dimension where they are the same for all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,9 +19,28 @@ from torch import Tensor
 from sanitree.checker.findings import Finding
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
-from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Term, walk
+from sanitree.invariants.steps import CALL
+from sanitree.invariants.terms import Gather, Get, Moment, Op, PathSum, Range, Term, Var, walk
 from sanitree.invariants.vocabulary import Component, Field, Sort, Tier
-from sanitree.models.snapshot import Key, Snapshot, Table
+from sanitree.models.snapshot import Column, Key, Snapshot, Table
+from sanitree.models.step import Frame, Step
+
+Place = tuple[Sort, Component | None, Tier | None]
+"""A table: of a sort, and for slots of a pool."""
+
+
+class State(Protocol):
+    """The tables of one state: a snapshot's, or one of a step's two."""
+
+    @property
+    def nodes(self) -> Table: ...
+    @property
+    def tree(self) -> Table: ...
+    @property
+    def transfers(self) -> Table | None: ...
+    @property
+    def requests(self) -> Table | None: ...
+    def slots(self, component: Component, tier: Tier) -> Table: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,25 +49,42 @@ class Rows:
 
     table: Table
     index: Tensor | None
+    place: Place
+    state: State
 
 
 V = Tensor | Rows
 
 
 class Evaluator:
-    """Judges checks on one snapshot; work shared between checks is done once."""
+    """Judges checks on one snapshot, or on one step; work shared between checks is done once."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self._algebra = _Torch(snapshot)
+    def __init__(self, seen: Snapshot | Step, frames: tuple[Frame, Frame] | None = None) -> None:
+        self.seen = seen
+        if isinstance(seen, Snapshot):
+            self._algebra = _Torch(seen, seen.parent)
+        else:
+            self._algebra = _TorchOfStep(*(frames or seen.frames()), seen.told)
         self._meaning: Semantics[Tensor, V] = Semantics(self._algebra)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was judged; of a step the state after it."""
+        return self.seen if isinstance(self.seen, Snapshot) else self.seen.after
+
+    def node(self, row: int) -> tuple[Snapshot, int]:
+        """A row of the nodes as one of a snapshot: of a step's two, the later one that has the node."""
+        if isinstance(self.seen, Snapshot):
+            return self.seen, row
+        earlier, later = (int(at[row]) for at in self.seen.nodes.at)
+        return (self.seen.after, later) if later >= 0 else (self.seen.before, earlier)
 
     def judge(self, check: Check) -> Finding:
         """The check on every instance: which are violated, how many the unknown decided."""
         rows = self._algebra.scope(check)
         if rows is None or (check.rule.scope is Sort.SLOT and not self._algebra.sees(check, rows)):
             return Finding(check, violated=(), checked=0, unchecked=0, observed=False)
-        found = self._meaning.truth(check.term, {check.rule.var: rows})
+        found = self._meaning.truth(check.term, self._env(check, rows))
         count = len(rows.table)
         no, yes = found.no.expand(count), found.yes.expand(count)
         decided = int((no | yes).sum())
@@ -61,42 +100,43 @@ class Evaluator:
         """The value of a part of a check's term at one instance; None where unknown."""
         rows = self._algebra.scope(check)
         assert rows is not None
-        found = self._meaning.meaning(term, {check.rule.var: rows})
+        found = self._meaning.meaning(term, self._env(check, rows))
         shape = (len(rows.table),)
         if isinstance(found, Truth):
             return True if found.yes.expand(shape)[row] else False if found.no.expand(shape)[row] else None
         value = self._algebra.number(found.it).expand(shape)[row]
         return int(value) if found.known.expand(shape)[row] else None
 
+    def _env(self, check: Check, rows: Rows) -> Env[V]:
+        return {check.rule.var: rows, **self._algebra.given}
+
+    def values(self, term: Term, var: Var, moment: Moment = Moment.AFTER) -> Column:
+        """A number for every element that `var` may stand for: how a ghost is brought up to date."""
+        rows = self._algebra.all_rows(var.of)
+        assert rows is not None
+        count = len(rows.table)
+        seen = self._algebra.at(moment, rows) if moment is Moment.BEFORE else rows
+        found = self._meaning.value(term, {var: seen, **self._algebra.given})
+        return Column(self._algebra.number(found.it).expand(count), found.known.expand(count))
+
 
 class _Torch(Algebra[Tensor, V]):
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.s = snapshot
-        self.everything: dict[tuple[Sort, str | None, str | None], Rows] = {}
+    given: Mapping[Var, V] = MappingProxyType({})
+
+    def __init__(self, state: State, parent: Tensor) -> None:
+        self.s, self.parent = state, parent
+        self.everything: dict[Place, Rows] = {}
 
     # Tables.
 
-    def table(self, sort: Sort, component: Component | None = None, tier: Tier | None = None) -> Table | None:
-        match sort:
-            case Sort.NODE:
-                return self.s.nodes
-            case Sort.TREE:
-                return self.s.tree
-            case Sort.TRANSFER:
-                return self.s.transfers
-            case Sort.REQUEST:
-                return self.s.requests
-        assert component is not None and tier is not None
-        return self.s.slots(component, tier)
-
     def all_rows(self, sort: Sort, component: Component | None = None, tier: Tier | None = None) -> Rows | None:
-        key = (sort, component.name if component else None, tier.value if tier else None)
-        if key not in self.everything:
-            table = self.table(sort, component, tier)
+        place = (sort, component, tier)
+        if place not in self.everything:
+            table = table_of(self.s, place)
             if table is None:
                 return None
-            self.everything[key] = Rows(table, None)
-        return self.everything[key]
+            self.everything[place] = Rows(table, None, place, self.s)
+        return self.everything[place]
 
     def sees(self, check: Check, rows: Rows) -> bool:
         """Whether a table of slots that has no row shows that there is nothing, or that nobody looked."""
@@ -112,7 +152,9 @@ class _Torch(Algebra[Tensor, V]):
 
     def over(self, g: Gather) -> Rows:
         rows = self.all_rows_of(g)
-        return rows if rows is not None and self.observed(g) else _UNOBSERVED
+        if rows is None or not self.observed(g):
+            return Rows(_UNOBSERVED, None, (g.over.sort, None, None), self.s)
+        return rows
 
     # Two-valued operations.
 
@@ -163,7 +205,7 @@ class _Torch(Algebra[Tensor, V]):
                 return Truth(_NO, _NO)
             it: V = self.literal(0)
             if is_reference(get.sort):
-                it = Rows(self.s.nodes, self.literal(0))
+                it = _nodes(of.state, self.literal(0))
             return Value(it, _NO)
         values, known = column.values, _YES if column.known is None else column.known
         if of.index is not None:
@@ -171,7 +213,7 @@ class _Torch(Algebra[Tensor, V]):
             known = known if known is _YES else known[of.index]
         if get.sort is Sort.BOOL:
             return Truth(self.conj(known, values), self.conj(known, ~values))
-        return Value(Rows(self.s.nodes, values) if is_reference(get.sort) else values, known)
+        return Value(_nodes(of.state, values) if is_reference(get.sort) else values, known)
 
     def observed(self, gather: Gather) -> bool:
         rows = self.all_rows_of(gather)
@@ -185,9 +227,9 @@ class _Torch(Algebra[Tensor, V]):
         if gather.over is not Range.CHILDREN:
             return {gather.var: rows}
         # Seen from the child's row, everything outside is found at its parent's.
-        up = self.s.parent
+        up = self.parent
         moved = {
-            v: Rows(r.table, up if r.index is None else r.index[up]) for v, r in env.items() if isinstance(r, Rows)
+            v: replace(r, index=up if r.index is None else r.index[up]) for v, r in env.items() if isinstance(r, Rows)
         }
         return {**moved, gather.var: rows}
 
@@ -199,7 +241,7 @@ class _Torch(Algebra[Tensor, V]):
         if gather.over is not Range.CHILDREN:
             return body.any()
         found = torch.zeros(rows, dtype=torch.bool)
-        found[self.s.parent[1:][body[1:]]] = True
+        found[self.parent[1:][body[1:]]] = True
         return found
 
     def sum_over(self, gather: Gather, env: Env[V], body: V) -> Tensor:
@@ -207,7 +249,7 @@ class _Torch(Algebra[Tensor, V]):
         each = self.number(body).expand(rows)
         if gather.over is not Range.CHILDREN:
             return each.sum()
-        return torch.zeros(rows, dtype=torch.int64).index_add_(0, self.s.parent[1:], each[1:])
+        return torch.zeros(rows, dtype=torch.int64).index_add_(0, self.parent[1:], each[1:])
 
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Tensor) -> Tensor:
         rows = len(self.over(gather).table)
@@ -217,7 +259,7 @@ class _Torch(Algebra[Tensor, V]):
             picked = keys[chosen]
             return torch.tensor(len(picked.unique()) < len(picked))  # type: ignore[no-untyped-call]
         chosen[0] = False
-        parents, keys = self.s.parent[chosen], keys[chosen]
+        parents, keys = self.parent[chosen], keys[chosen]
         order = torch.argsort(keys, stable=True)
         order = order[torch.argsort(parents[order], stable=True)]
         parents, keys = parents[order], keys[order]
@@ -235,17 +277,53 @@ class _Torch(Algebra[Tensor, V]):
         return torch.where(keys[at] == wanted, counts[at], 0)
 
     def path_sum(self, term: PathSum, node: V, env: Env[V]) -> Value[Tensor, V]:
-        each = Semantics(self).value(term.body, {term.var: Rows(self.s.nodes, None)})
+        each = Semantics(self).value(term.body, {term.var: _nodes(self.s, None)})
         rows = len(self.s.nodes)
         total = self.number(each.it).expand(rows).clone()
         hidden = self.neg(each.known).expand(rows).to(torch.int64).clone()
         total[0] = hidden[0] = 0
         # Pointer jumping: after k rounds a row has summed its 2^k nearest ancestors.
-        up = self.s.parent
+        up = self.parent
         while bool(up.any()):
             total, hidden, up = total + total[up], hidden + hidden[up], up[up]
         at = self.number(node)
         return Value(total[at], hidden[at] == 0)
+
+
+def table_of(state: State, place: Place) -> Table | None:
+    """A table of a state; None where it was not observed."""
+    sort, component, tier = place
+    match sort:
+        case Sort.NODE:
+            return state.nodes
+        case Sort.TREE:
+            return state.tree
+        case Sort.TRANSFER:
+            return state.transfers
+        case Sort.REQUEST:
+            return state.requests
+    assert component is not None and tier is not None
+    return state.slots(component, tier)
+
+
+def _nodes(state: State, index: Tensor | None) -> Rows:
+    return Rows(state.nodes, index, (Sort.NODE, None, None), state)
+
+
+class _TorchOfStep(_Torch):
+    """Two states over the same rows: an element is moved from one to the other by changing tables."""
+
+    def __init__(self, earlier: Frame, later: Frame, told: Table) -> None:
+        super().__init__(later, _NO)  # no step rule asks for children or paths
+        self.earlier = earlier
+        self.given = {CALL: Rows(told, None, (Sort.CALL, None, None), later)}
+
+    def at(self, moment: Moment, of: V) -> V:
+        assert isinstance(of, Rows)
+        state = self.earlier if moment is Moment.BEFORE else self.s
+        table = table_of(state, of.place)
+        assert table is not None
+        return Rows(table, of.index, of.place, state)
 
 
 @cache
@@ -256,4 +334,4 @@ def _fields_of(gather: Gather) -> frozenset[Field]:
 
 
 _YES, _NO = torch.tensor(True), torch.tensor(False)
-_UNOBSERVED = Rows(Table(torch.zeros(1, dtype=torch.int64)), None)
+_UNOBSERVED = Table(torch.zeros(1, dtype=torch.int64))

@@ -70,7 +70,7 @@ def _compile(rules: tuple[Rule, ...], view: View) -> Compiled:
     applying = checks(rules, view.settings)
     if view.rust:
         return Compiled(None, (), applying)
-    fused = compile_checks((c for c in applying if c.rule.cost is not Cost.SLOT), reading(view))
+    fused = compile_checks((c for c in applying if c.rule.cost not in (Cost.SLOT, Cost.BYTES)), reading(view))
     judged = set(fused.checks)
     return Compiled(fused, fused.checks, tuple(c for c in applying if c not in judged))
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from sanitree.invariants.calls import field_named, names_of
 from sanitree.invariants.semantics import join_of
 from sanitree.invariants.terms import (
     TRUE,
@@ -34,7 +35,6 @@ from sanitree.invariants.terms import (
 )
 from sanitree.invariants.vocabulary import (
     DEVICE,
-    FIELDS,
     HOST,
     KIND,
     PAGE_SIZE,
@@ -61,7 +61,7 @@ def place_of(frame: Any) -> str:
     while (
         frame is not None
         and frame.f_globals.get("__name__", "").startswith("sanitree.invariants.")
-        and (frame.f_globals["__name__"].rsplit(".", 1)[1] in ("language", "terms", "rules"))
+        and (frame.f_globals["__name__"].rsplit(".", 1)[1] in ("language", "declare", "steps", "terms", "rules"))
     ):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "<unknown>"
@@ -183,10 +183,10 @@ class Element:
         component, tier = self._index or (None, None)
         if component is not None and tier is None and name in _SUGAR:
             name, tier = _SUGAR[name]
-        field = FIELDS.get((self._term.sort, name))
+        field = field_named(self._term.sort, name)
         given = Index.NONE if component is None else Index.COMPONENT if tier is None else Index.COPY
         if field is None or field.index is not given:
-            known = sorted(f.name for (owner, _), f in FIELDS.items() if owner is self._term.sort and f.index is given)
+            known = names_of(self._term.sort, given)
             if given is Index.COMPONENT and self._term.sort is Sort.NODE:
                 known += sorted(_SUGAR)
             fail(f"a {self._term.sort.value} has no field {name!r} by {given.value}; it has {', '.join(known)}")

@@ -11,16 +11,18 @@ a cache has, with the policy, the traits and the page size folded in.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+from sanitree.invariants.calls import Operation
+from sanitree.invariants.declare import Declared, declared
 from sanitree.invariants.instantiate import instantiate
-from sanitree.invariants.language import Element, Expr, always, fail, naming
-from sanitree.invariants.terms import FALSE, TRUE, Term, Var, free_variables, make
+from sanitree.invariants.language import Expr, always, fail
+from sanitree.invariants.steps import CALL, check_step, of_steps_alone
+from sanitree.invariants.terms import FALSE, TRUE, Term, Var, free_variables
 from sanitree.invariants.vocabulary import Component, ComponentVar, Kind, Settings, Sort, Tier, TierVar
 
 
@@ -36,6 +38,9 @@ class Family(Enum):
     SIZES = "sizes"
     SLOTS = "slots"
     TRANSFERS = "transfers"
+    CONTENT = "content"
+    PROGRESS = "progress"
+    PURITY = "purity"
 
 
 class Cost(Enum):
@@ -44,15 +49,17 @@ class Cost(Enum):
     FIELD = "a few field reads a node"
     KEY = "reads a node's key, or counts a copy's slots"
     SLOT = "touches every slot"
+    BYTES = "reads the bytes of every copy"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """What must be true of every state, said once.
+    """What must be true of every state, or of every step, said once.
 
     id: stable name, as in reports. scope: what an instance is about. per: the kind
     of component it is repeated for. tiers: the tiers it is repeated for. when: a
     term over settings. prose: one sentence; note: why, and the source of the fact.
+    on: the operations whose calls a step rule is about; empty for a rule about states.
     """
 
     id: str
@@ -69,6 +76,7 @@ class Rule:
     component: ComponentVar | None
     tier: TierVar | None
     said_at: str
+    on: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +95,6 @@ class Check:
         return f"{self.rule.id}[{', '.join(parts)}]" if parts else self.rule.id
 
 
-_SCOPE_NAME = {Sort.NODE: "n", Sort.TREE: "t", Sort.TRANSFER: "x", Sort.REQUEST: "r", Sort.SLOT: "s"}
-
-
 def rule(
     family: Family,
     scope: Sort,
@@ -99,54 +104,77 @@ def rule(
     when: Expr = always,
     cost: Cost = Cost.FIELD,
 ) -> Callable[[Callable[..., Any]], Rule]:
-    """Declare a rule. The function takes the scope's element, then a component if `per`, then a tier if `tiers`.
+    """Declare a rule about every state. The function takes the scope's element, then a component if `per`, then a
+    tier if `tiers`.
 
     Its name is the rule's id, its docstring's first sentence the prose, the rest
     the note. Raises SayError, with the place, for what cannot be said.
     """
 
     def declare(function: Callable[..., Any]) -> Rule:
-        if scope not in _SCOPE_NAME:
-            fail(f"a rule is about a node, tree, transfer, request or slot, not a {scope.value}")
-        prose, _, note = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
-        if not prose:
-            fail(f"{function.__name__} says nothing in words: give it a docstring")
-        if scope is Sort.SLOT and not (per and tuple(tiers)):
-            fail("a slot belongs to the pool of a component on a tier: say per= and tiers=")
-        var = make(Var, _SCOPE_NAME[scope], scope)
-        names = list(inspect.signature(function).parameters)
-        if len(names) != 1 + bool(per) + bool(tuple(tiers)):
-            fail(f"{function.__name__} takes the {scope.value}, then a component if per=, then a tier if tiers=")
-        component = ComponentVar(names[1]) if per else None
-        tier = TierVar(names[-1]) if tuple(tiers) else None
-        with naming(var.name, *names[1:]):
-            said = function(*(x for x in (Element(var), component, tier) if x is not None))
-        if not isinstance(said, Expr) or said.term.sort is not Sort.BOOL:
-            fail(f"{function.__name__} must return a truth value, not {said!r}")
-        if loose := free_variables(said.term) - {var}:
-            fail(f"{function.__name__} mentions {', '.join(v.name for v in loose)} outside its fold")
-        if free_variables(when.term):
-            fail(f"{function.__name__}: when= speaks of settings, not of the state")
-        code = function.__code__
-        file = "/".join(code.co_filename.split("/")[-3:])
-        return Rule(
-            id=function.__name__,
-            family=family,
-            scope=scope,
-            per=per,
-            tiers=tuple(tiers),
-            when=when.term,
-            cost=cost,
-            prose=" ".join(prose.split()),
-            note=" ".join(note.split()),
-            term=said.term,
-            var=var,
-            component=component,
-            tier=tier,
-            said_at=f"{file}:{code.co_firstlineno}",
-        )
+        said = declared(function, scope, Sort.BOOL, per, tiers, [CALL])
+        if loose := sorted(set(of_steps_alone(said.term))):
+            fail(f"{said.name} speaks of {', '.join(loose)}: only a step has that, declare it with @step")
+        return _rule(said, family, scope, per, tiers, when, cost, ())
 
     return declare
+
+
+def step(
+    family: Family,
+    scope: Sort,
+    *,
+    on: Iterable[Operation],
+    per: Kind | None = None,
+    tiers: Iterable[Tier] = (),
+    when: Expr = always,
+    cost: Cost = Cost.FIELD,
+) -> Callable[[Callable[..., Any]], Rule]:
+    """Declare a rule about every call of the operations in `on`; see `steps` for what it may say. The rest is as
+    in `rule`.
+    """
+
+    def declare(function: Callable[..., Any]) -> Rule:
+        said = declared(function, scope, Sort.BOOL, per, tiers, [CALL])
+        check_step(said.name, said.term)
+        if not any(True for _ in of_steps_alone(said.term)):
+            fail(f"{said.name} speaks of one state: declare it with @rule")
+        if not (operations := tuple(on)):
+            fail(f"{said.name} is about no operation: name them in on=")
+        return _rule(said, family, scope, per, tiers, when, cost, operations)
+
+    return declare
+
+
+def _rule(
+    said: Declared,
+    family: Family,
+    scope: Sort,
+    per: Kind | None,
+    tiers: Iterable[Tier],
+    when: Expr,
+    cost: Cost,
+    on: tuple[Operation, ...],
+) -> Rule:
+    if free_variables(when.term):
+        fail(f"{said.name}: when= speaks of settings, not of the state")
+    return Rule(
+        id=said.name,
+        family=family,
+        scope=scope,
+        per=per,
+        tiers=tuple(tiers),
+        when=when.term,
+        cost=cost,
+        prose=said.prose,
+        note=said.note,
+        term=said.term,
+        var=said.var,
+        component=said.component,
+        tier=said.tier,
+        said_at=said.said_at,
+        on=on,
+    )
 
 
 def checks(rules: Iterable[Rule], settings: Settings) -> tuple[Check, ...]:

@@ -16,10 +16,12 @@ from typing import Generic, Protocol, TypeVar
 from sanitree.invariants.terms import (
     TRUE,
     Apply,
+    At,
     Const,
     Fold,
     Gather,
     Get,
+    Moment,
     Op,
     PathSum,
     Range,
@@ -68,6 +70,10 @@ class Algebra(Protocol[B, V]):
 
     def read(self, get: Get, of: V) -> Meaning[B, V]:
         """A field of the element that `of` refers to."""
+
+    def at(self, moment: Moment, of: V) -> V:
+        """The same element in the state before or after a call; only an algebra of steps has two."""
+        raise AssertionError("a state has one moment")
 
     def observed(self, gather: Gather) -> bool:
         """Whether the range was observed. If not, it has one element, of which nothing is known."""
@@ -137,6 +143,9 @@ class Semantics(Generic[B, V]):
                 if isinstance(found, Truth):
                     return Truth(a.conj(of.known, found.yes), a.conj(of.known, found.no))
                 return Value(found.it, a.conj(of.known, found.known))
+            case At():
+                of = self.value(term.of, env)
+                return Value(a.at(term.moment, of.it), of.known)
             case Apply():
                 return self._apply(term, env)
             case Gather():

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from sanitree.invariants.terms import TRUE, Apply, Const, Each, Fold, Gather, Get, Known, Op, PathSum, Range, Term, Var
+from sanitree.invariants.terms import (
+    TRUE,
+    Apply,
+    At,
+    Const,
+    Each,
+    Fold,
+    Gather,
+    Get,
+    Known,
+    Op,
+    PathSum,
+    Range,
+    Term,
+    Var,
+)
 from sanitree.invariants.vocabulary import Component, Kind, Policy, Sort, Tier
 
 _BINDING = {Op.OR: 1, Op.AND: 2, Op.IMPLIES: 0, Op.IFF: 0}
@@ -36,6 +51,8 @@ def _say(t: Term, outer: int) -> str:
             return f"{setting.name.replace('_', ' ')} {_name(argument)}"
         case Get():
             return _get(t)
+        case At(moment, of):
+            return f"{moment.value}({_say(of, 0)})"
         case Apply():
             return _apply(t, outer)
         case Gather():
@@ -49,7 +66,9 @@ def _say(t: Term, outer: int) -> str:
 
 
 def _get(t: Get) -> str:
-    of = "" if t.of.sort is Sort.TREE else f"{_say(t.of, 3)}."
+    of = f"{_say(t.of, 3)}."
+    if t.of.sort is Sort.TREE:
+        of = f"{t.of.moment.value}." if isinstance(t.of, At) else ""
     parts = [p for p in (_name(t.component) if t.component else "", _name(t.tier) if t.tier else "") if p]
     index = f"[{', '.join(parts)}]" if parts else ""
     if of:

@@ -82,6 +82,14 @@ _ELEMENT = {
     Range.SLOTS: Sort.SLOT,
 }
 
+
+class Moment(Enum):
+    """The two states that a step rule sees: the one before the call, and the one after it."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
 ComponentRef = Component | ComponentVar
 TierRef = Tier | TierVar
 
@@ -145,6 +153,18 @@ class Get(Term):
     @property
     def sort(self) -> Sort:
         return self.field.sort
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class At(Term):
+    """The same element as it was before the call, or as it is after it. Only in steps."""
+
+    moment: Moment
+    of: Term
+
+    @property
+    def sort(self) -> Sort:
+        return self.of.sort
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -229,6 +249,9 @@ def _check_sorts(term: Term) -> None:
         case Get(field, of):
             if of.sort is not field.owner:
                 raise SayError(f"{field.name} is a field of a {field.owner.value}, not of a {of.sort.value}")
+        case At(_, of):
+            if of.sort in (Sort.BOOL, Sort.INT, Sort.CALL):
+                raise SayError(f"a {of.sort.value} has no moment: say before(n).field, of an element")
         case Apply(Op.AND | Op.OR | Op.NOT | Op.IMPLIES | Op.IFF, args):
             for a in args:
                 if a.sort is not Sort.BOOL:
@@ -263,7 +286,7 @@ FALSE = make(Const, False)
 def children_of(term: Term) -> tuple[Term, ...]:
     """The direct subterms, in reading order."""
     match term:
-        case Get():
+        case Get() | At():
             return (term.of,)
         case Apply():
             return term.args

@@ -23,6 +23,7 @@ class Sort(Enum):
     REQUEST = "request"
     SLOT = "slot"
     TREE = "tree"
+    CALL = "call"
 
 
 class Tier(Enum):
@@ -189,6 +190,7 @@ TRAITS: Mapping[str, str] = MappingProxyType(
         "async_window_backup": "under write_back an insert may back up the window of auxiliary data above a node, "
         "asynchronously and under a lock",
         "table_of_nodes": "the tree keeps a table of its nodes by id",
+        "reads_bytes": "the bytes of every copy were read",
         "maps_full_to_swa": "the allocator maps each full slot to its sliding-window slot; 0 where there is none",
     }
 )
@@ -243,6 +245,8 @@ _fields(
         _NO,
         "the allocator's map gives the device copy's slots for the full copy's: none where it has no copy",
     ),
+    ("bytes", _I, "hash", _CT, _NO, "the bytes that the copy holds; unknown while a transfer writes them"),
+    ("own_bytes", _I, "hash", _CT, _NO, "the bytes that belong to the node's tokens, where somebody knows them"),
     ("in_device_leaves", _B, "", _1, _NO, "the set of evictable device leaves holds the node"),
     ("in_host_leaves", _B, "", _1, _NO, "the set of evictable host leaves holds the node"),
     ("in_host_duplicates", _B, "", _1, _NO, "the register of full copies on both tiers holds the node"),

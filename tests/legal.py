@@ -48,6 +48,7 @@ class Plan:
     page_size: int
     tiered: bool
     maps: bool
+    bytes: bool
     shape: str
     size: int
 
@@ -56,6 +57,8 @@ class Plan:
         extra = {"tiered"} if self.tiered else set()
         if self.maps and SWA in self.components:
             extra.add("maps_full_to_swa")
+        if self.bytes:
+            extra.add("reads_bytes")
         return Settings(self.policy, self.components, of_version(self.version) | extra, self.page_size)
 
 
@@ -77,6 +80,7 @@ def plan_of(seed: int) -> Plan:
         page_size=rng.choice((1, 4)),
         tiered=rng.random() < 0.88,
         maps=rng.random() < 0.8,
+        bytes=rng.random() < 0.5,
         shape=shape,
         size=size,
     )
@@ -92,6 +96,7 @@ def plans() -> st.SearchStrategy[Plan]:
         page_size=st.sampled_from((1, 4)),
         tiered=st.booleans(),
         maps=st.booleans(),
+        bytes=st.booleans(),
         shape=st.sampled_from(("mixed", "chain", "fan")),
         size=st.integers(0, 12),
     )
@@ -216,6 +221,8 @@ class _Maker:
                     self.put(row, c, HOST, (host or (outlives and device)) and self.chance(0.5))
 
     def put(self, row: int, c: Component, t: Tier, there: bool) -> None:
+        own = (7919 * row + 31 * len(c.name)) & _HASH
+        self.d.nodes("bytes", c, t)[row] = self.d.nodes("own_bytes", c, t)[row] = own
         self.d.nodes("present", c, t)[row] = there
         self.d.nodes("tokens", c, t)[row] = (self.d.nodes("key_len")[row] if c.per_token else 1) if there else 0
 

@@ -1,10 +1,30 @@
-"""Every rule, one file a family. `CATALOGUE` is all of them, in the order in which reports name them."""
+"""Every rule, one file a family, in the order in which reports name them.
+
+`CATALOGUE` are the rules about a state, `STEP_RULES` those about a call and the states on
+either side of it, `GHOSTS` what the checker keeps from call to call for them.
+"""
 
 from collections.abc import Mapping
 from types import ModuleType
 
-from sanitree.invariants.catalogue import backup, leaf_sets, locks, lru, residency, shape, sizes, slots, transfers
+from sanitree.invariants.catalogue import (
+    backup,
+    content,
+    leaf_sets,
+    locks,
+    lru,
+    progress,
+    purity,
+    residency,
+    shape,
+    sizes,
+    slots,
+    transfers,
+)
 from sanitree.invariants.rules import Rule
+from sanitree.invariants.steps import Ghost
+
+_FAMILIES = (shape, residency, backup, locks, leaf_sets, lru, sizes, slots, transfers, content, progress, purity)
 
 
 def rules_of(module: ModuleType) -> tuple[Rule, ...]:
@@ -12,7 +32,11 @@ def rules_of(module: ModuleType) -> tuple[Rule, ...]:
     return tuple(x for x in vars(module).values() if isinstance(x, Rule))
 
 
-CATALOGUE: tuple[Rule, ...] = tuple(
-    r for module in (shape, residency, backup, locks, leaf_sets, lru, sizes, slots, transfers) for r in rules_of(module)
-)
-BY_ID: Mapping[str, Rule] = {r.id: r for r in CATALOGUE}
+def _all() -> tuple[Rule, ...]:
+    return tuple(r for module in _FAMILIES for r in rules_of(module))
+
+
+CATALOGUE: tuple[Rule, ...] = tuple(r for r in _all() if not r.on)
+STEP_RULES: tuple[Rule, ...] = tuple(r for r in _all() if r.on)
+GHOSTS: tuple[Ghost, ...] = tuple(x for m in _FAMILIES for x in vars(m).values() if isinstance(x, Ghost))
+BY_ID: Mapping[str, Rule] = {r.id: r for r in (*CATALOGUE, *STEP_RULES)}

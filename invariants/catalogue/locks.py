@@ -1,7 +1,22 @@
 """Locks: counts that keep copies from being evicted. Cost: a few field reads a node."""
 
-from sanitree.invariants.language import children, count, implies, path_sum, requests, sum_over, trait, transfers
-from sanitree.invariants.rules import Family, rule
+from sanitree.invariants.calls import ANY_CALL, Operation
+from sanitree.invariants.language import (
+    children,
+    count,
+    every,
+    implies,
+    is_kind,
+    ite,
+    nodes,
+    path_sum,
+    requests,
+    sum_over,
+    trait,
+    transfers,
+)
+from sanitree.invariants.rules import Family, rule, step
+from sanitree.invariants.steps import before, ghost
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Kind, Sort
 
 LOCKS = Family.LOCKS
@@ -65,3 +80,40 @@ def request_holds_its_node(r):
 def request_prefix_is_its_path(r):
     """The path that a request has locked holds as many tokens as the request thinks, through every split."""
     return implies(r.node_in_tree, r.prefix_len == path_sum(r.node, lambda n: n.key_len))
+
+
+# A release.
+
+
+def _weight(n, c):
+    """What a lock on a node weighs: tokens, so that splitting the node changes nothing."""
+    return ite(is_kind(c, Kind.PER_NODE), 1, n.key_len)
+
+
+def _both(n):
+    return n.exists & before(n).exists
+
+
+@ghost(Sort.REQUEST, "tokens", per=Kind.ANY, initial=None)
+def locked(r, c):
+    """tokens of the nodes that the request locked when it came, nodes for state that a node has once"""
+    taken = sum_over(nodes, lambda n: _weight(n, c), where=lambda n: _both(n) & (n[c].lock == before(n)[c].lock + 1))
+    return ite(r.exists & ~before(r).exists, taken, before(r)[c].locked)
+
+
+@step(LOCKS, Sort.REQUEST, on=[Operation.RELEASE], per=Kind.ANY)
+def release_undoes_its_acquire(r, c):
+    """A release undoes exactly what its acquire did, whatever was split in between, and nothing else.
+
+    Less, and the rest is never evicted; more, and it is evicted under another holder.
+    """
+    released = lambda n: n[c].lock == before(n)[c].lock - 1  # noqa: E731  a word for one rule
+    undone = sum_over(nodes, lambda n: _weight(n, c), where=lambda n: _both(n) & released(n))
+    nothing_else = every(nodes, lambda n: released(n) | (n[c].lock == before(n)[c].lock), where=_both)
+    return implies(r.called & before(r).exists, (undone == before(r)[c].locked) & nothing_else)
+
+
+@step(LOCKS, Sort.REQUEST, on=[o for o in ANY_CALL if o is not Operation.RESET])
+def requests_keep_their_locks(r):
+    """A request's lock goes when the request releases it, and through nobody else's call."""
+    return implies(before(r).exists & ~r.exists, r.called)

@@ -3,8 +3,10 @@
 Cost: rules about slots touch every slot, vectorised; the others a few reads a transfer.
 """
 
-from sanitree.invariants.language import count, distinct, implies, nodes, some, trait, transfers
-from sanitree.invariants.rules import Cost, Family, rule
+from sanitree.invariants.calls import ANY_CALL, Operation
+from sanitree.invariants.language import count, distinct, iff, implies, ite, nodes, some, trait, transfers
+from sanitree.invariants.rules import Cost, Family, rule, step
+from sanitree.invariants.steps import before, ghost
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Kind, Sort
 
 TRANSFERS = Family.TRANSFERS
@@ -101,3 +103,46 @@ def writes_have_their_own_acks(t):
 def loads_have_their_own_acks(t):
     """No two loads in flight wait for the same acknowledgement."""
     return distinct(transfers, lambda x: x.ack, where=lambda x: x.is_load)
+
+
+# Submission and acknowledgement.
+
+_KEEPING = [o for o in ANY_CALL if o is not Operation.RESET]
+
+
+@ghost(Sort.TRANSFER, "times", initial=lambda x: ite(x.exists, 1, 0))
+def owed(x):
+    """how often it was submitted and not yet acknowledged"""
+    return before(x).owed + x.submitted - x.acked
+
+
+@step(TRANSFERS, Sort.TRANSFER, on=_KEEPING)
+def every_submit_is_acked_once(x):
+    """A transfer is in flight from its submission to its one acknowledgement, and at no other time."""
+    return (x.owed >= 0) & (x.owed <= 1) & iff(x.exists, x.owed == 1)
+
+
+@step(TRANSFERS, Sort.NODE, on=_KEEPING)
+def write_is_pending_until_acked(n):
+    """A node waits for its write until just that write is acknowledged: what an ack publishes is what was submitted.
+
+    So does what a split makes of it; a node that is waiting cannot be removed.
+    """
+    ended = before(n).exists & before(n).write_pending & ~(n.exists & n.write_pending)
+    acked = some(transfers, lambda x: x.is_write & (x.acked > 0) & (x.ack == before(n).write_ack))
+    return implies(ended, acked)
+
+
+@step(TRANSFERS, Sort.NODE, on=_KEEPING, when=_LOADS)
+def load_is_pending_until_acked(n):
+    """A node waits for its load until just that load is acknowledged."""
+    ended = before(n).exists & before(n).load_pending & ~(n.exists & n.load_pending)
+    acked = some(transfers, lambda x: x.is_load & (x.acked > 0) & (x.ack == before(n).load_ack))
+    return implies(ended, acked)
+
+
+@step(TRANSFERS, Sort.NODE, on=[Operation.POLL_WRITES])
+def acked_write_is_published(n):
+    """When a write is acknowledged, the nodes that waited for it have their host copy and lose nothing."""
+    ended = before(n).exists & before(n).write_pending & ~n.write_pending
+    return implies(ended & n.exists, n[FULL].on_host & n[FULL].on_device)

@@ -41,6 +41,8 @@ CANNOT_BE = {
     "lru_length_is_off_by_one",  # nothing but a walk's outcome
     "two_writes_of_one_ack",  # transfers are kept by their acks
     "two_loads_of_one_ack",
+    "backup_has_other_bytes",  # nobody reads them
+    "copies_hold_the_bytes_of_another_prompt",
 }
 """Faults of snapshots that no live objects can have."""
 
@@ -106,7 +108,8 @@ def test_a_stand_in_shows_what_it_was_built_from() -> None:
     for seed in range(60):
         d = legal(seed)
         s = snapshot(view(d))
-        assert s.settings == d.settings or "tiered" not in d.settings.traits  # then there is no policy to see
+        shown = replace(d.settings, traits=d.settings.traits - {"reads_bytes"})  # nobody reads bytes here
+        assert s.settings == shown or "tiered" not in d.settings.traits  # then there is no policy to see
         order = [d.nodes.ids.index(i) for i in s.nodes.ids.tolist()]
         for key, column in s.nodes.columns.items():
             if key.name == "mirrors_full" and (key.component != "swa" or "maps_full_to_swa" not in s.settings.traits):

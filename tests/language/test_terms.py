@@ -12,7 +12,7 @@ import torch
 
 from sanitree.checker.backends import BACKENDS, COLUMNS, FUSED, backends_of
 from sanitree.checker.columns import Evaluator
-from sanitree.invariants.catalogue import BY_ID, CATALOGUE
+from sanitree.invariants.catalogue import CATALOGUE, STEP_RULES
 from sanitree.invariants.language import (
     all_of,
     any_of,
@@ -93,11 +93,12 @@ def test_different_texts_are_different_objects() -> None:
 
 def catalogue_text() -> str:
     lines = []
-    for r in CATALOGUE:
+    for r in (*CATALOGUE, *STEP_RULES):
         where = settings_sentence(r.when)
         repeated = [*([f"per {r.per.value}"] if r.per else []), *(t.value for t in r.tiers)]
         about = ", ".join([r.family.value, r.scope.value, r.cost.name.lower(), *repeated])
-        lines += [f"{r.id} ({about})", *([f"  when {where}"] if where else []), f"  {sentence(r.term)}", ""]
+        calls = [f"  after {', '.join(o.value for o in r.on)}"] if r.on else []
+        lines += [f"{r.id} ({about})", *([f"  when {where}"] if where else []), *calls, f"  {sentence(r.term)}", ""]
     return "\n".join(lines)
 
 
@@ -158,14 +159,14 @@ def test_a_rule_is_repeated_for_what_the_cache_has() -> None:
 
 def test_every_rule_applies_under_some_settings_and_no_trait_is_idle() -> None:
     applied = {c.rule.id for seed in range(PLANS) for c in checks(CATALOGUE, plan_of(seed).settings)}
-    assert applied == set(BY_ID)
+    assert applied == {r.id for r in CATALOGUE}
     asked = {t.argument for r in CATALOGUE for part in (r.when, r.term) for t in walk(part) if isinstance(t, Known)}
     assert set(TRAITS) <= asked
 
 
 # Backends.
 
-ONLY_COLUMNS = {r.id for r in CATALOGUE if r.cost is Cost.SLOT} - {"window_slots_mirror_full"}
+ONLY_COLUMNS = {r.id for r in CATALOGUE if r.cost in (Cost.SLOT, Cost.BYTES)} - {"window_slots_mirror_full"}
 
 
 @pytest.mark.parametrize("r", CATALOGUE, ids=lambda r: r.id)

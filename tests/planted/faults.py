@@ -1236,3 +1236,23 @@ def two_writes_of_one_ack(d, rng, c, t):
 def two_loads_of_one_ack(d, rng, c, t):
     i = pick(rng, loads(d))
     return None if i is None else again(d, i)
+
+
+# Content.
+
+
+@fault("copies_agree", also=("copy_holds_its_own_bytes",))
+def backup_has_other_bytes(d, rng, c, t):
+    if row := pick(rng, [r for r in d.rows() if d.has(r, c) and d.has(r, c, HOST)]):
+        d.nodes("bytes", c, HOST)[row] += 1
+        return {row}
+    return None
+
+
+@fault("copy_holds_its_own_bytes")
+def copies_hold_the_bytes_of_another_prompt(d, rng, c, t):
+    if row := pick(rng, [r for r in d.rows() if d.has(r, c, t)]):
+        for tier in Tier:
+            d.nodes("bytes", c, tier)[row] += 1
+        return {row}
+    return None

@@ -1,0 +1,88 @@
+"""Follows a cache from call to call: step rules on each, and the ghosts that rules over a history speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sanitree.checker.columns import Evaluator
+from sanitree.checker.report import Report
+from sanitree.invariants.catalogue import GHOSTS, STEP_RULES
+from sanitree.invariants.instantiate import instantiate
+from sanitree.invariants.rules import Rule, checks
+from sanitree.invariants.steps import Ghost
+from sanitree.invariants.terms import Moment, Term
+from sanitree.invariants.vocabulary import Component, Settings, Sort
+from sanitree.models.snapshot import Column, Key, Snapshot
+from sanitree.models.step import Call, Frame, Step
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A ghost for one component."""
+
+    ghost: Ghost
+    key: Key
+    term: Term
+
+
+class Follower:
+    """Judges every call between two states of one cache. What is gone is forgotten.
+
+    Starts at a first state, of which nothing is judged; transfers that are in flight then
+    count as submitted.
+    """
+
+    def __init__(self, first: Snapshot, rules: Iterable[Rule] = STEP_RULES, ghosts: Sequence[Ghost] = GHOSTS) -> None:
+        self.state = first
+        self.rules = tuple(rules)
+        self._kept = tuple(k for g in ghosts for k in _for_each_component(g, first.settings))
+        self._values: dict[Key, dict[int, int]] = {k.key: {} for k in self._kept}
+
+    def follow(self, call: Call, after: Snapshot) -> Report:
+        """Every rule about this operation, on the step from the last state to this one, which becomes the last."""
+        step = Step(self.state, call, after)
+        frames = self._with_ghosts(step)
+        evaluator = Evaluator(step, frames)
+        about = tuple(r for r in self.rules if call.operation in r.on)
+        findings = tuple(evaluator.judge(c) for c in checks(about, after.settings))
+        self.state = after
+        return Report(evaluator, findings)
+
+    def _with_ghosts(self, step: Step) -> tuple[Frame, Frame]:
+        earlier, later = step.frames()
+        for k in self._kept:
+            sort = k.ghost.field.owner
+            rows = step.rows(sort)
+            if getattr(later, "requests" if sort is Sort.REQUEST else "transfers") is None:
+                continue
+            fresh = self._initial(step, (earlier, later), k.ghost)
+            values, ids = self._values[k.key], rows.ids.tolist()
+            met = torch.tensor([i in values for i in ids], dtype=torch.bool)
+            old = torch.tensor([values.get(i, 0) for i in ids], dtype=torch.int64)
+            known = met if fresh.known is None else met | fresh.known
+            earlier = earlier.with_column(sort, k.key, Column(torch.where(met, old, fresh.values), known))
+            now = Evaluator(step, (earlier, later)).values(k.term, k.ghost.var)
+            later = later.with_column(sort, k.key, now)
+            sure = (rows.at[1] >= 0) & (now.known if now.known is not None else True)
+            kept = sure.nonzero().flatten().tolist()
+            self._values[k.key] = {ids[row]: int(now.values[row]) for row in kept}
+        return earlier, later
+
+    @staticmethod
+    def _initial(step: Step, frames: tuple[Frame, Frame], g: Ghost) -> Column:
+        if g.initial is not None:
+            return Evaluator(step, frames).values(g.initial, g.var, Moment.BEFORE)
+        there = step.rows(g.field.owner).at[0] >= 0
+        return Column(torch.zeros(len(there), dtype=torch.int64), ~there)
+
+
+def _for_each_component(g: Ghost, settings: Settings) -> Iterable[_Kept]:
+    of: list[Component | None] = [None]
+    if g.per is not None:
+        of = [c for c in settings.components if g.per.takes(c)]
+    for c in of:
+        bound = {g.component: c} if g.component is not None and c is not None else {}
+        yield _Kept(g, Key.of(g.field.name, c), instantiate(g.term, settings, bound))  # type: ignore[arg-type]
