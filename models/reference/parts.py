@@ -1,0 +1,111 @@
+"""Parts: what differs between components. To add one, subclass `Part` and enter it in `PARTS`.
+
+A request that goes on from the end of a prefix reads the last tokens of it: all of them
+with full attention, a window with sliding-window attention, one state with a recurrent
+layer. A part says how far back that is (`reads`), and everything else follows from it:
+where a match may end, what a lock covers, what a load back must bring, and how copies and
+locks divide when a node is split.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from sanitree.invariants.vocabulary import Component
+from sanitree.models.reference.config import CacheConfig
+from sanitree.models.reference.errors import CacheError
+from sanitree.models.reference.nodes import Copies, Node
+
+EVERYTHING = sys.maxsize
+"""Tokens: the whole path."""
+
+Validator = Callable[[int, bool], bool]
+
+
+class Part:
+    """How one component behaves. The defaults serve every component whose `reads` is right."""
+
+    def __init__(self, component: Component, config: CacheConfig) -> None:
+        self.component = component
+        self.name = component.name
+        self.per_token = component.per_token
+        self.reach = self.reads(config)
+
+    def reads(self, config: CacheConfig) -> int:
+        """Tokens, counted back from the end of a prefix, that a request going on from there reads."""
+        return EVERYTHING if self.per_token else 1
+
+    def size(self, node: Node) -> int:
+        """Slots of a copy of a node."""
+        return len(node.key) if self.per_token else 1
+
+    def span(self, node: Node, tokens: int) -> list[Node]:
+        """The nodes that hold the last `tokens` tokens of the path to `node`, that one first."""
+        found: list[Node] = []
+        while tokens > 0 and node.parent is not None:
+            found.append(node)
+            tokens -= len(node.key)
+            node = node.parent
+        return found
+
+    def extent(self, node: Node) -> int:
+        """Tokens, counted back from the end of `node`, that a lock on it covers: whole nodes.
+
+        A receipt remembers it, and `span` finds the same tokens again after any splits. A
+        state is locked with its node alone, which keeps its end when it is split.
+        """
+        if self.reach == EVERYTHING or not self.per_token:
+            return self.reach
+        return sum(len(n.key) for n in self.span(node, self.reach))
+
+    def validator(self) -> Validator:
+        """A judge for one walk down: told of each node's tokens, and whether it has its copy
+        there, it says whether a match may end with that node."""
+        reach = self.reach
+        covered = reach  # above the root nothing is missing
+
+        def ends(tokens: int, present: bool) -> bool:
+            nonlocal covered
+            covered = min(reach, covered + tokens) if present else 0
+            return covered == reach
+
+        return ends
+
+    def split(self, suffix: Copies, prefix: Copies, at: int) -> None:
+        """Divides the copies of a node that is cut `at` tokens from its start, and their locks:
+        what each token has is divided, the state at the end stays with the suffix."""
+        if not self.per_token:
+            return
+        prefix.lock, prefix.host_lock = suffix.lock, suffix.host_lock
+        if suffix.device is not None:
+            prefix.device, suffix.device = suffix.device[:at], suffix.device[at:]
+        if suffix.host is not None:
+            prefix.host, suffix.host = suffix.host[:at], suffix.host[at:]
+
+
+class FullPart(Part):
+    """Full attention, the backbone: every token of the path."""
+
+
+class SwaPart(Part):
+    """Sliding-window attention: the last window of tokens."""
+
+    def reads(self, config: CacheConfig) -> int:
+        return config.window
+
+
+class MambaPart(Part):
+    """Recurrent state: the one state at the end."""
+
+
+PARTS: dict[str, type[Part]] = {"full": FullPart, "swa": SwaPart, "mamba": MambaPart}
+"""The part of each component, by the component's name."""
+
+
+def parts_of(config: CacheConfig) -> tuple[Part, ...]:
+    """The parts of a configuration's components. Raises CacheError for a component without one."""
+    for c in config.components:
+        if c.name not in PARTS:
+            raise CacheError(f"component {c.name!r} has no part: enter a subclass of Part in PARTS")
+    return tuple(PARTS[c.name](c, config) for c in config.components)

@@ -1,0 +1,169 @@
+"""A request's life in the cache, step by step as a scheduler lives it.
+
+Started, a request holds a lock and has slots of its own; finished, those of whole pages
+are the tree's and the lock has moved to the end of its path; released, it is gone. Steps
+of other requests, evictions and late copies come between. A prefetch is a request that
+holds host slots alone until it is finished.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sanitree.invariants.vocabulary import DEVICE, HOST
+from sanitree.models.reference import content
+from sanitree.models.reference.cache import UnifiedRadixCache
+from sanitree.models.reference.errors import CacheError
+from sanitree.models.reference.nodes import Node, Tokens
+from sanitree.models.reference.operations import HostInsertResult, InsertResult, Receipt, Refused
+
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request that holds a lock.
+
+    prefix: full device slots of its first tokens, which are the tree's and which it has
+    locked. own: device slots that are not the tree's, by component: of a per-token one
+    those of the tokens after the prefix, of a per-node one its state. own_host: the same
+    on the host, of a prefetch. loaded: tokens that its load back brings.
+    """
+
+    number: int
+    tokens: Tokens
+    receipt: Receipt
+    prefix: Tensor
+    own: dict[str, Tensor]
+    own_host: dict[str, Tensor] = field(default_factory=dict)
+    finished: bool = False
+    loaded: int = 0
+
+    @property
+    def node(self) -> Node:
+        """Where its locked path ends."""
+        return self.receipt.node
+
+
+def start(cache: UnifiedRadixCache, tokens: Sequence[int], load: bool = True) -> Request | Refused:
+    """Admits a request and launches its forward pass: match, lock, load back what the host has
+    (unless not `load`), allocate with eviction, write the new KV. The last token is always
+    computed, so its page is never matched. The bytes of a load may still be in flight when
+    this returns. A refusal leaves nothing behind but the load."""
+    tokens = tuple(tokens)
+    if not tokens:
+        raise CacheError("a request has tokens")
+    found = cache.match_prefix(tokens[: len(tokens) - 1])
+    receipt, loaded = cache.inc_lock_ref(found.device_node), 0
+    if load and found.host_tokens > found.device_tokens and cache.load_back(found.host_node).refused is None:
+        pin, receipt = receipt, cache.inc_lock_ref(found.host_node)
+        cache.dec_lock_ref(pin)
+        loaded = found.host_tokens - found.device_tokens
+    prefix = cache.path_slots(receipt.node)
+    own = _allocate(cache, tokens, prefix.numel())
+    if isinstance(own, Refused):
+        cache.dec_lock_ref(receipt)
+        return own
+    request = Request(next(_numbers), tokens, receipt, prefix, own, loaded=loaded)
+    _compute(cache, request)
+    cache.requests[request.number] = request
+    return request
+
+
+def _allocate(cache: UnifiedRadixCache, tokens: Tokens, prefix_len: int) -> dict[str, Tensor] | Refused:
+    """Slots for the tokens after the prefix, in whole pages, and for the state after them."""
+    page = cache.config.page_size
+    pages = -(-len(tokens) // page) * page
+    own: dict[str, Tensor] = {}
+    for part in cache.parts:
+        count = pages - prefix_len if part.per_token else 1
+        slots = cache.alloc(part.name, count)
+        if slots is None:
+            for name, held in own.items():
+                cache.free(name, held)
+            return Refused(part.name, count, DEVICE)
+        own[part.name] = slots
+    return own
+
+
+def _compute(cache: UnifiedRadixCache, request: Request) -> None:
+    """The forward pass: KV of the tokens after the prefix, and the state after the last whole page."""
+    prefix_len, whole = request.prefix.numel(), len(cache.whole(request.tokens))
+    for part in cache.parts:
+        slots = request.own[part.name]
+        if part.per_token:
+            content.fill(cache, part.name, request.tokens, prefix_len, slots[: len(request.tokens) - prefix_len])
+        elif whole:
+            content.fill(cache, part.name, request.tokens[:whole], whole - 1, slots)
+
+
+def finish(cache: UnifiedRadixCache, request: Request) -> InsertResult:
+    """Caches what a request computed; it keeps a lock on its path, and the slots of a last
+    partial page, until it is released."""
+    if request.finished or request.own_host:
+        raise CacheError(f"request {request.number} has nothing to insert")
+    prefix_len, whole = request.prefix.numel(), len(cache.whole(request.tokens))
+    slots: dict[str, Tensor] = {}
+    for part in cache.parts:
+        own = request.own[part.name]
+        if part.per_token:
+            prefix = request.prefix if part.component.backbone else torch.zeros(prefix_len, dtype=torch.int64)
+            slots[part.name] = torch.cat([prefix, own[: whole - prefix_len]])
+            request.own[part.name] = own[whole - prefix_len :]
+        else:
+            slots[part.name] = request.own.pop(part.name)
+    inserted = cache.insert(request.tokens, slots, prefix_len)
+    for name in inserted.left:
+        cache.free(name, slots[name])
+    held, request.receipt = request.receipt, cache.inc_lock_ref(inserted.node)
+    cache.dec_lock_ref(held)
+    request.prefix = cache.path_slots(inserted.node)
+    request.finished = True
+    return inserted
+
+
+def release(cache: UnifiedRadixCache, request: Request) -> None:
+    """Ends a request: frees what is its own, and drops its lock. Before it is finished, an abort."""
+    if cache.requests.pop(request.number, None) is not request:
+        raise CacheError(f"request {request.number} is not running")
+    for name, slots in request.own.items():
+        cache.free(name, slots)
+    for name, slots in request.own_host.items():
+        cache.pool(name, HOST).free(slots)
+    cache.dec_lock_ref(request.receipt)
+
+
+abort = release
+
+
+def start_prefetch(cache: UnifiedRadixCache, tokens: Sequence[int]) -> Request | Refused:
+    """Allocates host slots for whole pages of tokens and the state after them, and fills them as
+    from storage."""
+    tokens = cache.whole(tokens)
+    own: dict[str, Tensor] = {}
+    for part in cache.parts:
+        count = len(tokens) if part.per_token else 1
+        slots = cache.alloc_host(part.name, count)
+        if slots is None:
+            for name, held in own.items():
+                cache.pool(name, HOST).free(held)
+            return Refused(part.name, count, HOST)
+        own[part.name] = slots
+        if tokens:
+            content.fill(cache, part.name, tokens, 0 if part.per_token else len(tokens) - 1, slots, HOST)
+    empty = torch.empty(0, dtype=torch.int64)
+    request = Request(next(_numbers), tokens, cache.inc_lock_ref(cache.root), empty, {}, own)
+    cache.requests[request.number] = request
+    return request
+
+
+def finish_prefetch(cache: UnifiedRadixCache, request: Request) -> HostInsertResult:
+    """Gives the tree what a prefetch has fetched; the request is over."""
+    slots, request.own_host = request.own_host, {}
+    release(cache, request)
+    return cache.insert_host(request.tokens, slots)

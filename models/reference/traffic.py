@@ -1,0 +1,80 @@
+"""Transfers in flight: submitted, run by somebody else, acknowledged in the order of submission."""
+
+from __future__ import annotations
+
+import itertools
+
+from sanitree.models.reference.config import CacheConfig
+from sanitree.models.reference.locks import Locks
+from sanitree.models.reference.nodes import Node
+from sanitree.models.reference.operations import Event, Receipt
+from sanitree.models.reference.runners import AtOnce, Runner
+from sanitree.models.reference.transfers import Kind, Lane, Span, Transfer
+
+
+class Traffic(Locks):
+    """runner: runs the copies."""
+
+    def __init__(self, config: CacheConfig, runner: Runner | None = None) -> None:
+        super().__init__(config)
+        self.runner: Runner = AtOnce() if runner is None else runner
+        self._acks = itertools.count(1)
+
+    def writing_check(self, wait: bool = False) -> int:
+        """Takes the acknowledgements of writes, up to the first that is not done; returns how many.
+        With `wait` it waits for each, and takes all."""
+        return self._collect(self.writes, wait)
+
+    def loading_check(self, wait: bool = False) -> int:
+        """The same for loads."""
+        return self._collect(self.loads, wait)
+
+    def submit(self, kind: Kind, node: Node, nodes: list[Node], spans: list[Span]) -> Transfer:
+        """Marks `nodes`, takes the locks, and hands the copy to the runner."""
+        ack = next(self._acks)
+        transfer = Transfer(kind, ack, node, nodes, spans, self.lock_for(kind, node))
+        for n in nodes:
+            if kind == "write":
+                n.write_ack = ack
+            else:
+                n.load_ack = ack
+        self._lane(kind).add(transfer)
+        if self.log is not None:
+            self.log(Event("submitted", kind, ack))
+        self.runner.submit(transfer)
+        return transfer
+
+    def lock_for(self, kind: Kind, node: Node) -> list[Receipt]:
+        """The locks that a transfer holds until it is acknowledged: on the device for both ends,
+        on the host for what a load reads. (What a write fills has a device copy, and so stays.)"""
+        device = self.inc_lock_ref(node)
+        return [device] if kind == "write" else [device, self.lock_host(node)]
+
+    def acknowledge(self, transfer: Transfer) -> None:
+        """Unmarks the transfer's nodes, and releases its locks."""
+        for node in transfer.nodes:
+            if transfer.kind == "write" and node.write_ack == transfer.ack:
+                node.write_ack = None
+            if transfer.kind == "load" and node.load_ack == transfer.ack:
+                node.load_ack = None
+        for receipt in transfer.receipts:
+            self.dec_lock_ref(receipt)
+        if self.log is not None:
+            self.log(Event("acked", transfer.kind, transfer.ack))
+
+    def _lane(self, kind: Kind) -> Lane:
+        return self.writes if kind == "write" else self.loads
+
+    def _collect(self, lane: Lane, wait: bool) -> int:
+        taken = 0
+        while lane.queue:
+            transfer = lane.flying[lane.queue[0]]
+            if wait:
+                self.runner.wait(transfer)
+            elif not self.runner.is_done(transfer):
+                break
+            lane.queue.popleft()
+            del lane.flying[transfer.ack]
+            self.acknowledge(transfer)
+            taken += 1
+        return taken
