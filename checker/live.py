@@ -1,4 +1,8 @@
-"""Checks a live cache: a fast yes or no in place, and a full report from a snapshot where it is no."""
+"""Checks a live cache: a fast yes or no in place, and a full report from a snapshot where it is no.
+
+from sanitree.models.engines.observe import subject  # or from sanitree.models.reference
+LiveChecker().nothing_violated(subject(subject))
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,12 @@ from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Check, Cost, Rule, checks
 from sanitree.invariants.terms import Gather, Get, Range, walk
 from sanitree.invariants.vocabulary import Component, Sort, Tier
-from sanitree.models.engines.observe import snapshot
-from sanitree.models.engines.python_core import reading
-from sanitree.models.engines.view import View
 from sanitree.models.snapshot import Key
+from sanitree.models.subject import Subject
 
 
 class LiveChecker:
-    """Rules for live caches, compiled for what is fixed of one: version, core, policy, components, page size.
+    """Rules for live caches, compiled for what is fixed of one: adapter, policy, components, page size.
 
     `nothing_violated` is a fast yes or no: yes means that no rule is *known* to be violated,
     and says nothing of what could not be observed. `report` has all violations with their
@@ -30,31 +32,30 @@ class LiveChecker:
         self.rules = tuple(rules)
         self._compiled: dict[object, Compiled] = {}
 
-    def nothing_violated(self, view: View) -> bool:
+    def nothing_violated(self, subject: Subject) -> bool:
         """Whether no rule is known to be violated, those about slots included."""
-        return self.nothing_violated_in_place(view) and self.nothing_violated_in_slots(view)
+        return self.nothing_violated_in_place(subject) and self.nothing_violated_in_slots(subject)
 
-    def nothing_violated_in_place(self, view: View) -> bool:
+    def nothing_violated_in_place(self, subject: Subject) -> bool:
         """The same for what one pass over the live nodes can judge: the cheap half."""
-        fused = self.compiled(view).fused
-        return fused is None or fused.run(view) is None
+        fused = self.compiled(subject).fused
+        return fused is None or fused.run(subject.tree) is None
 
-    def nothing_violated_in_slots(self, view: View) -> bool:
+    def nothing_violated_in_slots(self, subject: Subject) -> bool:
         """The same for the others: their columns are gathered from the live nodes, and judged vectorised."""
-        on_columns = self.compiled(view).on_columns
-        judge = Evaluator(snapshot(view, frozenset(key for c in on_columns for key in fields_read(c)))).judge
+        on_columns = self.compiled(subject).on_columns
+        judge = Evaluator(subject.snapshot(frozenset(key for c in on_columns for key in fields_read(c)))).judge
         return not any(judge(c).violated for c in on_columns)
 
-    def report(self, view: View) -> Report:
+    def report(self, subject: Subject) -> Report:
         """Every rule on a snapshot taken now: all violations with their evidence, and what was not checked."""
-        return check(snapshot(view), self.rules)
+        return check(subject.snapshot(None), self.rules)
 
-    def compiled(self, view: View) -> Compiled:
-        """What the rules come to for a view; made on first use."""
-        key = (view.version, view.rust, view.settings, view.requests is None)
-        if key not in self._compiled:
-            self._compiled[key] = _compile(self.rules, view)
-        return self._compiled[key]
+    def compiled(self, subject: Subject) -> Compiled:
+        """What the rules come to for a cache; made on first use."""
+        if subject.kind not in self._compiled:
+            self._compiled[subject.kind] = _compile(self.rules, subject)
+        return self._compiled[subject.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,11 @@ class Compiled:
     on_columns: tuple[Check, ...]
 
 
-def _compile(rules: tuple[Rule, ...], view: View) -> Compiled:
-    applying = checks(rules, view.settings)
-    if view.rust:
+def _compile(rules: tuple[Rule, ...], subject: Subject) -> Compiled:
+    applying = checks(rules, subject.settings)
+    if subject.reading is None:
         return Compiled(None, (), applying)
-    fused = compile_checks((c for c in applying if c.rule.cost not in (Cost.SLOT, Cost.BYTES)), reading(view))
+    fused = compile_checks((c for c in applying if c.rule.cost not in (Cost.SLOT, Cost.BYTES)), subject.reading())
     judged = set(fused.checks)
     return Compiled(fused, fused.checks, tuple(c for c in applying if c not in judged))
 
@@ -86,3 +87,27 @@ def fields_read(c: Check) -> Iterator[Key]:
             pools.append(t.pool)  # type: ignore[arg-type]
     for component, tier in pools:
         yield Key.of("holds", component, tier)
+
+
+class InvariantViolated(AssertionError):  # noqa: N818  reads as what happened
+    """A live cache violates a rule; the message names each, with the element and the values that refute it."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        lines = [f"{len(report.violations)} violations of {len({v.rule.id for v in report.violations})} rules"]
+        for v in report.first(3):
+            where = v.rule.scope.value if v.element is None else f"{v.rule.scope.value} {v.element}"
+            values = ", ".join(f"{e.what} = {e.value}" for e in v.evidence)
+            lines.append(f"  {v.check.name} at {where}: {v.rule.prose} ({values})")
+        super().__init__("\n".join(lines))
+
+
+def sanity_check(subject: Subject, checker: LiveChecker | None = None) -> None:
+    """What an engine's `sanity_check` should be: silent, or InvariantViolated with everything that is wrong."""
+    checker = checker or _CHECKER
+    if not checker.nothing_violated(subject):
+        raise InvariantViolated(checker.report(subject))
+
+
+_CHECKER = LiveChecker()
+"""Keeps what was compiled, for callers that keep no checker of their own."""

@@ -14,7 +14,7 @@ from sanitree.checker.report import Report
 from sanitree.models.engines import drive, serving, workload
 from sanitree.models.engines.build import EngineConfig, build
 from sanitree.models.engines.copies import Span
-from sanitree.models.engines.observe import snapshot
+from sanitree.models.engines.observe import subject
 from sanitree.models.engines.view import view
 from sanitree.models.snapshot import write
 
@@ -31,8 +31,7 @@ def write_back_race(version: str, file: str) -> dict[str, Any]:
     serving.insert(live, BASE)
     serving.insert(live, LEAF)
     evicted = drive.evict(live, 2)
-    now = view(live)
-    report = LiveChecker().report(now)
+    report = LiveChecker().report(subject(view(live)))
     write(report.snapshot, Path(file), tokens="raw")  # the demo's own numbers, nobody's prompt
     answer = {
         "evicted": evicted.full,
@@ -81,7 +80,7 @@ def large_tree(version: str, file: str, nodes: int, steps: int, seed: int) -> di
     live = build(version, config, mode="polled")
     workload.grow(live, nodes)
     done = sum(True for _ in workload.steps(live, steps, seed, resets=False))
-    now = view(live)
+    now = subject(view(live))
     checker = LiveChecker()
     compiled = checker.compiled(now)
     start = time.perf_counter()
@@ -89,7 +88,7 @@ def large_tree(version: str, file: str, nodes: int, steps: int, seed: int) -> di
     middle = time.perf_counter()
     slots = checker.nothing_violated_in_slots(now)
     end = time.perf_counter()
-    taken = snapshot(now)
+    taken = now.snapshot(None)
     write(taken, Path(file), tokens="hashed")
     return {
         "steps": done,

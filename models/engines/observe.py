@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import torch
 
@@ -12,6 +13,7 @@ from sanitree.models import observe
 from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.view import Flight, Held, View, flights, lends_host_slots, pool
 from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
+from sanitree.models.subject import Subject
 
 
 def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
@@ -37,6 +39,12 @@ def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
         requests = with_held(v, requests, v.requests)
     nodes = observe.node_table(v, r, s, seen, "id", wanted)
     return Snapshot(origin(v, "python"), s, tree, without_padding(nodes), transfers, requests)
+
+
+def subject(v: View) -> Subject:
+    """The cache as a checker takes it."""
+    kind = ("sglang", v.version, v.rust, v.settings, v.requests is None)
+    return Subject(v, v.settings, kind, None if v.rust else partial(reading, v), partial(snapshot, v))
 
 
 def origin(v: View, core: str) -> Origin:

@@ -19,7 +19,7 @@ from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Cost, checks
 from sanitree.models.engines import workload
 from sanitree.models.engines.build import EngineConfig, build
-from sanitree.models.engines.observe import snapshot
+from sanitree.models.engines.observe import snapshot, subject
 from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.view import view
 from sanitree.models.snapshot import read, write
@@ -39,7 +39,7 @@ def measure(version: str, components: list[str], nodes: int, rounds: int) -> dic
     grown = workload.grow(live, nodes)
     now = view(live)
     checker = LiveChecker()
-    compiled = checker.compiled(now)
+    compiled = checker.compiled(subject(now))
     whole = compiled.fused
     assert whole is not None
     same = compile_checks((c for c in checks(CATALOGUE, now.settings) if c.rule.cost is Cost.FIELD), reading(now))
@@ -51,7 +51,7 @@ def measure(version: str, components: list[str], nodes: int, rounds: int) -> dic
             ENGINE: live.cache.sanity_check,
             "fused": lambda: _none(same.run(now)),
             "fused with keys": lambda: _none(whole.run(now)),
-            "slots": lambda: checker.nothing_violated_in_slots(now) or _fail(),
+            "slots": lambda: checker.nothing_violated_in_slots(subject(now)) or _fail(),
             "snapshot": lambda: snapshot(now),
             "offline check": lambda: check(taken, CATALOGUE),
             "write .json": lambda: write(taken, plain),

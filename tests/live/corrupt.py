@@ -15,7 +15,7 @@ from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Family
 from sanitree.models.engines import workload
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
-from sanitree.models.engines.observe import snapshot
+from sanitree.models.engines.observe import subject
 from sanitree.models.engines.view import view
 
 Undo = Callable[[], None]
@@ -32,19 +32,19 @@ def run(version: str, components: list[str], policy: str, rounds: int, seed: int
     wrong: list[str] = []
     clean = 0
     checker = LiveChecker()
-    fused = checker.compiled(view(live)).fused
+    fused = checker.compiled(subject(view(live))).fused
     assert fused is not None
     for _ in range(rounds):
         for _ in range(rng.randrange(1, 8)):
             next(work)
-        assert checker.nothing_violated(view(live))
+        assert checker.nothing_violated(subject(view(live)))
         pokes = [poke(live, rng) for _ in range(rng.choice((1, 1, 2)))]
         try:
-            now = view(live)
-            report = check(snapshot(now), CATALOGUE)
+            now = subject(view(live))
+            report = check(now.snapshot(None), CATALOGUE)
             false = {v.check.name for v in report.violations}
             nodes = {c.name for c in fused.checks} & false
-            said = fused.run(now)
+            said = fused.run(now.tree)
             agrees = said is None if not nodes else said == IRREGULAR or fused.checks[said or 0].name in nodes
             if said is not None and said == IRREGULAR:
                 agrees = any(v.rule.family in (Family.SHAPE, Family.LRU) for v in report.violations)

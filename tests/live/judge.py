@@ -14,7 +14,7 @@ from sanitree.checker.report import Report, check
 from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.models.engines import drive, workload
 from sanitree.models.engines.build import EngineConfig, build
-from sanitree.models.engines.observe import snapshot
+from sanitree.models.engines.observe import subject
 from sanitree.models.engines.view import view
 
 
@@ -60,15 +60,15 @@ def drive_cell(
     try:
         for step in work:
             done += 1
-            now = view(live)
-            report = check(snapshot(now), CATALOGUE)
+            now = subject(view(live))
+            report = check(now.snapshot(None), CATALOGUE)
             instances += sum(f.checked for f in report.findings)
             seen |= {f.check.rule.id for f in report.findings if f.checked}
             unchecked |= {f.check.rule.id for f in report.unchecked}
             for v in report.violations:
                 violated[v.rule.id] += 1
                 first.setdefault(v.rule.id, f"{step}: {v.check.name} at {v.element} {_values(v)}")
-            if not now.rust:
+            if now.reading is not None:
                 disagreements += _disagreement(checker, now, report, step)
             raw = drive.engine_sanity_check(live)
             wrong = drive.known_false_alarms(live, raw)
@@ -94,7 +94,7 @@ def _disagreement(checker: LiveChecker, now: Any, report: Report, step: workload
     assert fused is not None
     nodes = {c.name for c in fused.checks} & false
     slots = {c.name for c in compiled.on_columns} & false
-    said = fused.run(now)
+    said = fused.run(now.tree)
     found = []
     wrong = said is not None and said >= 0 and fused.checks[said].name not in nodes
     if wrong or (said is None) == bool(nodes):

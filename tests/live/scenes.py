@@ -5,6 +5,7 @@ from __future__ import annotations
 from sanitree.checker.live import LiveChecker
 from sanitree.models.engines import drive, serving
 from sanitree.models.engines.build import EngineConfig, build
+from sanitree.models.engines.observe import subject
 from sanitree.models.engines.view import view
 
 
@@ -14,4 +15,4 @@ def split_while_writing(version: str) -> list[str]:
     serving.insert(live, [1, 2, 3, 4])
     drive.match(live, [1, 2, 9])
     assert live.copies.pending("write")
-    return sorted({v.rule.id for v in LiveChecker().report(view(live)).violations})
+    return sorted({v.rule.id for v in LiveChecker().report(subject(view(live))).violations})
