@@ -46,6 +46,10 @@ class Walk:
         """The row of a node; None for one that is not in the tree."""
         return self.row.get(id(node))
 
+    def holds(self, node: Any) -> bool:
+        """Whether a node is in the tree."""
+        return id(node) in self.row
+
 
 def walk(tree: Any, reading: Reading) -> Walk:
     """Meets every node that is reachable through children maps, breadth first."""

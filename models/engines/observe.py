@@ -10,7 +10,7 @@ import torch
 
 from sanitree.invariants.vocabulary import DEVICE, HOST, SWA, Sort
 from sanitree.models import observe
-from sanitree.models.engines.python_core import reading
+from sanitree.models.engines.python_core import reading, requests
 from sanitree.models.engines.view import Flight, Held, View, flights, lends_host_slots, pool
 from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
 from sanitree.models.subject import Subject
@@ -30,15 +30,13 @@ def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
     seen = observe.walk(v, r)
     columns, free = pools(v)
     tree = Table(torch.zeros(1, dtype=torch.int64), {**observe.tree_columns(v, r, s), **columns}, free)
-    inflight = flights(v)
-    transfers = observe.record_table(inflight, r, Sort.TRANSFER, s, seen)
-    transfers = with_slots(v, transfers, inflight)
-    requests = None
-    if v.requests is not None and r.requests is not None:
-        requests = observe.record_table(r.requests(v), r, Sort.REQUEST, s, seen)
-        requests = with_held(v, requests, v.requests)
+    inflight = flights(v, seen.holds)
+    transfers = with_slots(v, observe.record_table(inflight, r, Sort.TRANSFER, s, seen), inflight)
+    held = None
+    if v.requests is not None:
+        held = with_held(v, observe.record_table(requests(v, seen.holds), r, Sort.REQUEST, s, seen), v.requests)
     nodes = observe.node_table(v, r, s, seen, "id", wanted)
-    return Snapshot(origin(v, "python"), s, tree, without_padding(nodes), transfers, requests)
+    return Snapshot(origin(v, "python"), s, tree, without_padding(nodes), transfers, held)
 
 
 def subject(v: View) -> Subject:

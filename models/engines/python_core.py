@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from sanitree.invariants.vocabulary import DEVICE, FIELDS, HOST, Component, Field, Sort, Tier
 from sanitree.models.engines import store
-from sanitree.models.engines.view import NUMBER, Flight, View, flights, is_attached
+from sanitree.models.engines.view import NUMBER, Flight, View, flights, is_attached, named
 from sanitree.models.reading import ELEMENT, Access, Reading, Where
 
 _KEY = Access("{0}.key", (ELEMENT,))
@@ -48,11 +49,7 @@ def reading(v: View) -> Reading:
         _tree("device_leaves"): _plain("len(device_leaves)", ELEMENT),
         _tree("host_leaves"): _plain("len(host_leaves)", ELEMENT),
         **{f: _attribute(f.name) for f in FIELDS.values() if f.owner is Sort.TRANSFER and f.name in Flight.__slots__},
-        **{
-            f: _attribute(f.name)
-            for f in FIELDS.values()
-            if f.owner is Sort.REQUEST and f.name in ("node", "node_in_tree", "prefix_len")
-        },
+        **{f: _attribute(f.name) for f in FIELDS.values() if f.owner is Sort.REQUEST and f.name in Request.__slots__},
     }
     if marks:
         pending = Access("{0}.write_through_pending_id", (ELEMENT,))
@@ -75,8 +72,8 @@ def reading(v: View) -> Reading:
         children=Access("{0}.children", (ELEMENT,)),
         parent=Access("{0}.parent", (ELEMENT,)),
         prepare=_prepared(components),
-        transfers=flights,
-        requests=None if v.requests is None else _requests,
+        transfers=lambda v: flights(v, partial(is_attached, v)),
+        requests=None if v.requests is None else lambda v: requests(v, partial(is_attached, v)),
         linked=lambda v: all(is_linked(_list(v, c, t)) for c in components if not c.backbone for t in Tier),
         lists={"key": _tokens, "holds": lambda c, t: _value(c, t)},
     )
@@ -225,15 +222,19 @@ def _tokens_of(key: Any) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
+    """A request that holds a lock. Attributes are the vocabulary's fields of a request."""
+
     node: Any
     node_in_tree: bool
     prefix_len: int
 
 
-def _requests(v: View) -> list[_Request]:
+def requests(v: View, inside: Callable[[Any], bool]) -> list[Request]:
+    """The requests that hold locks; `inside` says whether a node is in the tree."""
     found = []
     for held in v.requests or ():
-        inside = is_attached(v, held.node)
-        found.append(_Request(held.node if inside else v.tree.root_node, inside, held.prefix_len))
+        node = named(v, held.node)
+        here = node is not None and inside(node)
+        found.append(Request(node if here else v.tree.root_node, here, held.prefix_len))
     return found

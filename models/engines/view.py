@@ -16,7 +16,8 @@ from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, 
 from sanitree.models.engines import traits
 from sanitree.models.engines.build import LiveEngine
 from sanitree.models.engines.copies import Span, TransferEvent, spans_of
-from sanitree.models.engines.rust_listing import listing, unpoisoned
+from sanitree.models.engines.errors import EngineError
+from sanitree.models.engines.rust_listing import unpoisoned
 
 _POOL = {"full": "kv", "swa": "swa", "mamba": "mamba"}
 NUMBER = {"full": 0, "swa": 1, "mamba": 2}
@@ -24,9 +25,9 @@ NUMBER = {"full": 0, "swa": 1, "mamba": 2}
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A request that holds a lock: the node it ends at, how much of its prompt the locked
-    path holds (tokens), the slots it holds outside the tree on either tier, by component,
-    and the full device slots that it reads as that prefix."""
+    """A request that holds a lock: the node it ends at, as the engine names it (an object or an
+    id), how much of its prompt the locked path holds (tokens), the slots it holds outside the
+    tree on either tier, by component, and the full device slots that it reads as that prefix."""
 
     number: int
     node: Any
@@ -70,9 +71,7 @@ def view(live: LiveEngine) -> View:
 
 
 def _held(live: LiveEngine) -> Iterator[Held]:
-    node_of = getattr(live.tree, "node_by_id", None)
     for r in live.requests:
-        node = r.lock.node
         own = () if r.finished else tuple(r.slots[r.protected :].tolist())
         slots = {"full": own}
         if live.swa_allocator is not None:
@@ -80,8 +79,7 @@ def _held(live: LiveEngine) -> Iterator[Held]:
             slots["swa"] = tuple(s for s in mapping[list(own)].tolist() if s)
         if live.has("mamba"):
             slots["mamba"] = ()  # a state is forked when a request finishes, and is the tree's at once
-        known = node_of(node) if node_of is not None and isinstance(node, int) and not live.rust else node
-        yield Held(r.number, known, r.protected, slots, {}, tuple(r.slots[: r.protected].tolist()))
+        yield Held(r.number, r.lock.node, r.protected, slots, {}, tuple(r.slots[: r.protected].tolist()))
 
 
 def _settings(cache: Any, version: str) -> Settings:
@@ -91,13 +89,20 @@ def _settings(cache: Any, version: str) -> Settings:
     if getattr(cache, "is_write_back", policy is Policy.WRITE_BACK):
         policy = Policy.WRITE_BACK
     kinds = getattr(cache, "tree_components", None) or cache.tree_core.component_types
-    components = tuple(COMPONENTS[str(getattr(k, "name", k)).lower()] for k in kinds)
+    components = tuple(_component(str(getattr(k, "name", k)).lower()) for k in kinds)
     found = set(traits.of_version(version))
     if controller is not None:
         found.add("tiered")
     if hasattr(cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping"):
         found.add("maps_full_to_swa")
     return Settings(policy, components, frozenset(found), cache.page_size)
+
+
+def _component(name: str) -> Component:
+    if name not in COMPONENTS:
+        known = ", ".join(COMPONENTS)
+        raise EngineError(f"the cache has a component {name!r} that sanitree has no rules for: it knows {known}")
+    return COMPONENTS[name]
 
 
 # Pools.
@@ -180,18 +185,17 @@ class Flight:
     writes: dict[str, tuple[int, ...]] | None
 
 
-def flights(v: View, inside: Callable[[Any], bool] | None = None) -> list[Flight]:
+def flights(v: View, inside: Callable[[Any], bool]) -> list[Flight]:
     """The transfers in flight: writes, then loads, in the order of their submission.
 
-    `inside` says whether a node is in the tree, where the caller has walked it already.
+    `inside` says whether a node is in the tree.
     """
-    inside = inside or (lambda node: is_attached(v, node))
     found = []
     for write, registry in ((True, "ongoing_write_through"), (False, "ongoing_load_back")):
         entries = getattr(v.cache, registry, None) or {}
         queued, spans = _queues(v, "write" if write else "load") if entries else ({}, {})
         for ack, entry in entries.items():
-            node = entry[0] if not hasattr(entry, "node_id") else _by_id(v, entry.node_id)
+            node = named(v, entry.node_id if hasattr(entry, "node_id") else entry[0])
             published = 1
             if write and len(entry) > 2:
                 published = len(entry[2])
@@ -233,11 +237,15 @@ def _queues(v: View, stream: str) -> tuple[dict[int, int], dict[int, list[Span]]
     return queued, spans
 
 
-def _by_id(v: View, node_id: int) -> Any | None:
-    if v.rust:
-        return node_id
+def named(v: View, node: Any) -> Any | None:
+    """The node that an id names, None where it has left the tree; what is no id is a node itself.
+
+    A Rust core has ids and no nodes: there an id stays what it is.
+    """
+    if v.rust or not isinstance(node, int):
+        return node
     try:
-        return v.tree.node_by_id(node_id)
+        return v.tree.node_by_id(node)
     except KeyError:
         return None
 
@@ -248,9 +256,7 @@ def root(v: View) -> Any:
 
 
 def is_attached(v: View, node: Any) -> bool:
-    """Whether a node is in the tree: a walk up from it reaches the root through parents that hold it."""
-    if v.rust:
-        return node in listing(v.tree._binding).row
+    """Whether a node of a Python core is in the tree: a walk up reaches the root through parents that hold it."""
     seen = 0
     while node is not v.tree.root_node:
         up = node.parent
@@ -259,6 +265,3 @@ def is_attached(v: View, node: Any) -> bool:
             return False
         node = up
     return True
-
-
-__all__ = ["DEVICE", "HOST", "Flight", "Held", "Pool", "View", "flights", "is_attached", "pool", "root", "view"]
