@@ -121,14 +121,14 @@ def _explain(evaluator: Evaluator, check: Check, row: int) -> Violation:
     node = row if scope is Sort.NODE else None
     if scope is Sort.TRANSFER and Key("node") in table.columns:
         node = int(table.columns[Key("node")].values[row])
-    path = _path(s, node) if node else ()
+    path = s.path_to(node or 0)
     expected, found = _recount(evaluator, check, row)
     return Violation(
         check=check,
         row=row,
         element=None if scope is Sort.TREE else int(table.ids[row]),
         path=tuple(int(s.nodes.ids[r]) for r in path),
-        tokens=_tokens(s, path),
+        tokens=s.tokens_of(path) or (),
         evidence=tuple(Evidence(sentence(p), v) for p, v in values.items()),
         expected=expected,
         found=found,
@@ -162,16 +162,3 @@ def _first_operand(term: Term) -> Term:
     while isinstance(term, Apply) and term.op in (Op.ADD, Op.SUB):
         term = term.args[0]
     return term
-
-
-def _path(s: Snapshot, row: int) -> list[int]:
-    path = []
-    while row:
-        path.append(row)
-        row = int(s.parent[row])
-    return path[::-1]
-
-
-def _tokens(s: Snapshot, path: Iterable[int]) -> tuple[int, ...]:
-    keys = s.nodes.lists.get(Key("key"))
-    return () if keys is None else tuple(t for row in path for t in keys[row].tolist())

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sanitree.checker.difference import Change, Difference, Match, NodeChange, Split
 from sanitree.checker.holders import Holder, Moved, Place
-from sanitree.checker.render.elements import known, node_name, path_of, path_tokens, transfer_name
+from sanitree.checker.render.elements import known, node_name, transfer_name
 from sanitree.checker.render.header import transfer_route
 from sanitree.checker.render.words import (
     BOLD,
@@ -80,7 +80,7 @@ def _headline(names: tuple[str, str], d: Difference) -> Text:
 
 
 def _own(s: Snapshot, row: int) -> str:
-    held = path_tokens(s, (row,))
+    held = s.tokens_of((row,))
     if held is None:
         return ""
     return f" {tokens(held, s.tokens, 6)}" + (f" ({count(len(held), 'token')})" if len(held) > 6 else "")
@@ -98,7 +98,7 @@ def _split(d: Difference, split: Split) -> str:
 
 def _nodes(sign: str, style: str, s: Snapshot, rows: Sequence[int]) -> Iterator[Text]:
     for row in rows:
-        path = path_of(s, row)
+        path = s.path_to(row)
         below = f" below {node_name(s, path[-2])}" if len(path) > 1 else " below the root"
         copies = [
             f"{c.name} {key.tier}"

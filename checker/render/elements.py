@@ -78,7 +78,7 @@ def name(s: Snapshot, violation: Violation) -> Named:
         case _:
             text = transfer_name(s, row) if scope is Sort.TRANSFER else f"request {element}"
             text += "" if node is None else f" of {node_name(s, node)}"
-    return Named(text, path_of(s, node) if node is not None else ())
+    return Named(text, s.path_to(node or 0))
 
 
 def _user(s: Snapshot, slots: Table, row: int) -> tuple[str, int | None]:
@@ -93,18 +93,3 @@ def _user(s: Snapshot, slots: Table, row: int) -> tuple[str, int | None]:
             whose = f" of {node_name(s, node)}" if node is not None else ""
             return f", {how} by {transfer_name(s, at)}{whose}", node
     return "", None
-
-
-def path_of(s: Snapshot, row: int) -> tuple[int, ...]:
-    """Rows from the root's child down to `row`."""
-    path = []
-    while row:
-        path.append(row)
-        row = int(s.parent[row])
-    return tuple(path[::-1])
-
-
-def path_tokens(s: Snapshot, path: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The tokens along a path; None where keys were not observed."""
-    keys = s.nodes.lists.get(Key("key"))
-    return None if keys is None else tuple(t for row in path for t in keys[row].tolist())

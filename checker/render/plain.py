@@ -9,7 +9,7 @@ from typing import Any
 from sanitree.checker.difference import Change, Difference
 from sanitree.checker.holders import Holder
 from sanitree.checker.render.coverage import Coverage
-from sanitree.checker.render.elements import known, name, path_tokens, transfer_name
+from sanitree.checker.render.elements import known, name, transfer_name
 from sanitree.checker.render.header import pools, transfer_route
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.overridden import FileSays
@@ -40,7 +40,7 @@ def settings(s: Settings, says: FileSays) -> Plain:
 def violation(s: Snapshot, v: Violation) -> Plain:
     """One violation with its evidence."""
     named, check = name(s, v), v.check
-    held = path_tokens(s, named.path)
+    held = s.tokens_of(named.path)
     return {
         "rule": v.rule.id,
         "check": check.name,

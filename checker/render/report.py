@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
-from sanitree.checker.render.elements import name, node_name, path_tokens
+from sanitree.checker.render.elements import name, node_name
 from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.render.words import (
     BOLD,
@@ -124,7 +124,7 @@ def next_sentence(check: Check) -> str:
 def _violation(s: Snapshot, v: Violation) -> RenderableType:
     named = name(s, v)
     head = Text(named.text, BOLD)
-    held = path_tokens(s, named.path)
+    held = s.tokens_of(named.path)
     if named.path and held is not None:
         head.append(f"  tokens {tokens(held, s.tokens, 12)}", "not bold")
         if len(held) > 12:

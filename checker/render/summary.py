@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sanitree.checker.render.elements import known, node_name, path_of, path_tokens
+from sanitree.checker.render.elements import known, node_name
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, count, ranges, some_of, tokens
 from sanitree.invariants.vocabulary import DEVICE, HOST
@@ -16,11 +16,11 @@ from sanitree.models.snapshot import Key, Snapshot
 
 def node_details(s: Snapshot, row: int) -> RenderableType:
     """A node with its path, all its tokens and the slots of its copies."""
-    path = path_of(s, row)
+    path = s.path_to(row)
     lines = [Text(node_name(s, row), BOLD)]
     names = [node_name(s, r).removeprefix("node ") for r in path]
     lines.append(Text(f"  path: the root › {' › '.join(names)}"))
-    held, own = path_tokens(s, path), path_tokens(s, (row,))
+    held, own = s.tokens_of(path), s.tokens_of((row,))
     if held is not None and own is not None:
         lines.append(Text(f"  key: {tokens(own, s.tokens, 64)} ({count(len(own), 'token')})"))
         lines.append(Text(f"  token path: {tokens(held, s.tokens, 32)} ({count(len(held), 'token')})"))

@@ -150,6 +150,19 @@ class Snapshot:
         """Row of a node by its id."""
         return {i: row for row, i in enumerate(self.nodes.ids.tolist())}
 
+    def path_to(self, row: int) -> tuple[int, ...]:
+        """Rows from the root's child down to a node; none to the root."""
+        path = []
+        while row:
+            path.append(row)
+            row = int(self.parent[row])
+        return tuple(path[::-1])
+
+    def tokens_of(self, rows: Iterable[int]) -> tuple[int, ...] | None:
+        """The tokens of these nodes' keys, one after the other; None where keys were not observed."""
+        keys = self.nodes.lists.get(Key("key"))
+        return None if keys is None else tuple(chain.from_iterable(keys[row].tolist() for row in rows))
+
     @cached_property
     def _slots(self) -> dict[Key, Table]:
         return {}
