@@ -61,11 +61,9 @@ def instantiate(term: Term, settings: Settings, bound: Mapping[object, Component
             return t
         chosen = [c for c in settings.components if t.kind.takes(c)]
         parts = [instantiate(t.body, settings, {**bound, t.var: c}) for c in chosen]
-        start: Term = {Op.AND: TRUE, Op.OR: FALSE, Op.ADD: make(Const, 0)}[t.join]
-        whole = start
-        for part in parts:
-            whole = part if whole is start else make(Apply, t.join, (whole, part))
-        return whole
+        if len(parts) < 2:
+            return parts[0] if parts else TRUE if t.join is Op.AND else FALSE
+        return make(Apply, t.join, tuple(parts))
 
     # Each is expanded outermost first: its body still has the variable to bind.
     return rebuild(_expand_outer(term, expand), change)

@@ -60,8 +60,7 @@ def _say(t: Term, outer: int) -> str:
         case PathSum():
             return _bracket(f"the sum of {_say(t.body, 0)} over {t.var.name} on the path to {_say(t.node, 3)}", outer)
         case Each():
-            joined = {Op.AND: "every", Op.OR: "some", Op.ADD: "the sum over every"}[t.join]
-            return f"for {joined} {t.kind.value} {t.var.name}: {_say(t.body, 0)}"
+            return f"for {'every' if t.join is Op.AND else 'some'} {t.kind.value} {t.var.name}: {_say(t.body, 0)}"
     return repr(t)
 
 

@@ -213,7 +213,7 @@ class PathSum(Term):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Each(Term):
-    """`body` for every component of a kind, joined by AND, OR or ADD. Gone once instantiated."""
+    """`body` for every component of a kind, joined by AND or OR. Gone once instantiated."""
 
     join: Op
     kind: Kind
@@ -222,7 +222,7 @@ class Each(Term):
 
     @property
     def sort(self) -> Sort:
-        return self.body.sort
+        return Sort.BOOL
 
 
 T = TypeVar("T", bound=Term)
@@ -277,6 +277,9 @@ def _check_sorts(term: Term) -> None:
         case PathSum():
             if term.node.sort is not Sort.NODE or term.body.sort is not Sort.INT:
                 raise SayError("path_sum adds up a number along the path to a node")
+        case Each():
+            if term.body.sort is not Sort.BOOL:
+                raise SayError(f"every and some component take a truth value, not a {term.body.sort.value}")
 
 
 TRUE = make(Const, True)
