@@ -295,7 +295,6 @@ _fields(
     ("node", _N, "", _1, _NO, "the node whose path the request has locked"),
     ("node_in_tree", _B, "", _1, _NO, "that node is still reachable from the root"),
     ("prefix_len", _I, "tokens", _1, _NO, "tokens of the request's prompt that the locked path holds"),
-    ("held", _I, "slots", _CT, _NO, "slots that the request holds outside the tree"),
 )
 
 _fields(

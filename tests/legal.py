@@ -363,7 +363,6 @@ class _Maker:
             slots = take(count)
             spare += slots[count:]
             d.requests.of("holds", c, t)[row] = slots[:count]
-            d.requests("held", c, t)[row] = count
             path = d.path(d.requests("node")[row]) if c is FULL and t is DEVICE else []
             d.requests.of("uses", c, t)[row] = [s for r in path for s in d.nodes.of("holds", c, t)[r]]
         free = [*spare, *(slot for p in pages for slot in all_slots[p])]

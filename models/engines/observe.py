@@ -96,13 +96,10 @@ def with_slots(v: View, table: Table, inflight: Sequence[Flight]) -> Table:
 
 def with_held(v: View, table: Table, held: Sequence[Held]) -> Table:
     """The requests with the slots that they hold outside the tree, where nobody else may hold any unseen."""
-    columns, lists = dict(table.columns), dict(table.lists)
+    lists = dict(table.lists)
     for c in v.settings.components:
         for t in (DEVICE, HOST):
             lists[Key.of("uses", c, t)] = Lists.of([h.prefix if c.backbone and t is DEVICE else () for h in held])
-            if t is HOST and lends_host_slots(v):
-                continue
-            own = [h.slots(c, t) for h in held]
-            lists[Key.of("holds", c, t)] = Lists.of(own)
-            columns[Key.of("held", c, t)] = Column(torch.tensor([len(x) for x in own], dtype=torch.int64))
-    return Table(torch.tensor([h.number for h in held], dtype=torch.int64), columns, lists)
+            if t is DEVICE or not lends_host_slots(v):
+                lists[Key.of("holds", c, t)] = Lists.of([h.slots(c, t) for h in held])
+    return Table(torch.tensor([h.number for h in held], dtype=torch.int64), table.columns, lists)

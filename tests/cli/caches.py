@@ -125,9 +125,6 @@ def observe(c: Cache) -> Snapshot:
             _copies(c, component, tier, held[tier], columns, lists, tree, tree_lists)
             key = Key.of("lock", component, tier)
             columns[key] = longs(locks if tier is DEVICE else [0] * len(ns))
-            requests[Key.of("held", component, tier)] = longs(
-                len(a.holds) if component is FULL and tier is DEVICE else 0 for a in c.asks
-            )
             request_lists[Key.of("holds", component, tier)] = Lists.of(
                 a.holds if component is FULL and tier is DEVICE else () for a in c.asks
             )

@@ -982,7 +982,6 @@ def node_loses_a_slot(d, rng, c, t):
 def request_loses_a_slot(d, rng, c, t):
     if found := held_slot(d, rng, c, t):
         d.requests.of("holds", c, t)[found[0]].remove(found[2])
-        d.requests("held", c, t)[found[0]] -= 1
         return {0}
     return None
 
