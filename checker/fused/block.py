@@ -17,15 +17,41 @@ from sanitree.checker.fused.twovalued import FALSE, TRUE, E, conj, const, neg
 from sanitree.models.reading import ELEMENT, Access, Reading
 
 _TOKEN = re.compile("«(\\d+)»")
-_READS: list[Read] = []
-_NUMBER: dict[Read, int] = {}
 
 
-def _token(r: Read) -> str:
-    if r not in _NUMBER:
-        _NUMBER[r] = len(_READS)
-        _READS.append(r)
-    return f"«{_NUMBER[r]}»"
+class Reads:
+    """The reads of one generated function, numbered: tokens stand for them."""
+
+    def __init__(self) -> None:
+        self._all: list[Read] = []
+        self._number: dict[Read, int] = {}
+
+    def __getitem__(self, number: int) -> Read:
+        return self._all[number]
+
+    def _number_of(self, r: Read) -> int:
+        if r not in self._number:
+            self._number[r] = len(self._all)
+            self._all.append(r)
+        return self._number[r]
+
+    def token(self, r: Read) -> str:
+        """What stands for a read while a block is built."""
+        return f"«{self._number_of(r)}»"
+
+    def local(self, r: Read) -> str:
+        """The name that a read is bound to."""
+        return f"{r.of}{self._number_of(r)}"
+
+    def source(self, r: Read) -> str:
+        """A read as source over tokens of its parts."""
+        if r.access == ELEMENT:
+            return r.of
+        return r.access.template.format(*(r.of if p == ELEMENT else self.token(Read(p, r.of)) for p in r.access.parts))
+
+    def block(self, *items: Item) -> Block:
+        """A block of these lines and nested blocks."""
+        return Block(self, list(items))
 
 
 class Block:
@@ -34,17 +60,11 @@ class Block:
     given: names of reads that are bound before it.
     """
 
-    def __init__(self) -> None:
-        self.lines: list[str | tuple[str, Block]] = []
+    def __init__(self, reads: Reads, lines: list[Item]) -> None:
+        self.reads = reads
+        self.lines = lines
         self.local = ""
         self.given: tuple[str, ...] = ()
-
-    @staticmethod
-    def of(*items: str | tuple[str, Block]) -> Block:
-        """A block of these lines and nested blocks."""
-        block = Block()
-        block.lines.extend(items)
-        return block
 
     def then(self, other: Block, local: str) -> Block:
         """This block's lines, then another's, with that one's reads bound between them."""
@@ -82,7 +102,7 @@ class Block:
         found = self.lines[at] if at < len(heads) and (not otherwise or heads[at] == "else:") else None
         if isinstance(found, tuple):
             return found[1]
-        inner = Block()
+        inner = self.reads.block()
         self.lines.insert(at, ("else:" if otherwise else head, inner))
         return inner
 
@@ -101,11 +121,11 @@ class Block:
         texts = [t if isinstance(t, str) else t[0] for t in self.lines]
         return any(re.search(rf"\b{name}\b", t) for t in texts) or any(b.mentions(name) for _, b in self._nested())
 
-    def reads(self, accesses: Container[Access], name: str) -> list[str]:
+    def used(self, accesses: Container[Access], name: str) -> list[str]:
         """The tokens of those accesses on a local that this block uses."""
         counts, _ = _uses(self)
-        wanted = (n for n in counts if _READS[n].of == name and _READS[n].access in accesses)
-        return [f"«{n}»" for n in wanted]
+        found = map(self.reads.__getitem__, counts)
+        return [self.reads.token(r) for r in found if r.of == name and r.access in accesses]
 
     def needs(self, name: str) -> list[Access]:
         """The accesses on a local that this block's own text reads, parts of them left out."""
@@ -119,10 +139,12 @@ class Block:
                     visit(inner)
 
         visit(self)
-        return [_READS[n].access for n in found if _READS[n].of == name and _READS[n].access != ELEMENT]
+        reads = map(self.reads.__getitem__, found)
+        return [r.access for r in reads if r.of == name and r.access != ELEMENT]
 
     def token(self, access: Access, name: str) -> str:
-        return _token(Read(access, name))
+        """What stands for an access on a local."""
+        return self.reads.token(Read(access, name))
 
     def text(self, e: E) -> str:
         """A ground expression as source, with tokens for its reads."""
@@ -132,7 +154,7 @@ class Block:
             case "name":
                 return str(e.args[0])
             case "read":
-                return _token(e.args[0])
+                return self.reads.token(e.args[0])
             case "not":
                 return f"(not {self.text(e.args[0])})"
             case "if":
@@ -149,6 +171,10 @@ class Block:
         return f"({self.text(e.args[0])} {sign} {self.text(e.args[1])})"
 
 
+Item = str | tuple[str, Block]
+"""A line, or a block with the line that heads it; without one the block only binds its reads."""
+
+
 def _split(e: E) -> tuple[E, E]:
     """The first conjunct, and the others."""
     if e.op != "and":
@@ -157,19 +183,9 @@ def _split(e: E) -> tuple[E, E]:
     return first, conj(rest, e.args[1])
 
 
-def _expand(r: Read) -> str:
-    """A read as source over tokens of its parts."""
-    if r.access == ELEMENT:
-        return r.of
-    return r.access.template.format(*(p if isinstance(p, str) else _part(p, r.of) for p in r.access.parts))
-
-
-def _part(access: Access, of: str) -> str:
-    return of if access == ELEMENT else _token(Read(access, of))
-
-
 class _Renderer:
-    def __init__(self) -> None:
+    def __init__(self, reads: Reads) -> None:
+        self.reads = reads
         self.out: list[str] = []
         self.bound: set[str] = set()
 
@@ -193,9 +209,9 @@ class _Renderer:
 
     def resolve(self, text: str) -> str:
         while found := _TOKEN.search(text):
-            r = _READS[int(found[1])]
-            name = _local(r)
-            text = text[: found.start()] + (name if name in self.bound else _expand(r)) + text[found.end() :]
+            r = self.reads[int(found[1])]
+            name = self.reads.local(r)
+            text = text[: found.start()] + (name if name in self.bound else self.reads.source(r)) + text[found.end() :]
         return text
 
     def bind(self, block: Block, local: str, depth: int) -> None:
@@ -204,22 +220,23 @@ class _Renderer:
         users: Counter[int] = Counter()
         branches: set[int] = set()
         for items in _steps(block):
-            used = set(_uses(Block.of(*items), self.bound)[0])
+            used = set(_uses(self.reads.block(*items), self.bound)[0])
             users.update(used)
             branches |= used if _is_branch(items[0]) else set()
-        for number in _in_order(counts):
-            r = _READS[number]
-            if r.of != local or r.access == ELEMENT or _local(r) in self.bound:
+        for number in _in_order(counts, self.reads):
+            r = self.reads[number]
+            name = self.reads.local(r)
+            if r.of != local or r.access == ELEMENT or name in self.bound:
                 continue
             if (counts[number] < 2 and number not in hoisted) or (users[number] == 1 and number in branches):
                 continue
-            self.emit(f"{_local(r)} = {_expand(r)}", depth)
-            self.bound.add(_local(r))
+            self.emit(f"{name} = {self.reads.source(r)}", depth)
+            self.bound.add(name)
 
 
-def _steps(block: Block) -> list[list[str | tuple[str, Block]]]:
+def _steps(block: Block) -> list[list[Item]]:
     """A block's lines one by one, with an `else` in one step with its `if`."""
-    steps: list[list[str | tuple[str, Block]]] = []
+    steps: list[list[Item]] = []
     for item in block.lines:
         if isinstance(item, tuple) and item[0] == "else:":
             steps[-1].append(item)
@@ -228,32 +245,23 @@ def _steps(block: Block) -> list[list[str | tuple[str, Block]]]:
     return steps
 
 
-def local_name(access: Access, of: str) -> str:
-    """The name that a read is bound to."""
-    _token(Read(access, of))
-    return _local(Read(access, of))
-
-
-def _is_branch(item: str | tuple[str, Block]) -> bool:
+def _is_branch(item: Item) -> bool:
     return isinstance(item, tuple) and not item[0].startswith(("for ", "while "))
-
-
-def _local(r: Read) -> str:
-    return f"{r.of}{_NUMBER[r]}"
 
 
 def _uses(block: Block, bound: Container[str] = ()) -> tuple[Counter[int], set[int]]:
     """How often each read is used in a block, and which of them in a loop inside it."""
     counts: Counter[int] = Counter()
     hoisted: set[int] = set()
+    reads = block.reads
 
     def see(text: str, in_loop: bool) -> None:
         for number in map(int, _TOKEN.findall(text)):
             counts[number] += 1
             if in_loop:
                 hoisted.add(number)
-            if counts[number] == 1 and _local(_READS[number]) not in bound:
-                see(_expand(_READS[number]), in_loop)
+            if counts[number] == 1 and reads.local(reads[number]) not in bound:
+                see(reads.source(reads[number]), in_loop)
 
     def visit(b: Block, in_loop: bool) -> None:
         for item in b.lines:
@@ -267,14 +275,14 @@ def _uses(block: Block, bound: Container[str] = ()) -> tuple[Counter[int], set[i
     return counts, hoisted
 
 
-def _in_order(counts: Counter[int]) -> list[int]:
+def _in_order(counts: Counter[int], reads: Reads) -> list[int]:
     """Reads with their parts before them."""
     order: dict[int, None] = {}
 
     def put(number: int) -> None:
         if number in order:
             return
-        for part in map(int, _TOKEN.findall(_expand(_READS[number]))):
+        for part in map(int, _TOKEN.findall(reads.source(reads[number]))):
             put(part)
         order[number] = None
 
@@ -285,7 +293,7 @@ def _in_order(counts: Counter[int]) -> list[int]:
 
 def render(top: Block, reading: Reading) -> tuple[str, dict[str, Any]]:
     """The source of `check(T)` and the names that it uses."""
-    renderer = _Renderer()
+    renderer = _Renderer(top.reads)
     renderer.block(top, 0)
     body = "\n".join(renderer.out)
     names: dict[str, Any] = {}
@@ -295,7 +303,7 @@ def render(top: Block, reading: Reading) -> tuple[str, dict[str, Any]]:
         if re.search(rf"\b{name}\b", body):
             names[f"_{name}"] = make
             head.append(f"    {name} = _{name}(T)")
-    up = renderer.resolve(_token(Read(reading.parent, "n")))
+    up = renderer.resolve(top.token(reading.parent, "n"))
     if reading.linked is not None:
         names["linked"] = reading.linked
     path = f"def path(n, root):\n    while n is not root and n is not None:\n        yield n\n        n = {up}\n\n\n"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sanitree.checker.backends import FUSED, backends_of
-from sanitree.checker.fused.block import Block, local_name, render
-from sanitree.checker.fused.grounding import IS_ROOT, RANKS, Grounding, Place
+from sanitree.checker.fused.block import Block, Reads, render
+from sanitree.checker.fused.grounding import IS_ROOT, RANKS, Grounding, Place, Read
 from sanitree.checker.fused.twovalued import FALSE, E, TwoValued, variable
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Semantics
@@ -81,6 +81,8 @@ class _Generator:
     def __init__(self, checks: Sequence[Check], reading: Reading) -> None:
         meaning: Semantics[E, E] = Semantics(TwoValued(reading))
         self.reading = reading
+        self.reads = Reads()
+        self.block = self.reads.block
         # A check that can never be known to be false leaves nothing to generate.
         self.rules = [
             (i, c.rule.scope, c.rule.var, no)
@@ -110,7 +112,7 @@ class _Generator:
                         yield _Fold(names[key], e.op, e.args[0], key.args[1:])
 
     def write(self) -> tuple[str, dict[str, Any]]:
-        top, pop, child = Block(), Block(), Block()
+        top, pop, child = self.block(), self.block(), self.block()
         over = {r: [f for f in self.folds if f.gather.over is r] for r in Range}
         nodes = [(i, var, no) for i, scope, var, no in self.rules if scope is Sort.NODE]
         flat = [x for x in nodes if not _looks_down(x[2])]
@@ -126,15 +128,15 @@ class _Generator:
         top.say("root = " + self.reading.root)
         for r, name in ((Range.TRANSFERS, "transfers"), (Range.REQUESTS, "requests")):
             if over[r]:
-                record = Block()
+                record = self.block()
                 for f in over[r]:
                     self._gather(record, f, Place("record", {f.gather.var: "x"}))
                 top.nest(f"for x in {name}:", record, local="x")
         if self.reading.linked is not None and self._mentions(RANKS):
-            top.nest("if not linked(T):", Block.of(f"return {IRREGULAR}"))
+            top.nest("if not linked(T):", self.block(f"return {IRREGULAR}"))
         top.say("p = root")
-        top.nest(f"if {inline(self.reading.parent, 'p')} is not None:", Block.of(f"return {IRREGULAR}"))
-        root = Block()
+        top.nest(f"if {inline(self.reading.parent, 'p')} is not None:", self.block(f"return {IRREGULAR}"))
+        root = self.block()
         self._judge(root, flat, flat_folds, "root", "p")
         top.nest("", root, local="p")
 
@@ -145,26 +147,26 @@ class _Generator:
         self._judge(child, flat, flat_folds, "child", "n")
         for f in over[Range.CHILDREN]:
             self._gather(child, f, Place("child", {f.gather.var: "n", **_outside(f)}))
-        leaf = Block()
+        leaf = self.block()
         self._judge(leaf, deep, deep_folds, "leaf", "n")
-        push = Block.of("push((n,))")
+        push = self.block("push((n,))")
         child.nest(f"if {child.token(self.reading.children, 'n')}:", push)
         if leaf.lines:
             child.nest("else:", leaf)
         loop = "for e, n in {}.items():" if child.mentions("e") else "for n in {}.values():"
         # Before anything else is read of a child: where it is the root, its fields are not a child's.
-        own = Block()
-        own.nest(f"if {inline(self.reading.parent, 'n')} is not p:", Block.of(f"return {IRREGULAR}"))
+        own = self.block()
+        own.nest(f"if {inline(self.reading.parent, 'n')} is not p:", self.block(f"return {IRREGULAR}"))
         pop.nest(loop.format(inline(self.reading.children, "p")), own.then(child, local="n"))
         self._judge(pop, deep, deep_folds, "inner", "p")
 
         # What a parent is asked for goes with it: when its turn comes, its fields may have left the caches.
         carried = pop.needs("p")
         push.lines = [f"push(({_with(push, 'n', carried)}))"]
-        pop.given = tuple(local_name(a, "p") for a in carried)
+        pop.given = tuple(self.reads.local(Read(a, "p")) for a in carried)
         top.say(f"stack = [({_with(top, 'root', carried)})]")
         top.say("pop, push = stack.pop, stack.append")
-        top.nest("while stack:", Block.of(f"{', '.join(('p', *pop.given))}, = pop()").then(pop, local="p"))
+        top.nest("while stack:", self.block(f"{', '.join(('p', *pop.given))}, = pop()").then(pop, local="p"))
         self._records(top)
         self._judge(top, self._of(Sort.TREE), (), "tree", "T")
         top.say("return None")
@@ -179,7 +181,7 @@ class _Generator:
     def _records(self, top: Block) -> None:
         for scope, name in ((Sort.TRANSFER, "transfers"), (Sort.REQUEST, "requests")):
             if rules := self._of(scope):
-                record = Block()
+                record = self.block()
                 self._judge(record, rules, (), "record", "x")
                 top.nest(f"for x in {name}:", record, local="x")
 
@@ -187,13 +189,13 @@ class _Generator:
         self, block: Block, rules: Iterable[tuple[int, Var, E]], folds: Iterable[_Fold], at: str, name: str
     ) -> None:
         places = [Place(at, {}, idle) for idle in ((False, True) if name == "n" else (False,))]
-        written = [Block() for _ in places]
+        written = [self.block() for _ in places]
         for place, into in zip(places, written, strict=True):
             for i, var, no in rules:
                 into.when(self.grounding.ground(no, replace(place, names={var: name})), f"return {i}")
             for f in folds:
                 self._gather(into, f, replace(place, names={f.gather.var: name}))
-        if len(written) == 2 and (locks := written[0].reads(self.locks, name)):
+        if len(written) == 2 and (locks := written[0].used(self.locks, name)):
             # Most nodes have no lock, and then most of what is said of locks is settled.
             block.nest(f"if {' or '.join(locks)}:", written[0])
             block.nest("else:", written[1])
