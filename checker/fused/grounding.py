@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sanitree.checker.fused.twovalued import FALSE, TRUE, E, TwoValued, conj, const, disj, neg
+from sanitree.checker.fused.twovalued import FALSE, STRUCTURAL, TRUE, E, Met, TwoValued, conj, const, disj, neg
 from sanitree.invariants.terms import Get, Op, Range, Var, make
 from sanitree.invariants.vocabulary import FIELDS, Field, Sort
 from sanitree.models.reading import ELEMENT, Access, Reading
@@ -98,12 +98,10 @@ class Grounding:
 
     def _get(self, field: Any, component: Any, tier: Any, of: E, place: Place) -> E:
         element = self.ground(of, place)
-        if field.owner is Sort.NODE:
-            if field.name == "lock" and place.idle and element == E("name", ("n",)):
-                return const(0)
-            known = self._structural(field.name, element, place)
-            if known is not None:
-                return known
+        if field is FIELDS[Sort.NODE, "lock"] and place.idle and element == E("name", ("n",)):
+            return const(0)
+        if field in STRUCTURAL:
+            return STRUCTURAL[field](self._met(element, place))
         if field.name in RANKS and self.reading.linked is not None:
             return self._rank(field, component, tier, element)
         return read(self._access(field, component, tier), element)
@@ -123,26 +121,12 @@ class Grounding:
         rank = E("rank", (listed,))
         return rank if field.name == "lru_rank" else self.algebra.arithmetic(Op.SUB, rank, const(1))
 
-    def _structural(self, name: str, element: E, place: Place) -> E | None:
-        """What the walk knows of a node without reading it: each child was found at its own parent, once."""
-        child = place.kind in ("child", "leaf") and element == E("name", ("n",))
-        root = place.kind == "root" and element == E("name", ("p",))
-        at_root = FALSE if child else TRUE if root else read(IS_ROOT, element)
-        match name:
-            case "is_root":
-                return at_root
-            case "has_parent_link":
-                return neg(at_root)
-            case "readable":
-                return TRUE  # what is not of its kind ends the pass as irregular
-            case "references":
-                return self.algebra.choose(at_root, const(0), const(1))
-            case "parent" | "parent_link":
-                return E("name", ("p",)) if child or root else read(self.up, element)
-            case "edge":
-                assert child, "an edge is only known where the child is met"
-                return E("name", ("e",))
-        return None
+    def _met(self, element: E, place: Place) -> Met:
+        if place.kind in ("child", "leaf") and element == E("name", ("n",)):
+            return Met(FALSE, E("name", ("p",)), E("name", ("e",)))
+        if place.kind == "root" and element == E("name", ("p",)):
+            return Met(TRUE, element, None)
+        return Met(read(IS_ROOT, element), read(self.up, element), None)
 
 
 def read(access: Access, element: E) -> E:

@@ -6,13 +6,13 @@ simplified as they are built, so that a field which is always known costs nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value
 from sanitree.invariants.terms import Gather, Get, Op, PathSum, Var
-from sanitree.invariants.vocabulary import Component, Sort, Tier
+from sanitree.invariants.vocabulary import FIELDS, Component, Field, Sort, Tier
 from sanitree.models.reading import Access, Reading
 
 
@@ -83,6 +83,12 @@ def neg(a: E) -> E:
     return E("not", (a,))
 
 
+def choose(c: E, a: E, b: E) -> E:
+    if c in (TRUE, FALSE):
+        return a if c == TRUE else b
+    return a if a == b else E("if", (c, a, b))
+
+
 class TwoValued(Algebra[E, E]):
     """The algebra of expressions; knows which fields the adapter reads."""
 
@@ -126,13 +132,11 @@ class TwoValued(Algebra[E, E]):
         return zero if (sign, b) == ("%", one) else E(sign, (a, b))
 
     def choose(self, c: E, a: E, b: E) -> E:
-        if c in (TRUE, FALSE):
-            return a if c == TRUE else b
-        return a if a == b else E("if", (c, a, b))
+        return choose(c, a, b)
 
     def read(self, get: Get, of: E) -> Meaning[E, E]:
         assert not isinstance(get.component, str)
-        seen = is_structural(get) or self.access(get) is not None
+        seen = get.field in STRUCTURAL or self.access(get) is not None
         it = E("get", (get.field, get.component, get.tier, of))
         if get.sort is Sort.BOOL:
             return Truth(it, neg(it)) if seen else Truth(FALSE, FALSE)
@@ -182,9 +186,30 @@ def variable(var: Var) -> E:
     return E("var", (var,))
 
 
-def is_structural(get: Get) -> bool:
-    """Fields that the walk itself establishes, for every adapter."""
-    return get.field.owner is Sort.NODE and get.field.name in STRUCTURAL
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A node at a place in the walk: whether it is the root, its parent, and the edge by which a child is met there."""
+
+    is_root: E
+    parent: E
+    edge: E | None
 
 
-STRUCTURAL = frozenset({"is_root", "parent", "parent_link", "has_parent_link", "readable", "references", "edge"})
+def _edge(m: Met) -> E:
+    assert m.edge is not None, "an edge is only known where the child is met"
+    return m.edge
+
+
+STRUCTURAL: Mapping[Field, Callable[[Met], E]] = {
+    FIELDS[Sort.NODE, name]: say
+    for name, say in {
+        "is_root": lambda m: m.is_root,
+        "parent": lambda m: m.parent,
+        "parent_link": lambda m: m.parent,
+        "has_parent_link": lambda m: neg(m.is_root),
+        "references": lambda m: choose(m.is_root, const(0), const(1)),
+        "edge": _edge,
+        "readable": lambda m: TRUE,
+    }.items()
+}
+"""What the walk establishes, for every adapter: each child is met at its own parent, once, or the pass ends."""
