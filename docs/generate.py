@@ -8,9 +8,11 @@ from itertools import groupby
 from pathlib import Path
 
 from sanitree.checker.backends import BACKENDS, backends_of
-from sanitree.invariants.catalogue import CATALOGUE
+from sanitree.checker.render.rules import conditions
+from sanitree.invariants.calls import CALL_FIELDS
+from sanitree.invariants.catalogue import CATALOGUE, GHOSTS, RULES, STEP_RULES
 from sanitree.invariants.rules import Cost, Rule
-from sanitree.invariants.sentences import sentence, settings_sentence
+from sanitree.invariants.sentences import sentence
 from sanitree.invariants.vocabulary import FIELDS, TRAITS
 from sanitree.models.engines.findings import FINDINGS
 from sanitree.models.engines.traits import SINCE, UNTIL
@@ -24,17 +26,18 @@ def catalogue() -> Iterator[str]:
     yield GENERATED
     yield "\n# The catalogue\n"
     yield (
-        f"{len(CATALOGUE)} rules. One that is repeated for components or tiers is counted once; "
+        f"{len(CATALOGUE)} rules about a state, {len(STEP_RULES)} about a call and the states on either side of it. "
+        "One that is repeated for components or tiers is counted once; "
         "`sanitree rules --policy P --components C` lists what applies to a cache, `sanitree rules ID` explains one."
     )
     yield "\n| rule | about a | for each | applies when | cost | " + " | ".join(BACKENDS) + " |"
     yield "|---|---|---|---|---|" + "---|" * len(BACKENDS)
-    for r in CATALOGUE:
+    for r in RULES:
         marks = " | ".join("yes" if b in backends_of(r) else "" for b in BACKENDS)
-        cells = [f"[{r.id}](#{r.id})", r.scope.value, _each(r), settings_sentence(r.when), r.cost.name.lower()]
+        cells = [f"[{r.id}](#{r.id})", r.scope.value, _each(r), conditions(r), r.cost.name.lower()]
         yield f"| {' | '.join(cells)} | {marks} |"
     yield "\nCosts: " + "; ".join(f"*{c.name.lower()}* {c.value}" for c in Cost) + "."
-    for family, rules in groupby(CATALOGUE, key=lambda r: r.family):
+    for family, rules in groupby(RULES, key=lambda r: r.family):
         yield f"\n## {family.value.capitalize()}"
         for r in rules:
             yield f"\n### {r.id}"
@@ -42,8 +45,8 @@ def catalogue() -> Iterator[str]:
             if r.note:
                 yield f"\n{r.note}"
             yield f"\n> {sentence(r.term)}"
-            if when := settings_sentence(r.when):
-                yield f">\n> *where* {when}"
+            if when := conditions(r):
+                yield f">\n> *applies* {when}"
 
 
 def _each(r: Rule) -> str:
@@ -66,6 +69,17 @@ def vocabulary() -> Iterator[str]:
             yield f"| `{f.name}` | {f.sort.value} | {f.unit} | {f.index.value} | {f.lowering.value} | {f.meaning} |"
     yield "\n*Lowers to pages*: how a field of a node, which is a run of pages, is said of one page: *uniform* the same"
     yield "for each, *tail* of the last page only, *length* the sum over the pages, `-` bookkeeping of the node alone."
+    yield "\n## Fields of a call"
+    yield "\nOnly rules about steps can speak of these: they belong to no state."
+    yield "\n| field of a | field | is a | unit | by | meaning |\n|---|---|---|---|---|---|"
+    for f in CALL_FIELDS.values():
+        yield f"| {f.owner.value} | `{f.name}` | {f.sort.value} | {f.unit} | {f.index.value} | {f.meaning} |"
+    yield "\n## Ghosts"
+    yield "\nNobody observes these: the checker keeps them from call to call."
+    yield "\n| field of a | field | unit | by | meaning |\n|---|---|---|---|---|"
+    for g in GHOSTS:
+        f = g.field
+        yield f"| {f.owner.value} | `{f.name}` | {f.unit} | {f.index.value} | {f.meaning} |"
     yield "\n## Traits"
     yield "\nWhat is legal differs between versions of an engine. A rule asks for a trait, never for a version."
     yield "\n| trait | SGLang | meaning |\n|---|---|---|"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble, worst
-from sanitree.checker.cli.inputs import Overrides, choose_rules, family_option, json_option, load, setting_options
+from sanitree.checker.cli.inputs import Overrides, choose_state_rules, family_option, json_option, load, setting_options
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check(
     from sanitree.checker.render.report import render
     from sanitree.checker.report import check as judge
 
-    chosen = choose_rules(rules, family)
+    chosen = choose_state_rules(rules, family)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
     exits, told = [], []
     for file in files:

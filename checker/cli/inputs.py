@@ -176,9 +176,9 @@ def load(path: str) -> Snapshot:
 
 def catalogue() -> tuple[Rule, ...]:
     """Every rule there is."""
-    from sanitree.invariants.catalogue import CATALOGUE
+    from sanitree.invariants.catalogue import RULES
 
-    return CATALOGUE
+    return RULES
 
 
 def choose_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Rule, ...]:
@@ -196,6 +196,20 @@ def choose_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Ru
         if not chosen:
             raise Trouble(f"none of these rules is of the family {family!r}")
     return chosen
+
+
+def choose_state_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Rule, ...]:
+    """The same for one state: rules about a step need two, and the call between them."""
+    chosen = choose_rules(ids, family)
+    if ids and (steps := [r for r in chosen if r.on]):
+        raise Trouble(
+            f"{steps[0].id} is about calls of {', '.join(o.value for o in steps[0].on)}: a snapshot is one state",
+            hint="step rules are judged while a cache runs; see docs/language.md",
+        )
+    found = tuple(r for r in chosen if not r.on)
+    if family and not found:
+        raise Trouble(f"all rules of the family {family!r} are about calls: a snapshot is one state")
+    return found
 
 
 def _plain(family: str) -> str:

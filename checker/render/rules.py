@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sanitree.checker.backends import BACKENDS, FUSED, backends_of
 from sanitree.checker.render.words import BOLD, CYAN, DIM, count
+from sanitree.invariants.calls import ANY_CALL
 from sanitree.invariants.rules import Cost, Rule
 from sanitree.invariants.sentences import sentence, settings_sentence
 from sanitree.invariants.terms import Get, walk
@@ -65,9 +66,8 @@ def listing(rules: Iterable[Rule], total: int, width: int) -> RenderableType:
             row = Text(f"{r.id:<{name + 1}}")
             row.append(f"{about:<{scope}} {cost:<5} ", DIM)
             row.append(" ".join(f"{'✓' if b in can else '-':^{len(b)}}" for b in BACKENDS))
-            when = settings_sentence(r.when)
-            if when:
-                row.append(f"  {when}" if wide else f"\n    when {when}", CYAN)
+            if when := conditions(r):
+                row.append(f"  {when}" if wide else f"\n    {when}", CYAN)
             parts.append(row)
         parts.append(Text())
     foot = count(len(chosen), "rule") if len(chosen) == total else f"{len(chosen)} of {count(total, 'rule')}"
@@ -76,7 +76,20 @@ def listing(rules: Iterable[Rule], total: int, width: int) -> RenderableType:
     return Group(*parts)
 
 
+def conditions(rule: Rule) -> str:
+    """When a rule applies: after which calls, under which settings."""
+    calls = ""
+    if rule.on:
+        left_out = [o.value for o in ANY_CALL if o not in rule.on]
+        calls = "after any call" + (f" but {', '.join(left_out)}" if left_out else "")
+        if len(left_out) > len(rule.on):
+            calls = f"after {', '.join(o.value for o in rule.on)}"
+    when = settings_sentence(rule.when)
+    return ", ".join(p for p in (calls, f"when {when}" if when else "") if p)
+
+
 _LIVE = "\nlive: judged on columns of slots gathered from the live tree"
+_STEP = "\nlive: judged on the columns of two states, before and after a call"
 
 
 def in_full(rule: Rule) -> RenderableType:
@@ -85,11 +98,13 @@ def in_full(rule: Rule) -> RenderableType:
     facts.add_column(style=DIM, no_wrap=True)
     facts.add_column()
     can = backends_of(rule)
-    backends = ", ".join(b if b in can else f"not {b}" for b in BACKENDS) + ("" if FUSED in can else _LIVE)
+    backends = ", ".join(b if b in can else f"not {b}" for b in BACKENDS) + (
+        "" if FUSED in can else _STEP if rule.on else _LIVE
+    )
     for what, told in (
         ("must be true", Text(sentence(rule.term), CYAN)),
         ("of each", Text(f"{scope_of(rule)}  ({rule.var.name} stands for the {rule.scope.value})")),
-        ("applies", Text(f"when {settings_sentence(rule.when)}" if settings_sentence(rule.when) else "always")),
+        ("applies", Text(conditions(rule) or "always")),
         ("family", Text(rule.family.value)),
         ("cost", Text(rule.cost.value)),
         ("backends", Text(backends)),
@@ -144,6 +159,7 @@ def plain(rule: Rule) -> dict[str, object]:
         "tiers": [t.value for t in rule.tiers],
         "cost": rule.cost.value,
         "when": settings_sentence(rule.when) or "always",
+        "on": [o.value for o in rule.on],
         "backends": {b: b in can for b in BACKENDS},
         "prose": rule.prose,
         "note": rule.note,

@@ -1,6 +1,6 @@
 """Every rule, one file a family, in the order in which reports name them.
 
-`CATALOGUE` are the rules about a state, `STEP_RULES` those about a call and the states on
+`RULES` are all of them, `CATALOGUE` those about a state, `STEP_RULES` those about a call and the states on
 either side of it, `GHOSTS` what the checker keeps from call to call for them.
 """
 
@@ -32,11 +32,8 @@ def rules_of(module: ModuleType) -> tuple[Rule, ...]:
     return tuple(x for x in vars(module).values() if isinstance(x, Rule))
 
 
-def _all() -> tuple[Rule, ...]:
-    return tuple(r for module in _FAMILIES for r in rules_of(module))
-
-
-CATALOGUE: tuple[Rule, ...] = tuple(r for r in _all() if not r.on)
-STEP_RULES: tuple[Rule, ...] = tuple(r for r in _all() if r.on)
+RULES: tuple[Rule, ...] = tuple(r for module in _FAMILIES for r in rules_of(module))
+CATALOGUE: tuple[Rule, ...] = tuple(r for r in RULES if not r.on)
+STEP_RULES: tuple[Rule, ...] = tuple(r for r in RULES if r.on)
 GHOSTS: tuple[Ghost, ...] = tuple(x for m in _FAMILIES for x in vars(m).values() if isinstance(x, Ghost))
-BY_ID: Mapping[str, Rule] = {r.id: r for r in (*CATALOGUE, *STEP_RULES)}
+BY_ID: Mapping[str, Rule] = {r.id: r for r in RULES}
