@@ -98,9 +98,8 @@ def in_full(rule: Rule) -> RenderableType:
     facts.add_column(style=DIM, no_wrap=True)
     facts.add_column()
     can = backends_of(rule)
-    backends = ", ".join(b if b in can else f"not {b}" for b in BACKENDS) + (
-        "" if FUSED in can else _STEP if rule.on else _LIVE
-    )
+    live = "" if FUSED in can else _STEP if rule.on else _LIVE
+    backends = ", ".join(b if b in can else f"not {b}" for b in BACKENDS) + live
     for what, told in (
         ("must be true", Text(sentence(rule.term), CYAN)),
         ("of each", Text(f"{scope_of(rule)}  ({rule.var.name} stands for the {rule.scope.value})")),
