@@ -8,7 +8,7 @@ import pytest
 
 from sanitree.checker.live import LiveChecker
 from sanitree.models.engines.errors import EngineError
-from sanitree.models.engines.observe import snapshot
+from sanitree.models.engines.observe import snapshot, subject
 from sanitree.models.engines.view import View
 from sanitree.models.snapshot import Key
 from tests.backends.standin import GHOST, view
@@ -30,10 +30,10 @@ def test_a_request_whose_node_is_gone_is_one_without_its_node() -> None:
     assert seen.requests is not None
     held = [replace(h, node=h.node.id) for h in seen.requests]
     v = View(seen.cache, seen.version, held)
-    assert LiveChecker().nothing_violated(v)
+    assert LiveChecker().nothing_violated(subject(v))
     gone = View(seen.cache, seen.version, [replace(held[0], node=GHOST), *held[1:]])
     requests = snapshot(gone).requests
     assert requests is not None
     assert requests.columns[Key("node_in_tree")].values.tolist() == [False] + [True] * (len(held) - 1)
-    assert not LiveChecker().nothing_violated_in_place(gone)
-    assert "request_holds_its_node" in {x.rule.id for x in LiveChecker().report(gone).violations}
+    assert not LiveChecker().nothing_violated_in_place(subject(gone))
+    assert "request_holds_its_node" in {x.rule.id for x in LiveChecker().report(subject(gone)).violations}
