@@ -247,7 +247,7 @@ def _slots_of(transfer: Transfer, c: Component, tier: Tier) -> list[int]:
 
 def _requests(cache: UnifiedRadixCache, r: Reading, settings: Settings, seen: observe.Walk) -> Table:
     table = observe.record_table(list(holders(cache)), r, Sort.REQUEST, settings, seen)
-    columns, lists = dict(table.columns), dict(table.lists)
+    lists = dict(table.lists)
     requests = list(cache.requests.values())
     for c in settings.components:
         for t in Tier:
@@ -255,6 +255,5 @@ def _requests(cache: UnifiedRadixCache, r: Reading, settings: Settings, seen: ob
             uses: list[Tensor | tuple[()]] = [r.prefix if c.backbone and t is DEVICE else () for r in requests]
             lists[Key.of("holds", c, t)] = Lists.of(own)
             lists[Key.of("uses", c, t)] = Lists.of(uses)
-            columns[Key.of("held", c, t)] = Column(torch.tensor([len(x) for x in own], dtype=torch.int64))
     numbers = torch.tensor([r.number for r in requests], dtype=torch.int64)
-    return Table(numbers, columns, lists)
+    return Table(numbers, table.columns, lists)
