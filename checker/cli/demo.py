@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
-from sanitree.checker.cli.output import console, progress
+from sanitree.checker.cli.inputs import json_option
+from sanitree.checker.cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,41 +23,66 @@ _SCENARIO = "sanitree.checker.scenario"
               help="Where the snapshots are written.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(10, 200_000), default=4000, show_default=True,
               help="Nodes that the large tree is grown to.")  # fmt: skip
-def demo(folder: str, nodes: int) -> int:
+@json_option
+def demo(folder: str, nodes: int, as_json: bool) -> int:
     """Run the bug that this project started from on the engine that had it, then on the one without.
 
     Needs `sanitree engine setup` and `sanitree engine fetch 0.5.12 0.5.13.post1`.
     """
-    out = _Out()
+    out = None if as_json else _Out()
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    good = True
-    for number, version in enumerate((BROKEN, FIXED), 1):
-        file = place / f"sglang-{version}-write_back.json"
-        with progress(f"running sglang {version}"):
-            told = _in_engine(version, "write_back_race", {"file": str(file)})
-        out.rule(f"{number}. SGLang {version}, write_back: insert [1, 2], insert [1, 2, 500, 501], evict 2")
-        _tell(told, out)
-        expected = version == BROKEN
-        good &= bool(told["wrong"]) is expected and bool(told["violations"]) is expected
-        good &= _offline(file, told, out)
-    out.rule(f"3. SGLang {FIXED}, write_through: a seeded workload on a tree of some thousand nodes")
+    races = []
+    for version in (BROKEN, FIXED):
+        races.append(_race(version, place))
+        if out:
+            _tell(len(races), races[-1], out)
+    large = _large(place, nodes)
+    good = all(told["as_expected"] for told in (*races, large))
+    if out:
+        _tell_large(large, out)
+        out.print(f"Look around: [cyan]sanitree show {races[0]['file']}")
+        if not good:
+            raise Trouble("the demo did not go as it should: see above", "", Exit.FAILED)
+    else:
+        print_json({"exit": int(Exit.HOLDS if good else Exit.FAILED), "races": races, "large_tree": large})
+    return Exit.HOLDS if good else Exit.FAILED
+
+
+def _race(version: str, place: Path) -> dict[str, Any]:
+    """The race on one version, live and offline."""
+    file = place / f"sglang-{version}-write_back.json"
+    with progress(f"running sglang {version}"):
+        told = _in_engine(version, "write_back_race", {"file": str(file)})
+    offline = _offline(file, told["violations"])
+    broken = version == BROKEN
+    good = bool(told["wrong"]) is broken and bool(told["violations"]) is broken and offline["same_as_live"]
+    return {"version": version, "file": str(file), **told, "offline": offline, "as_expected": good}
+
+
+def _large(place: Path, nodes: int) -> dict[str, Any]:
+    """A large tree, which nothing is wrong with, live and offline."""
     file = place / f"sglang-{FIXED}-large.json.gz"
     with progress(f"growing a tree on sglang {FIXED}"):
         told = _in_engine(FIXED, "large_tree", {"file": str(file), "nodes": nodes, "steps": 500, "seed": 1})
-    good &= told["holds"] and not told["engine"]
-    out.print(
-        f"{told['steps']} operations, {told['nodes']:,} nodes. Live: "
-        f"{told['checks']} checks in one pass over the nodes, {told['node_seconds'] * 1e3:.1f} ms; "
-        f"{told['slot_checks']} checks of slots, {told['slot_seconds'] * 1e3:.1f} ms: "
-        + ("[green]every rule holds" if told["holds"] else "[red]VIOLATED")
-    )
-    good &= _offline(file, {"violations": []}, out)
-    out.print()
-    out.print(f"Look around: [cyan]sanitree show {place / f'sglang-{BROKEN}-write_back.json'}")
-    if not good:
-        raise Trouble("the demo did not go as it should: see above", "", Exit.FAILED)
-    return Exit.HOLDS
+    offline = _offline(file, [])
+    good = told["holds"] and not told["engine"] and offline["same_as_live"]
+    return {"version": FIXED, "file": str(file), **told, "offline": offline, "as_expected": good}
+
+
+def _offline(file: Path, live: list[dict[str, Any]]) -> dict[str, Any]:
+    """Judges the snapshot file and compares with what was found live."""
+    from sanitree.checker.report import check
+    from sanitree.checker.scenario import violations
+    from sanitree.invariants.catalogue import CATALOGUE
+    from sanitree.models.snapshot import read
+
+    report = check(read(file), CATALOGUE)
+    found = violations(report)
+    same = [(v["rule"], v["element"], v["values"]) for v in found] == [
+        (v["rule"], v["element"], v["values"]) for v in live
+    ]
+    return {"verdict": report.verdict.value, "violations": len(found), "same_as_live": same}
 
 
 class _Out:
@@ -88,7 +114,8 @@ def _in_engine(version: str, function: str, arguments: dict[str, Any]) -> dict[s
     return answer
 
 
-def _tell(told: dict[str, Any], out: _Out) -> None:
+def _tell(number: int, told: dict[str, Any], out: _Out) -> None:
+    out.rule(f"{number}. SGLang {told['version']}, write_back: insert [1, 2], insert [1, 2, 500, 501], evict 2")
     out.print(_side_by_side(told))
     if told["flying"]:
         out.print(f"Still in flight when evict() returned: {'; '.join(told['flying'])}")
@@ -97,6 +124,27 @@ def _tell(told: dict[str, Any], out: _Out) -> None:
         f"{told['served']} tokens served, "
         + (f"[bold red]{told['wrong']} with another prompt's KV bytes" if told["wrong"] else "[green]all bytes right")
     )
+    _tell_offline(told, out)
+
+
+def _tell_large(told: dict[str, Any], out: _Out) -> None:
+    out.rule(f"3. SGLang {told['version']}, write_through: a seeded workload on a tree of some thousand nodes")
+    out.print(
+        f"{told['steps']} operations, {told['nodes']:,} nodes. Live: "
+        f"{told['checks']} checks in one pass over the nodes, {told['node_seconds'] * 1e3:.1f} ms; "
+        f"{told['slot_checks']} checks of slots, {told['slot_seconds'] * 1e3:.1f} ms: "
+        + ("[green]every rule holds" if told["holds"] else "[red]VIOLATED")
+    )
+    _tell_offline(told, out)
+
+
+def _tell_offline(told: dict[str, Any], out: _Out) -> None:
+    found = told["offline"]
+    out.print(
+        f"Offline, from {told['file']}: {found['verdict']}, {found['violations']} violations: "
+        + ("[green]the same as live" if found["same_as_live"] else "[red]NOT what was found live")
+    )
+    out.print()
 
 
 def _side_by_side(told: dict[str, Any]) -> Table:
@@ -136,23 +184,3 @@ def _ours(told: dict[str, Any]) -> str:
         where = "\n".join(f"  {v['name']}" + (f" {v['tokens']}" if v["tokens"] else "") for v in found)
         parts.append(f"[red]{escape(rule)}[/red]\n[bold]{escape(where)}[/bold]\n{escape(found[0]['prose'])}")
     return "\n\n".join(parts)
-
-
-def _offline(file: Path, told: dict[str, Any], out: _Out) -> bool:
-    """Judges the snapshot file and compares with what was found live."""
-    from sanitree.checker.report import check
-    from sanitree.checker.scenario import violations
-    from sanitree.invariants.catalogue import CATALOGUE
-    from sanitree.models.snapshot import read
-
-    report = check(read(file), CATALOGUE)
-    found = violations(report)
-    same = [(v["rule"], v["element"], v["values"]) for v in found] == [
-        (v["rule"], v["element"], v["values"]) for v in told["violations"]
-    ]
-    out.print(
-        f"Offline, from {file}: {report.verdict.value}, {len(found)} violations: "
-        + ("[green]the same as live" if same else "[red]NOT what was found live")
-    )
-    out.print()
-    return same

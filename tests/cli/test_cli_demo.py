@@ -1,0 +1,44 @@
+"""`sanitree demo` on the real engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from sanitree.checker.cli.demo import BROKEN, FIXED
+from sanitree.models.engines import deps, store
+
+pytestmark = pytest.mark.engine
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def engines() -> None:
+    here = {install.version for install in store.installed()}
+    if not {BROKEN, FIXED} <= here or not deps.ready():
+        pytest.skip(f"sglang {BROKEN} and {FIXED} are not fetched (sanitree engine setup, sanitree engine fetch)")
+
+
+def test_it_goes_as_it_should(run: Run, tmp_path: Path) -> None:
+    result = run("demo", "--json", "--nodes", "60", "--folder", str(tmp_path))
+    assert result.exit_code == 0, result.stdout
+    told = json.loads(result.stdout)
+    broken, fixed = told["races"]
+    assert (broken["version"], broken["verdict"], broken["wrong"]) == (BROKEN, "violated", 4)
+    assert (fixed["version"], fixed["verdict"], fixed["wrong"]) == (FIXED, "holds", 0)
+    assert "source_is_not_free[full, device]" in {v["rule"] for v in broken["violations"]}
+    assert told["large_tree"]["holds"]
+    for part in (broken, fixed, told["large_tree"]):
+        assert part["offline"]["same_as_live"]
+        assert Path(part["file"]).is_file()
+
+
+def test_people_are_told(run: Run, tmp_path: Path) -> None:
+    result = run("demo", "--nodes", "60", "--folder", str(tmp_path))
+    assert result.exit_code == 0, result.stdout
+    assert "4 with another prompt's KV bytes" in result.stdout
+    assert result.stdout.count("the same as live") == 3
