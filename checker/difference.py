@@ -9,7 +9,7 @@ and the end of its path, and their lengths add up.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from sanitree.checker.holders import Moved, moved
@@ -27,7 +27,11 @@ class Match(Enum):
 
 
 class NotComparableError(ValueError):
-    """Nothing says which nodes of the two snapshots are the same."""
+    """Nothing says which nodes of the two snapshots are the same. hint: what would."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +119,43 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
 
 def _match(a: Snapshot, b: Snapshot) -> tuple[Match, dict[int, int]]:
     """Rows of the first to rows of the second."""
-    by_path = _comparable_tokens(a, b)
+    incomparable = _why_tokens_differ(a, b)
+    by_path = incomparable is None
     paths_a, paths_b = (_paths(a), _paths(b)) if by_path else ([], [])
-    if (a.origin.engine, a.origin.version, a.origin.core) == (b.origin.engine, b.origin.version, b.origin.core):
+    same_engine = replace(a.origin, taken="") == replace(b.origin, taken="")
+    if same_engine:
         rows = b.row_of
         pairs = {row: rows[i] for row, i in enumerate(a.nodes.ids.tolist()) if i in rows}
         # Two processes count their ids from the same start: then equal ids say nothing.
         agree = sum(paths_a[x] == paths_b[y] for x, y in pairs.items()) if by_path else len(pairs)
         if 0 in pairs and pairs[0] == 0 and 2 * agree >= len(pairs):
             return Match.IDS, pairs
-    if not by_path:
-        raise NotComparableError(
-            "the snapshots are of different engines, and their tokens cannot be compared: "
-            "write both with raw tokens, or hash both with one salt"
+    if incomparable is not None:
+        ids = (
+            "their roots have different ids"
+            if same_engine
+            else "they are of different engines, so their ids say nothing"
         )
+        raise NotComparableError(f"nodes cannot be matched: {ids}, and {incomparable[0]}", incomparable[1])
     found = {path: row for row, path in enumerate(paths_b)}
     return Match.TOKENS, {row: found[path] for row, path in enumerate(paths_a) if path in found}
 
 
-def _comparable_tokens(a: Snapshot, b: Snapshot) -> bool:
-    """Whether equal tokens look equal. Hashes do only with one salt, which shows in what they share."""
+_WRITE_ALIKE = 'write both with one salt, write(snapshot, path, salt=...), or both with tokens="raw"'
+
+
+def _why_tokens_differ(a: Snapshot, b: Snapshot) -> tuple[str, str] | None:
+    """Why equal tokens may look different, and what to do; None where they look equal."""
     keys_a, keys_b = a.nodes.lists.get(Key("key")), b.nodes.lists.get(Key("key"))
-    if keys_a is None or keys_b is None or a.tokens != b.tokens:
-        return False
-    if a.tokens == "raw":
-        return True
-    return not set(keys_a.values.tolist()).isdisjoint(keys_b.values.tolist())
+    if keys_a is None or keys_b is None:
+        return "tokens were not observed in both", "take both where nodes show their tokens"
+    if a.tokens != b.tokens:
+        return "one has raw tokens and the other hashes of them", _WRITE_ALIKE
+    # Hashes with one salt show in what two trees share; an empty tree shares nothing and needs nothing.
+    tokens = set(keys_a.values.tolist())
+    if a.tokens == "raw" or not tokens or not len(keys_b.values) or not tokens.isdisjoint(keys_b.values.tolist()):
+        return None
+    return "their tokens share no hash: each has a salt of its own", _WRITE_ALIKE
 
 
 def _paths(s: Snapshot) -> list[tuple[int, int]]:

@@ -28,7 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "engine": ("engine", "Get real engines to run against, and list those at hand."),
 }
 
-_EXITS = "Exits: 0 holds, 1 violated, 2 usage or not a snapshot, 3 inconclusive, 4 the tool or an engine failed."
+_EXITS = (
+    "Exits: 0 holds, 1 violated, 2 usage or not a snapshot, 3 inconclusive, 4 the tool or an engine failed, "
+    "130 interrupted, 141 nobody reads the output any more."
+)
 
 
 class _Sanitree(click.Group):
@@ -81,11 +84,10 @@ def _run(command: Any, words: list[str]) -> int:
         return _tell(error.format_message(), "", Exit.USAGE, words)
     except (click.Abort, KeyboardInterrupt):
         click.echo("sanitree: interrupted", err=True)
-        return 130  # what shells report for a process that Ctrl-C ended
+        return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader has left, as `head` does; what it read is unfinished, not wrong.
         hush()
-        return 141
+        return Exit.UNREAD
     except Exception as error:  # noqa: BLE001  the last resort: whatever is left is a mistake of ours
         if debug:
             traceback.print_exc()

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble, worst
-from sanitree.checker.cli.inputs import Overrides, choose_state_rules, family_option, json_option, load, setting_options
+from sanitree.checker.cli.inputs import (
+    Overrides,
+    choose_state_rules,
+    family_option,
+    json_option,
+    load,
+    setting_options,
+    shown,
+)
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ def check(
     limit: int | None,
     as_json: bool,
 ) -> int:
-    """Judge snapshot files by every rule that applies to them.
+    """Judge snapshot files by every rule that applies to them; - is standard input.
 
     Policy, components and traits come from each file and can be overridden. Of several
     files the worst exit wins: holds (0) < inconclusive (3) < not a snapshot (2) <
@@ -54,10 +62,11 @@ def check(
     keep = (None if as_json else SHOWN) if limit is None else limit or None
     exits, told = [], []
     for file in files:
+        name = shown(file)
         try:
-            with progress(f"reading {file}") as tell:
+            with progress(f"reading {name}") as tell:
                 snapshot = load(file)
-                says = FileSays(snapshot, as_if.apply(snapshot.settings, file), as_if.version)
+                says = FileSays(snapshot, as_if.apply(snapshot.settings, name), as_if.version)
                 report = judge(snapshot.with_settings(says.judged), chosen, tell)
                 tell("collecting the evidence")
                 violations, coverage = report.first(keep), Coverage(report.snapshot, report.findings)
@@ -75,7 +84,7 @@ def check(
 
             told.append(plain.report(file, report.snapshot, violations, verdict, int(code), coverage, says))
         else:
-            _show(render(file, report.snapshot, violations, verdict, coverage, partial, says), first=len(exits) == 1)
+            _show(render(name, report.snapshot, violations, verdict, coverage, partial, says), first=len(exits) == 1)
     whole = worst(exits)
     if as_json:
         print_json({"exit": int(whole), "files": told})

@@ -9,7 +9,10 @@ import click
 
 
 class Exit(IntEnum):
-    """The exit code of every command. Nothing inconclusive exits 0."""
+    """The exit code of every command. Nothing inconclusive exits 0.
+
+    The last two are what shells report for a process that a signal ended; its work is unfinished, not wrong.
+    """
 
     HOLDS = 0
     VIOLATED = 1
@@ -18,6 +21,10 @@ class Exit(IntEnum):
     INCONCLUSIVE = 3
     FAILED = 4
     """The tool or an engine's adapter failed: nothing was learned about the cache."""
+    INTERRUPTED = 130
+    """By Ctrl-C."""
+    UNREAD = 141
+    """Who read the output has left, as `head` does."""
 
 
 # A violation is proof and stays one whatever happened to another file, so it comes last;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import stat
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,22 +157,34 @@ def _traits_of(version: str) -> frozenset[str]:
     return of_version(version)
 
 
+STDIN = "-"
+
+
 def load(path: str) -> Snapshot:
-    """The snapshot in a file; Trouble says what is wrong with it."""
-    from sanitree.models.snapshot import SnapshotError, read
+    """The snapshot in a file, or with `-` on standard input; Trouble says what is wrong with it."""
+    from sanitree.models.snapshot import SnapshotError, read, receive
 
     try:
+        if path == STDIN:
+            if sys.stdin is None:
+                raise Trouble("is closed", where=shown(path))
+            return receive(sys.stdin.buffer)
         if stat.S_ISDIR(Path(path).stat().st_mode):
             raise Trouble("is a directory", where=path)
         return read(Path(path))
     except (FileNotFoundError, NotADirectoryError):
         raise Trouble("there is no such file", where=path) from None
     except SnapshotError as error:
-        raise Trouble(str(error).removeprefix(f"{path}: "), where=path, code=Exit(error.exit_code)) from None
+        raise Trouble(str(error).removeprefix(f"{path}: "), where=shown(path), code=Exit(error.exit_code)) from None
     except OSError as error:
         raise Trouble(f"cannot be read: {error.strerror or error}", where=path) from None
     except MemoryError:
         raise Trouble("does not fit into memory", where=path, code=Exit.FAILED) from None
+
+
+def shown(path: str) -> str:
+    """What people are told a snapshot is from."""
+    return "standard input" if path == STDIN else path
 
 
 def catalogue() -> tuple[Rule, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sanitree.checker.cli.exits import Trouble
-from sanitree.checker.cli.inputs import Overrides, choose_state_rules, json_option, load, setting_options
+from sanitree.checker.cli.inputs import Overrides, choose_state_rules, json_option, load, setting_options, shown
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def show_command(
     full: bool,
     as_json: bool,
 ) -> None:
-    """Show the tree in a snapshot file, its pools and what is in flight.
+    """Show the tree in a snapshot file, its pools and what is in flight; - is standard input.
 
     A tree that is larger than the terminal is cut, with what is left out counted in its
     place; nodes that violate a rule or are in flight always stay. Looking at a tree is not
@@ -50,13 +50,13 @@ def show_command(
     from sanitree.checker.render.overridden import FileSays
     from sanitree.checker.report import check
 
-    with progress(f"reading {file}") as tell:
+    with progress(f"reading {shown(file)}") as tell:
         snapshot = load(file)
-        says = FileSays(snapshot, as_if.apply(snapshot.settings, file), as_if.version)
+        says = FileSays(snapshot, as_if.apply(snapshot.settings, shown(file)), as_if.version)
         snapshot = snapshot.with_settings(says.judged)
         top = 0 if node is None else snapshot.row_of.get(node, -1)
         if top < 0:
-            raise Trouble(f"has no node {node}", where=file, hint="`sanitree show` without --node lists them")
+            raise Trouble(f"has no node {node}", where=shown(file), hint="`sanitree show` without --node lists them")
         report = check(snapshot, choose_state_rules(), tell)
         found = marks(snapshot, report.findings)
         tell("laying out the tree")
@@ -80,7 +80,7 @@ def _draw(
     from sanitree.checker.render.tree import Tree
 
     out = console()
-    head = Group(node_details(s, outline.top)) if outline.top else header(file, s, says)
+    head = Group(node_details(s, outline.top)) if outline.top else header(shown(file), s, says)
     foot: list[Text] = list(verdict_lines(file, s, found, violations))
     if sys.stdout.isatty():
         spent = len(out.render_lines(head, pad=False)) + len(out.render_lines(Group(*foot), pad=False))

@@ -1,7 +1,7 @@
 """The snapshot: what was observed of one cache, as columns, as a graph and as a file."""
 
 from sanitree.models.snapshot.errors import SnapshotError, SnapshotIOError
-from sanitree.models.snapshot.files import decode, encode, read, write
+from sanitree.models.snapshot.files import decode, encode, read, receive, write
 from sanitree.models.snapshot.graph import from_networkx, to_networkx
 from sanitree.models.snapshot.privacy import hashed
 from sanitree.models.snapshot.same import same
@@ -23,6 +23,7 @@ __all__ = [
     "from_networkx",
     "hashed",
     "read",
+    "receive",
     "same",
     "to_networkx",
     "validate",

@@ -16,7 +16,7 @@ import secrets
 import stat
 import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import orjson
 
@@ -31,6 +31,10 @@ from sanitree.models.snapshot.valid import validate
 # and hardly ever a snapshot, and `encode` leaves uncompressed what would be refused.
 RATIO = 64
 _SMALL = 2**20
+
+LARGEST = 2**30
+"""Bytes that a stream may have."""
+_PART = 2**20
 
 # Snapshots have a few hundred arrays, objects and names, all else is numbers. More
 # are refused unparsed: `[],` costs a parser thirty times its length, a number less.
@@ -101,6 +105,26 @@ def read(path: str | os.PathLike[str]) -> Snapshot:
         raise SnapshotIOError(f"cannot be read: {_reason(error)}", where) from None
     except MemoryError:
         raise SnapshotIOError("does not fit into memory", where) from None
+
+
+def receive(stream: BinaryIO) -> Snapshot:
+    """The snapshot that a stream carries, such as standard input: what a file holds, gzipped or not.
+
+    Of a stream nobody knows how long it is, so at most LARGEST bytes are taken. Raises as `read`.
+    """
+    parts: list[bytes] = []
+    try:
+        room = LARGEST
+        while part := stream.read(min(_PART, room + 1)):
+            room -= len(part)
+            if room < 0:
+                raise SnapshotError(f"more than {LARGEST >> 20} MiB", hint="a larger one can be read from a file")
+            parts.append(part)
+        return decode(b"".join(parts))
+    except OSError as error:
+        raise SnapshotIOError(f"cannot be read: {_reason(error)}") from None
+    except MemoryError:
+        raise SnapshotIOError("does not fit into memory") from None
 
 
 def encode(

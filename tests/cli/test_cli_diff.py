@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from click.testing import Result
 
 from sanitree.checker.difference import Match, difference
+from sanitree.models.snapshot import write as to_file
 from tests.cli.caches import Ask, Cache, Flight, Node, observe, small
 
 Run = Callable[..., Result]
@@ -80,7 +82,31 @@ def test_snapshots_hashed_apart_are_matched_by_ids(run: Run, write: Write) -> No
     other = write(later(version="0.5.14"), "c.json", tokens="hashed")
     result = run("diff", a, other)
     assert result.exit_code == 2
-    assert "one salt" in result.stderr
+    assert "of different engines" in result.stderr
+    assert "each has a salt of its own" in result.stderr
+    assert "write both with one salt, write(snapshot, path, salt=...)" in result.stderr
+
+
+def test_a_shared_salt_makes_tokens_comparable(run: Run, tmp_path: Path) -> None:
+    paths = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+    for path, cache in zip(paths, (small(), later(version="0.5.14")), strict=True):
+        to_file(observe(cache), path, salt=b"sixteen bytes, or more")
+    assert "matched by token path" in run("diff", *paths).stdout
+
+
+def test_why_nodes_cannot_be_matched_is_said(run: Run, write: Write) -> None:
+    a = write(small(), "a.json")
+    hashed = run("diff", a, write(later(version="0.5.14"), "b.json", tokens="hashed"))
+    assert "one has raw tokens and the other hashes of them" in hashed.stderr
+    other = observe(later(version="0.5.14"))
+    keyless = replace(other, nodes=replace(other.nodes, lists={}))
+    assert "tokens were not observed in both" in run("diff", a, write(keyless, "c.json")).stderr
+    moved = observe(later())
+    ids = moved.nodes.ids.clone()
+    ids[0] = 99
+    moved = replace(moved, nodes=replace(moved.nodes, ids=ids))
+    result = run("diff", a, write(moved, "d.json", tokens="hashed"))
+    assert "their roots have different ids" in result.stderr
 
 
 def test_what_one_snapshot_did_not_observe_is_said(run: Run, write: Write) -> None:
