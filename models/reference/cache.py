@@ -166,8 +166,7 @@ class UnifiedRadixCache(Loading):
         request is running or a lock is held."""
         if self.requests:
             raise CacheError(f"{len(self.requests)} requests are running: finish and release them first")
-        self.writing_check(wait=True)
-        self.loading_check(wait=True)
+        self.drain()
         if self.receipts:
             raise CacheError(f"{len(self.receipts)} locks are held: release them first")
         self._clear()
@@ -176,5 +175,7 @@ class UnifiedRadixCache(Loading):
 
     def sanity_check(self) -> None:
         """Raises an AssertionError with a report where a rule of sanitree is violated."""
-        subject = importlib.import_module("sanitree.models.reference.observe").subject(self)
-        importlib.import_module("sanitree.checker.live").sanity_check(subject)
+        from sanitree.models.reference.observe import subject
+
+        # By name: models know no checker.
+        importlib.import_module("sanitree.checker.live").sanity_check(subject(self))

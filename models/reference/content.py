@@ -6,6 +6,7 @@ the column. So a slot that serves another prefix, another layer or older bytes s
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -69,18 +70,31 @@ def fill(
     buffer.index_copy_(1, slots.to(buffer.device), rows.to(buffer.device))
 
 
+def held(cache: UnifiedRadixCache, component: str, tier: Tier, slots: Tensor) -> Tensor:
+    """The rows that slots hold now: int64, shape [layers, slots, width], on the CPU."""
+    buffer = cache.pool(component, tier).buffer
+    return buffer.index_select(1, slots.to(buffer.device)).to("cpu")
+
+
+def digest(rows: Tensor) -> int:
+    """A number for rows; equal rows have equal numbers, here and in every process."""
+    code = hashlib.blake2b(rows.contiguous().numpy().tobytes(), digest_size=8).digest()
+    return int.from_bytes(code, "big") >> 1
+
+
 def wrong_bytes(cache: UnifiedRadixCache) -> list[WrongBytes]:
     """Every settled copy of every node, and what each request reads, compared with what its tokens
     call for. What a transfer in flight is still writing is left out."""
-    arriving = _arriving(cache)
+    arriving = slots_arriving(cache)
     return [*_wrong_copies(cache, arriving), *_wrong_reads(cache, arriving)]
 
 
-_Arriving = dict[tuple[str, Tier], set[int]]
+Arriving = dict[tuple[str, Tier], set[int]]
 
 
-def _arriving(cache: UnifiedRadixCache) -> _Arriving:
-    found: _Arriving = {(part.name, tier): set() for part in cache.parts for tier in Tier}
+def slots_arriving(cache: UnifiedRadixCache) -> Arriving:
+    """The slots that transfers in flight are still writing, by component and tier."""
+    found: Arriving = {(part.name, tier): set() for part in cache.parts for tier in Tier}
     for lane, tier in ((cache.writes, HOST), (cache.loads, DEVICE)):
         for transfer in lane.flying.values():
             if not cache.runner.is_done(transfer):
@@ -89,7 +103,7 @@ def _arriving(cache: UnifiedRadixCache) -> _Arriving:
     return found
 
 
-def _wrong_copies(cache: UnifiedRadixCache, arriving: _Arriving) -> Iterator[WrongBytes]:
+def _wrong_copies(cache: UnifiedRadixCache, arriving: Arriving) -> Iterator[WrongBytes]:
     stack: list[tuple[Node, int]] = [(cache.root, _SEED)]
     while stack:
         node, start = stack.pop()
@@ -104,7 +118,7 @@ def _wrong_copies(cache: UnifiedRadixCache, arriving: _Arriving) -> Iterator[Wro
                     yield WrongBytes(node.id, part.name, tier.value, bad)
 
 
-def _wrong_reads(cache: UnifiedRadixCache, arriving: _Arriving) -> Iterator[WrongBytes]:
+def _wrong_reads(cache: UnifiedRadixCache, arriving: Arriving) -> Iterator[WrongBytes]:
     for request in cache.requests.values():
         hashes = prefix_hashes(request.tokens)
         prefix_len = request.prefix.numel()
@@ -124,14 +138,12 @@ def _wrong_reads(cache: UnifiedRadixCache, arriving: _Arriving) -> Iterator[Wron
 
 
 def _differing(
-    cache: UnifiedRadixCache, component: str, tier: Tier, slots: Tensor, hashes: Sequence[int], arriving: _Arriving
+    cache: UnifiedRadixCache, component: str, tier: Tier, slots: Tensor, hashes: Sequence[int], arriving: Arriving
 ) -> tuple[int, ...]:
     """The settled slots that hold other bytes than the hashes call for."""
     if not slots.numel():
         return ()
-    buffer = cache.pool(component, tier).buffer
-    found = buffer.index_select(1, slots.to(buffer.device)).to("cpu")
-    bad = (found != expected(cache, component, hashes)).any(dim=2).any(dim=0)
+    bad = (held(cache, component, tier, slots) != expected(cache, component, hashes)).any(dim=2).any(dim=0)
     if not bool(bad.any()):
         return ()
     late = arriving[component, tier]

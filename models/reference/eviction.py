@@ -55,7 +55,10 @@ class Eviction(Backup):
                 self._evict_leaves(count, tally)
             else:
                 self._evict_copies(i, count, tally)
-        return EvictResult(self.named(tally.evicted), tally.backed_up, self.named(tally.dropped))
+        result = EvictResult(self.named(tally.evicted), tally.backed_up, self.named(tally.dropped))
+        if self.log is not None:
+            self.log(result)
+        return result
 
     def _evict_leaves(self, count: int, tally: Tally) -> None:
         heap = self.by_age(self.device_leaves)
@@ -91,8 +94,7 @@ class Eviction(Backup):
         """Takes one auxiliary device copy; the rest of the node stays."""
         if self.config.writes_back and node.data[FULL].host is not None:
             self.save(node, tally)
-        if self.config.writes_back and node.data[i].host is None:
-            tally.dropped[i] += self.parts[i].size(node)
+        self.lose(node, i, tally)
         self.free_device(node, i, tally)
 
     def save(self, node: Node, tally: Tally) -> None:
@@ -109,37 +111,29 @@ class Eviction(Backup):
         """Frees the device copies of a leaf that has host copies."""
         for i, copies in enumerate(node.data):
             if copies.device is not None:
-                if self.config.writes_back and copies.host is None:
-                    tally.dropped[i] += copies.device.numel()
+                self.lose(node, i, tally)
                 self.free_device(node, i, tally)
         self.refresh(node)
         if node.parent is not None:
             self.refresh(node.parent)
 
     def can_drop(self, node: Node) -> bool:
-        """Whether nothing below a device leaf is locked; below it all is on the host alone."""
-        return not any(c.lock or c.host_lock for n in self.subtree(node) for c in n.data)
+        """Whether nothing is left below a device leaf. The host was evicted from before, for room:
+        what is left there is locked."""
+        return not node.children
 
     def drop(self, node: Node, tally: Tally) -> None:
-        """Takes a leaf that the host has no room for out of the tree, with what is below it."""
-        lost = [0] * len(self.parts)
-        for below in self.subtree(node)[:0:-1]:
-            self.remove(below, lost)
-        before = list(tally.evicted)
+        """Takes a leaf that is on the device alone out of the tree."""
         for i, copies in enumerate(node.data):
             if copies.device is not None:
+                self.lose(node, i, tally)
                 self.free_device(node, i, tally)
-        self.remove(node, lost)
-        if self.config.writes_back:
-            for i in range(len(self.parts)):
-                tally.dropped[i] += lost[i] + tally.evicted[i] - before[i]
+        self.detach(node)
 
-    def subtree(self, node: Node) -> list[Node]:
-        """A node and all below it, parents first."""
-        found = [node]
-        for n in found:
-            found += n.children.values()
-        return found
+    def lose(self, node: Node, i: int, tally: Tally) -> None:
+        """Counts a device copy that goes; under write_back, one that the host has no room for is dropped."""
+        if self.config.writes_back and node.data[i].host is None:
+            tally.dropped[i] += self.parts[i].size(node)
 
     def free_device(self, node: Node, i: int, tally: Tally) -> None:
         """Frees one device copy."""

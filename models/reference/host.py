@@ -28,6 +28,10 @@ class HostTier(Traffic):
             slots = pool.alloc(count)
         return slots
 
+    def free_host(self, component: str, slots: Tensor) -> None:
+        """Gives back host slots that the tree did not take."""
+        self.pool(component, HOST).free(slots)
+
     def evict_host(self, count: int, component: str = "full") -> EvictHostResult:
         """Frees at least `count` host slots of a component, least recently used first, or as many
         as it can. The backbone's leave with their node, from the leaves up; another's leave alone
@@ -41,7 +45,10 @@ class HostTier(Traffic):
                     self.remove(node, freed)
                 else:
                     self.drop_host(node, i, freed)
-        return EvictHostResult(self.named(freed))
+        result = EvictHostResult(self.named(freed))
+        if self.log is not None:
+            self.log(result)
+        return result
 
     def _evict_host_leaves(self, count: int, freed: list[int]) -> None:
         heap = self.by_age(self.host_leaves)
@@ -85,8 +92,10 @@ class HostTier(Traffic):
         What is on the host already keeps its copy, and what is missing there of other components
         is completed. It stops at a node that is on the device alone, which no host copy may
         follow under write_through. Slots that are not taken are freed. Raises CacheError for
-        wrong numbers of slots.
+        wrong numbers of slots, and without a host tier.
         """
+        if not self.config.tiered:
+            raise CacheError("this cache has no host tier: configure host_slots")
         tokens = self.whole(tokens)
         self.check_slots(tokens, slots, HOST)
         path = self.descend(tokens)

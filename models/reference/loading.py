@@ -8,7 +8,7 @@ from torch import Tensor
 from sanitree.invariants.vocabulary import DEVICE
 from sanitree.models.reference.eviction import Eviction
 from sanitree.models.reference.nodes import Node
-from sanitree.models.reference.operations import LoadBackResult, Refused
+from sanitree.models.reference.operations import LoadBackResult, Receipt, Refused
 from sanitree.models.reference.transfers import Span
 from sanitree.models.reference.tree import FULL
 
@@ -25,13 +25,17 @@ class Loading(Eviction):
         missing = self.missing(node)
         if not any(missing):
             return LoadBackResult({})
-        pins = [self.inc_lock_ref(self.anchor(node)), self.lock_host(node)]
+        pins = self.pin(node)
         slots = self._alloc_all(missing)
         if not isinstance(slots, Refused):
             loaded = self._publish(node, missing, slots)
         for pin in pins:
             self.dec_lock_ref(pin)
         return LoadBackResult({}, None, slots) if isinstance(slots, Refused) else loaded
+
+    def pin(self, node: Node) -> list[Receipt]:
+        """Locks what the eviction for a load back must not take: where it begins, and what it reads."""
+        return [self.inc_lock_ref(self.anchor(node)), self.lock_host(node)]
 
     def missing(self, node: Node) -> Missing:
         """What a load back of `node` brings."""

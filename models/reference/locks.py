@@ -31,8 +31,9 @@ class Locks(Tree):
 
     def dec_lock_ref(self, receipt: Receipt) -> None:
         """Releases a lock of either tier. Raises CacheError for one that is not held (any more)."""
-        if self.receipts.pop(receipt.number, None) is not receipt:
+        if self.receipts.get(receipt.number) is not receipt:
             raise CacheError(f"lock {receipt.number} of node {receipt.node.id} is not held: each is released once")
+        del self.receipts[receipt.number]
         shift = self.shift_device_lock if receipt.tier is DEVICE else self.shift_host_lock
         # The backbone last: what has its lock no more has none.
         for i in reversed(range(len(self.parts))):

@@ -49,7 +49,3 @@ class Node:
             found.append(node)
             node = node.parent
         return found[::-1]
-
-    def depth(self) -> int:
-        """Tokens from the root to the end of this node."""
-        return sum(len(n.key) for n in self.path())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache as cached
 from importlib.metadata import version
@@ -15,8 +15,11 @@ from torch import Tensor
 from sanitree.invariants.vocabulary import DEVICE, FIELDS, HOST, Component, Settings, Sort, Tier
 from sanitree.models import observe
 from sanitree.models.reading import ELEMENT, Access, Reading, Where
+from sanitree.models.reference import content
 from sanitree.models.reference.cache import UnifiedRadixCache
 from sanitree.models.reference.nodes import Node
+from sanitree.models.reference.operations import Receipt
+from sanitree.models.reference.serving import Request
 from sanitree.models.reference.transfers import Transfer
 from sanitree.models.reference.tree import Lru
 from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
@@ -24,11 +27,14 @@ from sanitree.models.subject import Subject
 
 _TRAITS = frozenset({"locked_tombstones", "host_leaf_unlocked", "host_lock_delists", "marks_pending_loads"})
 _KEY = Access("{0}.key", (ELEMENT,))
+_UNKNOWN = -1
 
 
-def subject(cache: UnifiedRadixCache) -> Subject:
-    """What a checker needs to know of a cache."""
+def subject(cache: UnifiedRadixCache, *, content: bool = False) -> Subject:
+    """What a checker needs to know of a cache; with `content` its snapshots tell what every copy holds."""
     settings = settings_of(cache)
+    if content:
+        settings = replace(settings, traits=settings.traits | {"reads_bytes"})
 
     def taken(wanted: Container[Key] | None) -> Snapshot:
         return snapshot(cache, settings, wanted)
@@ -37,7 +43,7 @@ def subject(cache: UnifiedRadixCache) -> Subject:
 
 
 def settings_of(cache: UnifiedRadixCache) -> Settings:
-    """What is fixed of a cache: a change between two operations is an error of whoever made it."""
+    """What is fixed of a cache."""
     config = cache.config
     traits = _TRAITS | {"tiered"} if config.tiered else _TRAITS
     return Settings(config.policy, config.components, traits, config.page_size)
@@ -49,11 +55,14 @@ def snapshot(cache: UnifiedRadixCache, settings: Settings, wanted: Container[Key
     seen = observe.walk(cache, r)
     columns, free = _pools(cache, settings)
     tree = Table(torch.zeros(1, dtype=torch.int64), {**observe.tree_columns(cache, r, settings), **columns}, free)
+    nodes = observe.node_table(cache, r, settings, seen, "id", wanted)
+    if "reads_bytes" in settings.traits:
+        nodes = replace(nodes, columns={**nodes.columns, **_bytes(cache, settings, seen, wanted)})
     return Snapshot(
         Origin("reference", version("sanitree"), "python", datetime.now(UTC).isoformat(timespec="seconds")),
         settings,
         tree,
-        observe.node_table(cache, r, settings, seen, "id", wanted),
+        nodes,
         _transfers(cache, r, settings, seen),
         _requests(cache, r, settings, seen),
     )
@@ -179,7 +188,7 @@ def _in_flight(cache: UnifiedRadixCache) -> list[Transfer]:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A request; attributes are the vocabulary's fields of one."""
+    """Who holds a lock; attributes are the vocabulary's fields of a request."""
 
     node: Node
     node_in_tree: bool
@@ -187,12 +196,23 @@ class Holder:
 
 
 def holders(cache: UnifiedRadixCache) -> list[Holder]:
-    """The requests, in the order of their table."""
+    """Every lock on the device that no transfer holds, oldest first: those of requests, and of whoever else has one."""
     found = []
-    for r in cache.requests.values():
+    requests = _by_receipt(cache)
+    for r in _receipts(cache):
         here = is_attached(cache, r.node)
-        found.append(Holder(r.node if here else cache.root, here, r.prefix.numel()))
+        tokens = requests[r.number].prefix.numel() if r.number in requests else r.extents[0]
+        found.append(Holder(r.node if here else cache.root, here, tokens))
     return found
+
+
+def _receipts(cache: UnifiedRadixCache) -> list[Receipt]:
+    own = {r.number for x in _in_flight(cache) for r in x.receipts}
+    return [r for r in cache.receipts.values() if r.tier is DEVICE and r.number not in own]
+
+
+def _by_receipt(cache: UnifiedRadixCache) -> dict[int, Request]:
+    return {r.receipt.number: r for r in cache.requests.values()}
 
 
 def is_attached(cache: UnifiedRadixCache, node: Node) -> bool:
@@ -200,11 +220,50 @@ def is_attached(cache: UnifiedRadixCache, node: Node) -> bool:
     met: set[Node] = set()
     while node is not cache.root:
         up = node.parent
-        if up is None or node in met or not any(child is node for child in up.children.values()):
+        if up is None or node in met or not _holds(cache, up, node):
             return False
         met.add(node)
         node = up
     return True
+
+
+def _holds(cache: UnifiedRadixCache, parent: Node, node: Node) -> bool:
+    # Where it belongs first: a node may have many siblings.
+    if node.key and parent.children.get(cache.edge(node.key)) is node:
+        return True
+    return any(child is node for child in parent.children.values())
+
+
+def _bytes(
+    cache: UnifiedRadixCache, settings: Settings, seen: observe.Walk, asked: Container[Key] | None
+) -> dict[Key, Column]:
+    """What each copy holds, and what it should; unknown without one, and while it is being written."""
+    arriving = content.slots_arriving(cache)
+    hashes: list[list[int]] = [[]]
+    for node, parent in zip(seen.nodes[1:], seen.parents[1:], strict=True):
+        above = hashes[parent]
+        hashes.append(content.prefix_hashes(node.key, above[-1]) if above else content.prefix_hashes(node.key))
+    found: dict[Key, Column] = {}
+    for i, part in enumerate(cache.parts):
+        for t in Tier:
+            keys = [Key.of(name, settings.components[i], t) for name in ("bytes", "own_bytes")]
+            if asked is not None and not any(key in asked for key in keys):
+                continue
+            holds, own = [0], [0]
+            for node, path in zip(seen.nodes[1:], hashes[1:], strict=True):
+                copies = node.data[i]
+                slots = copies.device if t is DEVICE else copies.host
+                if slots is None or not arriving[part.name, t].isdisjoint(slots.tolist()):
+                    holds.append(_UNKNOWN)
+                    own.append(_UNKNOWN)
+                    continue
+                wanted = path if part.per_token else path[-1:]
+                holds.append(content.digest(content.held(cache, part.name, t, slots)))
+                own.append(content.digest(content.expected(cache, part.name, wanted)))
+            for key, values in zip(keys, (holds, own), strict=True):
+                column = torch.tensor(values, dtype=torch.int64)
+                found[key] = Column(column, column > _UNKNOWN)
+    return found
 
 
 def _pools(cache: UnifiedRadixCache, settings: Settings) -> tuple[dict[Key, Column], dict[Key, Lists]]:
@@ -248,12 +307,18 @@ def _slots_of(transfer: Transfer, c: Component, tier: Tier) -> list[int]:
 def _requests(cache: UnifiedRadixCache, r: Reading, settings: Settings, seen: observe.Walk) -> Table:
     table = observe.record_table(list(holders(cache)), r, Sort.REQUEST, settings, seen)
     lists = dict(table.lists)
-    requests = list(cache.requests.values())
+    numbers, by_receipt = [x.number for x in _receipts(cache)], _by_receipt(cache)
+    requests = [by_receipt.get(number) for number in numbers]
     for c in settings.components:
         for t in Tier:
-            own: list[Tensor | tuple[()]] = [(r.own if t is DEVICE else r.own_host).get(c.name, ()) for r in requests]
-            uses: list[Tensor | tuple[()]] = [r.prefix if c.backbone and t is DEVICE else () for r in requests]
+            own = [_held(x, c, t) for x in requests]
+            uses = [x.prefix if x is not None and c.backbone and t is DEVICE else () for x in requests]
             lists[Key.of("holds", c, t)] = Lists.of(own)
             lists[Key.of("uses", c, t)] = Lists.of(uses)
-    numbers = torch.tensor([r.number for r in requests], dtype=torch.int64)
-    return Table(numbers, table.columns, lists)
+    return Table(torch.tensor(numbers, dtype=torch.int64), table.columns, lists)
+
+
+def _held(request: Request | None, c: Component, tier: Tier) -> Tensor | tuple[()]:
+    if request is None:
+        return ()
+    return (request.own if tier is DEVICE else request.own_host).get(c.name, ())

@@ -68,7 +68,8 @@ class Receipt:
 @dataclass(frozen=True, slots=True)
 class EvictResult:
     """evicted: device slots freed. backed_up: nodes written to the host on the way. dropped:
-    slots of copies, of either tier, that were lost because the host had no room."""
+    those of the device slots freed whose data is lost, because under write_back it found no
+    room on the host."""
 
     evicted: Mapping[str, int]
     backed_up: int

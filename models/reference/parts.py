@@ -55,9 +55,7 @@ class Part:
         A receipt remembers it, and `span` finds the same tokens again after any splits. A
         state is locked with its node alone, which keeps its end when it is split.
         """
-        if self.reach == EVERYTHING or not self.per_token:
-            return self.reach
-        return sum(len(n.key) for n in self.span(node, self.reach))
+        return sum([len(n.key) for n in self.span(node, self.reach)]) if self.per_token else self.reach
 
     def validator(self) -> Validator:
         """A judge for one walk down: told of each node's tokens, and whether it has its copy

@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from typing import Protocol
 
+import torch
+
 from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.transfers import Transfer
 
@@ -62,10 +64,13 @@ class ByHand:
 
 
 class Worker:
-    """A thread that copies in the order of submission. `close` ends it."""
+    """A thread that copies in the order of submission; for a GPU, on a stream of its own. `close` ends it."""
 
-    def __init__(self) -> None:
-        self._queue: deque[Transfer] = deque()
+    def __init__(self, device: str = "cpu") -> None:
+        self._stream: torch.cuda.Stream | None = None
+        if torch.device(device).type == "cuda":
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._queue: deque[tuple[Transfer, torch.cuda.Event | None]] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._failure: BaseException | None = None
@@ -76,17 +81,17 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise CacheError("the runner is closed: give the cache another")
-            self._queue.append(transfer)
+            self._queue.append((transfer, self._launched()))
             self._changed.notify_all()
 
     def is_done(self, transfer: Transfer) -> bool:
+        if not transfer.done and self._failure is not None:
+            raise CacheError("a copy failed in its thread, and none runs any more") from self._failure
         return transfer.done
 
     def wait(self, transfer: Transfer) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: transfer.done or self._failure is not None)
-            if not transfer.done:
-                raise CacheError("a copy failed in its thread, and none runs any more") from self._failure
+            self._changed.wait_for(lambda: self.is_done(transfer))
 
     def close(self) -> None:
         """Runs what was submitted, then ends the thread."""
@@ -95,15 +100,31 @@ class Worker:
             self._changed.notify_all()
         self._thread.join()
 
+    def _launched(self) -> torch.cuda.Event | None:
+        """What the caller has launched so far: a copy comes after it."""
+        if self._stream is None:
+            return None
+        event: torch.cuda.Event = torch.cuda.current_stream(self._stream.device).record_event()
+        return event
+
+    def _copy(self, transfer: Transfer, after: torch.cuda.Event | None) -> None:
+        if self._stream is None or after is None:
+            transfer.copy()
+            return
+        self._stream.wait_event(after)
+        with torch.cuda.stream(self._stream):
+            transfer.copy()
+        self._stream.synchronize()
+
     def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._closed)
                 if not self._queue:
                     return
-                transfer = self._queue.popleft()
+                transfer, after = self._queue.popleft()
             try:
-                transfer.copy()
+                self._copy(transfer, after)
             except BaseException as error:  # noqa: BLE001 (told to whoever waits)
                 with self._changed:
                     self._failure = error

@@ -3,7 +3,9 @@
 Started, a request holds a lock and has slots of its own; finished, those of whole pages
 are the tree's and the lock has moved to the end of its path; released, it is gone. Steps
 of other requests, evictions and late copies come between. A prefetch is a request that
-holds host slots alone until it is finished.
+holds host slots alone until it is finished. What a request holds is entered as soon as
+the cache has given it, and struck out when the cache has taken it: the books are right
+whenever a call on the cache is made.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Request:
     tokens: Tokens
     receipt: Receipt
     prefix: Tensor
-    own: dict[str, Tensor]
+    own: dict[str, Tensor] = field(default_factory=dict)
     own_host: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
     loaded: int = 0
@@ -59,36 +61,34 @@ def start(cache: UnifiedRadixCache, tokens: Sequence[int], load: bool = True) ->
     if not tokens:
         raise CacheError("a request has tokens")
     found = cache.match_prefix(tokens[: len(tokens) - 1])
-    receipt, loaded = cache.inc_lock_ref(found.device_node), 0
+    request = _admit(cache, tokens, found.device_node)
     if load and found.host_tokens > found.device_tokens and cache.load_back(found.host_node).refused is None:
-        pin, receipt = receipt, cache.inc_lock_ref(found.host_node)
-        cache.dec_lock_ref(pin)
-        loaded = found.host_tokens - found.device_tokens
-    prefix = cache.path_slots(receipt.node)
-    own = _allocate(cache, tokens, prefix.numel())
-    if isinstance(own, Refused):
-        cache.dec_lock_ref(receipt)
-        return own
-    request = Request(next(_numbers), tokens, receipt, prefix, own, loaded=loaded)
+        _move(cache, request, found.host_node)
+        request.loaded = found.host_tokens - found.device_tokens
+    page = cache.config.page_size
+    pages = -(-len(tokens) // page) * page
+    for part in cache.parts:
+        count = pages - request.prefix.numel() if part.per_token else 1
+        slots = cache.alloc(part.name, count)
+        if slots is None:
+            release(cache, request)
+            return Refused(part.name, count, DEVICE)
+        request.own[part.name] = slots
     _compute(cache, request)
+    return request
+
+
+def _admit(cache: UnifiedRadixCache, tokens: Tokens, node: Node) -> Request:
+    request = Request(next(_numbers), tokens, cache.inc_lock_ref(node), cache.path_slots(node))
     cache.requests[request.number] = request
     return request
 
 
-def _allocate(cache: UnifiedRadixCache, tokens: Tokens, prefix_len: int) -> dict[str, Tensor] | Refused:
-    """Slots for the tokens after the prefix, in whole pages, and for the state after them."""
-    page = cache.config.page_size
-    pages = -(-len(tokens) // page) * page
-    own: dict[str, Tensor] = {}
-    for part in cache.parts:
-        count = pages - prefix_len if part.per_token else 1
-        slots = cache.alloc(part.name, count)
-        if slots is None:
-            for name, held in own.items():
-                cache.free(name, held)
-            return Refused(part.name, count, DEVICE)
-        own[part.name] = slots
-    return own
+def _move(cache: UnifiedRadixCache, request: Request, node: Node) -> None:
+    """Moves a request's lock to the end of another path."""
+    before, request.receipt = request.receipt, cache.inc_lock_ref(node)
+    request.prefix = cache.path_slots(node)
+    cache.dec_lock_ref(before)
 
 
 def _compute(cache: UnifiedRadixCache, request: Request) -> None:
@@ -109,33 +109,37 @@ def finish(cache: UnifiedRadixCache, request: Request) -> InsertResult:
         raise CacheError(f"request {request.number} has nothing to insert")
     prefix_len, whole = request.prefix.numel(), len(cache.whole(request.tokens))
     slots: dict[str, Tensor] = {}
+    rest: dict[str, Tensor] = {}
     for part in cache.parts:
         own = request.own[part.name]
         if part.per_token:
             prefix = request.prefix if part.component.backbone else torch.zeros(prefix_len, dtype=torch.int64)
             slots[part.name] = torch.cat([prefix, own[: whole - prefix_len]])
-            request.own[part.name] = own[whole - prefix_len :]
+            rest[part.name] = own[whole - prefix_len :]
         else:
-            slots[part.name] = request.own.pop(part.name)
+            slots[part.name] = own
     inserted = cache.insert(request.tokens, slots, prefix_len)
+    request.own = rest | {name: slots[name] for name in inserted.left}
     for name in inserted.left:
         cache.free(name, slots[name])
-    held, request.receipt = request.receipt, cache.inc_lock_ref(inserted.node)
-    cache.dec_lock_ref(held)
-    request.prefix = cache.path_slots(inserted.node)
+        del request.own[name]
+    _move(cache, request, inserted.node)
     request.finished = True
     return inserted
 
 
 def release(cache: UnifiedRadixCache, request: Request) -> None:
     """Ends a request: frees what is its own, and drops its lock. Before it is finished, an abort."""
-    if cache.requests.pop(request.number, None) is not request:
+    if cache.requests.get(request.number) is not request:
         raise CacheError(f"request {request.number} is not running")
-    for name, slots in request.own.items():
-        cache.free(name, slots)
-    for name, slots in request.own_host.items():
-        cache.pool(name, HOST).free(slots)
+    for name in list(request.own):
+        cache.free(name, request.own[name])
+        del request.own[name]
+    for name in list(request.own_host):
+        cache.free_host(name, request.own_host[name])
+        del request.own_host[name]
     cache.dec_lock_ref(request.receipt)
+    del cache.requests[request.number]
 
 
 abort = release
@@ -144,26 +148,25 @@ abort = release
 def start_prefetch(cache: UnifiedRadixCache, tokens: Sequence[int]) -> Request | Refused:
     """Allocates host slots for whole pages of tokens and the state after them, and fills them as
     from storage."""
+    if not cache.config.tiered:
+        raise CacheError("this cache has no host tier: configure host_slots")
     tokens = cache.whole(tokens)
-    own: dict[str, Tensor] = {}
+    request = _admit(cache, tokens, cache.root)
     for part in cache.parts:
         count = len(tokens) if part.per_token else 1
         slots = cache.alloc_host(part.name, count)
         if slots is None:
-            for name, held in own.items():
-                cache.pool(name, HOST).free(held)
+            release(cache, request)
             return Refused(part.name, count, HOST)
-        own[part.name] = slots
+        request.own_host[part.name] = slots
         if tokens:
             content.fill(cache, part.name, tokens, 0 if part.per_token else len(tokens) - 1, slots, HOST)
-    empty = torch.empty(0, dtype=torch.int64)
-    request = Request(next(_numbers), tokens, cache.inc_lock_ref(cache.root), empty, {}, own)
-    cache.requests[request.number] = request
     return request
 
 
 def finish_prefetch(cache: UnifiedRadixCache, request: Request) -> HostInsertResult:
     """Gives the tree what a prefetch has fetched; the request is over."""
-    slots, request.own_host = request.own_host, {}
+    done = cache.insert_host(request.tokens, request.own_host)
+    request.own_host = {}
     release(cache, request)
-    return cache.insert_host(request.tokens, slots)
+    return done

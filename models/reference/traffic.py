@@ -29,6 +29,11 @@ class Traffic(Locks):
         """The same for loads."""
         return self._collect(self.loads, wait)
 
+    def drain(self) -> None:
+        """Waits for everything in flight, and takes its acknowledgements."""
+        self.writing_check(wait=True)
+        self.loading_check(wait=True)
+
     def submit(self, kind: Kind, node: Node, nodes: list[Node], spans: list[Span]) -> Transfer:
         """Marks `nodes`, takes the locks, and hands the copy to the runner."""
         ack = next(self._acks)

@@ -20,7 +20,7 @@ from sanitree.invariants.vocabulary import DEVICE, HOST, Tier
 from sanitree.models.reference.config import CacheConfig
 from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.nodes import Edge, Node, Tokens
-from sanitree.models.reference.operations import Event
+from sanitree.models.reference.operations import Event, EvictHostResult, EvictResult
 from sanitree.models.reference.parts import parts_of
 from sanitree.models.reference.pools import Pool, device_pools, host_pools
 from sanitree.models.reference.transfers import Lane
@@ -36,7 +36,8 @@ class Tree:
     parts, device_pools, host_pools, evictable, protected, lru, host_lru: by the
     component's place in the configuration; host_pools is empty without a host tier.
     lru, host_lru: least recently used first; the backbone's stay empty. evictable,
-    protected: device slots of unlocked and locked copies. log: told of each event.
+    protected: device slots of unlocked and locked copies. log: told of each transfer and
+    eviction, those included that other operations lead to.
     """
 
     def __init__(self, config: CacheConfig) -> None:
@@ -48,7 +49,7 @@ class Tree:
         self.places = {part.name: i for i, part in enumerate(self.parts)}
         self.device_pools = device_pools(config)
         self.host_pools = host_pools(config)
-        self.log: Callable[[Event], None] | None = None
+        self.log: Callable[[Event | EvictResult | EvictHostResult], None] | None = None
         self._ids = itertools.count()
         self._clear()
 
@@ -125,6 +126,13 @@ class Tree:
         return path
 
     # Structure.
+
+    def subtree(self, node: Node) -> list[Node]:
+        """A node and all below it, parents first."""
+        found = [node]
+        for n in found:
+            found += n.children.values()
+        return found
 
     def grow(self, parent: Node, key: Tokens) -> Node:
         """A new child without copies."""

@@ -25,10 +25,10 @@ class Judged:
 
 def judge(cache: UnifiedRadixCache) -> Judged:
     """Judges a cache between two operations."""
-    seen = subject(cache)
+    seen = subject(cache, content=True)
     assert seen.reading is not None
     if seen.kind not in _COMPILED:
-        rules = (c for c in checks(CATALOGUE, seen.settings) if c.rule.cost is not Cost.SLOT)
+        rules = (c for c in checks(CATALOGUE, seen.settings) if c.rule.cost not in (Cost.SLOT, Cost.BYTES))
         _COMPILED[seen.kind] = compile_checks(rules, seen.reading())
     fused = _COMPILED[seen.kind]
     report = check(seen.snapshot(None), CATALOGUE)
@@ -59,9 +59,7 @@ def assert_idle(cache: UnifiedRadixCache) -> None:
     assert_sound(cache)
     assert not cache.receipts and not cache.requests
     assert not cache.writes.flying and not cache.loads.flying
-    nodes = [cache.root]
-    for node in nodes:
-        nodes += node.children.values()
+    nodes = cache.subtree(cache.root)
     for node in nodes[1:]:
         assert node.write_ack is None and node.load_ack is None
         assert all(c.lock == c.host_lock == 0 for c in node.data)

@@ -10,28 +10,43 @@ import random
 from collections.abc import Callable, Iterator
 
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
-from sanitree.models.reference import AtOnce, ByHand, CacheConfig, Node, Refused, Runner, UnifiedRadixCache, Worker
-from sanitree.models.reference import serving
+from sanitree.models.reference import (
+    AtOnce,
+    ByHand,
+    CacheConfig,
+    Refused,
+    Runner,
+    UnifiedRadixCache,
+    Worker,
+    serving,
+)
 from sanitree.models.reference.serving import Request
 
 COMPONENTS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA), (FULL, SWA, MAMBA))
 RUNNERS: dict[str, Callable[[], Runner]] = {"by hand": ByHand, "at once": AtOnce, "worker": Worker}
-_PAGES = {"full": (40, 48), "swa": (32, 24)}
-_STATES = (10, 8)
+# Pages, and states, on the device and on the host.
+_LARGE = {"full": (48, 32), "swa": (36, 20), "mamba": (10, 8)}
+_SMALL = {"full": (14, 10), "swa": (12, 8), "mamba": (6, 4)}
 
 
 def config(
     policy: Policy = Policy.WRITE_THROUGH,
     components: tuple[Component, ...] = (FULL,),
     page: int = 1,
-    host: bool = True,
+    room: str = "plenty",
+    *,
+    small: bool = False,
 ) -> CacheConfig:
-    """A cache that is short of room now and then."""
-    device = {c.name: _PAGES[c.name][0] * page if c.per_token else _STATES[0] for c in components}
-    below = {c.name: _PAGES[c.name][1] * page if c.per_token else _STATES[1] for c in components}
+    """A cache that is short of room now and then; room: "plenty", "tight host" or "no host".
+    With `small` for prompts of some pages, else for those of a workload."""
+    pages = _SMALL if small else _LARGE
+    device = {c.name: pages[c.name][0] * (page if c.per_token else 1) for c in components}
+    below = {c.name: pages[c.name][1] * (page if c.per_token else 1) for c in components}
+    if room == "tight host":
+        below = {c.name: 8 * page if c.per_token else 2 for c in components}
     return CacheConfig(
         policy=policy, components=components, page_size=page, device_slots=device,
-        host_slots=below if host else None, window=page + 3,
+        host_slots=None if room == "no host" else below, window=page + 3,
     )  # fmt: skip
 
 
@@ -47,7 +62,8 @@ class Workload:
             for _ in range(5)
         ]
         self.choices: list[tuple[float, Callable[[], str | None]]] = [
-            (30, self.request), (12, self.start), (12, self.finish), (12, self.release), (10, self.evict), (1, self.reset),
+            (30, self.request), (12, self.start), (12, self.finish), (12, self.release), (10, self.evict),
+            (1, self.reset),
         ]  # fmt: skip
         if cache.config.tiered:
             self.choices += [
@@ -71,8 +87,7 @@ class Workload:
         """Finishes and releases every request, and waits for every copy."""
         for request in list(self.cache.requests.values()):
             self.end(request)
-        self.cache.writing_check(wait=True)
-        self.cache.loading_check(wait=True)
+        self.cache.drain()
 
     def prompt(self) -> tuple[int, ...]:
         """A cut of a stem and up to two branches; now and then not in whole pages."""
@@ -83,12 +98,6 @@ class Workload:
             branch = 10_000 * self.random.randrange(1, 4)
             tokens += tuple(branch + self.random.randrange(3) for _ in range(page * self.random.randrange(1, 5)))
         return tokens[: len(tokens) - self.random.choice((0, 0, 1))] or tokens
-
-    def nodes(self) -> list[Node]:
-        found = [self.cache.root]
-        for node in found:
-            found += node.children.values()
-        return found[1:]
 
     # Operations: what each did, or None where it could do nothing.
 
@@ -163,7 +172,7 @@ class Workload:
         return f"{tokens} {self.cache.load_back(self.cache.match_prefix(tokens).host_node)}"
 
     def write_backup(self) -> str | None:
-        nodes = [n for n in self.nodes() if n.data[0].device is not None]
+        nodes = [n for n in self.cache.subtree(self.cache.root)[1:] if n.data[0].device is not None]
         if not nodes:
             return None
         node = self.random.choice(nodes)
