@@ -10,7 +10,6 @@ whenever a call on the cache is made.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,14 +23,12 @@ from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.nodes import Node, Tokens
 from sanitree.models.reference.operations import HostInsertResult, InsertResult, Receipt, Refused
 
-_numbers = itertools.count(1)
-
 
 @dataclass(slots=True, eq=False)
 class Request:
     """A request that holds a lock.
 
-    prefix: full device slots of its first tokens, which are the tree's and which it has
+    number: that of its first lock. prefix: full device slots of its first tokens, which are the tree's and which it has
     locked. own: device slots that are not the tree's, by component: of a per-token one
     those of the tokens after the prefix, of a per-node one its state. own_host: the same
     on the host, of a prefetch. loaded: tokens that its load back brings.
@@ -79,7 +76,8 @@ def start(cache: UnifiedRadixCache, tokens: Sequence[int], load: bool = True) ->
 
 
 def _admit(cache: UnifiedRadixCache, tokens: Tokens, node: Node) -> Request:
-    request = Request(next(_numbers), tokens, cache.inc_lock_ref(node), cache.path_slots(node))
+    receipt = cache.inc_lock_ref(node)
+    request = Request(receipt.number, tokens, receipt, cache.path_slots(node))
     cache.requests[request.number] = request
     return request
 

@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,10 +16,19 @@ from torch import Tensor
 from sanitree.invariants.vocabulary import COMPONENTS, Policy
 from sanitree.models.engines import drive
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
-from sanitree.models.reference import CacheConfig, UnifiedRadixCache
+from sanitree.models.reference import CacheConfig, Node, UnifiedRadixCache
 
-Ways = dict[str, list[Callable[[], object]]]
-_KEPT: list[Tensor] = []
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two caches; each operation takes a prompt's number. match returns the tokens
+    found on the device; free, the device slots that are free."""
+
+    insert: Callable[[int], object]
+    match: Callable[[int], int]
+    lock: Callable[[int], object]
+    evict: Callable[[int], object]
+    free: Callable[[], int]
 
 
 def measure(
@@ -49,19 +59,22 @@ def measure(
             device_slots=slots, host_slots={c: 2 * n for c, n in slots.items()} if host else None,
         )
     )  # fmt: skip
+    sides = {"engine": _engine(live, work), "reference": _reference(cache, work)}
     times: dict[str, list[float]] = {}
     gc.collect()
     gc.disable()
     try:
         for turn in range(rounds):
-            sides = {"engine": _engine(live, work), "reference": _reference(cache, work)}
-            for way in sides["engine"]:
-                for side in sorted(sides, reverse=bool(turn % 2)):
-                    steps = sides[side][way]
+            for way in ("insert", "again", "match", "lock", "evict"):
+                told = []
+                for name in sorted(sides, reverse=bool(turn % 2)):
+                    do = getattr(sides[name], "insert" if way == "again" else way)
                     start = time.perf_counter()
-                    for step in steps:
-                        step()
-                    times.setdefault(f"{side} {way}", []).append((time.perf_counter() - start) / len(steps))
+                    results = [do(i) for i in range(prompts)]
+                    times.setdefault(f"{name} {way}", []).append((time.perf_counter() - start) / prompts)
+                    told.append((results if way == "match" else None, sides[name].free()))
+                # Which leaf is the oldest, after a split, each cache has its own mind about.
+                assert way == "evict" or told[0] == told[1], f"{way}: the two did different work"
             drive.drain(live)
             drive.reset(live)
             cache.reset()
@@ -83,69 +96,55 @@ def _prompts(count: int, page: int) -> list[tuple[int, ...]]:
     return list(found)
 
 
-def _engine(live: LiveEngine, work: list[tuple[int, ...]]) -> Ways:
-    cache, names = live.cache, live.names
+def _engine(live: LiveEngine, work: list[tuple[int, ...]]) -> Side:
+    cache, names, states = live.cache, live.names, live.mamba_allocator
     keys = [drive.key(live, tokens) for tokens in work]
     matches = [names.MatchPrefixParams(key=key) for key in keys]
     leaf = names.EvictParams(num_tokens=1)
+    ends: dict[int, Any] = {}
 
     def insert(i: int) -> None:
         slots = drive.alloc(live, len(work[i]))
-        extra = {"mamba_value": live.mamba_allocator.alloc(1)} if live.mamba_allocator is not None else {}
+        extra = {} if states is None else {"mamba_value": states.alloc(1)}
         done = cache.insert(names.InsertParams(key=keys[i], value=slots, prev_prefix_len=0, **extra))
-        if extra and done.mamba_exist:
-            live.mamba_allocator.free(extra["mamba_value"])
+        if states is not None and done.mamba_exist:
+            states.free(extra["mamba_value"])
         if live.controller is not None:
             cache.check_hicache_events()
 
+    def match(i: int) -> int:
+        found = cache.match_prefix(matches[i])
+        ends[i] = found.last_device_node
+        return len(found.device_indices)
+
     def lock(i: int) -> None:
-        node = matched[i].last_device_node
-        cache.dec_lock_ref(node, cache.inc_lock_ref(node).to_dec_params())
+        cache.dec_lock_ref(ends[i], cache.inc_lock_ref(ends[i]).to_dec_params())
 
-    def match(i: int) -> None:
-        matched[i] = cache.match_prefix(matches[i])
-
-    matched: dict[int, Any] = {}
-    return _ways(len(work), insert, match, lock, lambda i: cache.evict(leaf))
+    return Side(insert, match, lock, lambda i: cache.evict(leaf), lambda: int(live.full_allocator.available_size()))
 
 
-def _reference(cache: UnifiedRadixCache, work: list[tuple[int, ...]]) -> Ways:
-    per_token = [part.name for part in cache.parts if part.per_token]
-    states = [part.name for part in cache.parts if not part.per_token]
+def _reference(cache: UnifiedRadixCache, work: list[tuple[int, ...]]) -> Side:
+    ends: dict[int, Node] = {}
 
     def insert(i: int) -> None:
-        slots = {name: cache.alloc(name, len(work[i])) for name in per_token}
-        slots |= {name: cache.alloc(name, 1) for name in states}
-        for name in cache.insert(work[i], slots).left:  # type: ignore[arg-type]
-            cache.free(name, slots[name])  # type: ignore[arg-type]
+        slots: dict[str, Tensor] = {}
+        for part in cache.parts:
+            new = cache.alloc(part.name, len(work[i]) if part.per_token else 1)
+            assert new is not None
+            slots[part.name] = new
+        for name in cache.insert(work[i], slots).left:
+            cache.free(name, slots[name])
         if cache.config.tiered:
             cache.writing_check()
             cache.loading_check()
 
+    def match(i: int) -> int:
+        found = cache.match_prefix(work[i])
+        ends[i] = found.device_node
+        return len(found.slots)
+
     def lock(i: int) -> None:
-        cache.dec_lock_ref(cache.inc_lock_ref(matched[i].device_node))
+        cache.dec_lock_ref(cache.inc_lock_ref(ends[i]))
 
-    def match(i: int) -> None:
-        matched[i] = cache.match_prefix(work[i])
-
-    matched: dict[int, Any] = {}
-    return _ways(len(work), insert, match, lock, lambda i: cache.evict({"full": 1}))
-
-
-def _ways(
-    count: int,
-    insert: Callable[[int], object],
-    match: Callable[[int], object],
-    lock: Callable[[int], object],
-    evict: Callable[[int], object],
-) -> Ways:
-    def each(do: Callable[[int], object]) -> list[Callable[[], object]]:
-        return [lambda i=i: do(i) for i in range(count)]  # type: ignore[misc]
-
-    return {
-        "insert": each(insert),
-        "again": each(insert),
-        "match": each(match),
-        "lock": each(lock),
-        "evict": each(evict),
-    }
+    full = cache.device_pools[0]
+    return Side(insert, match, lock, lambda i: cache.evict({"full": 1}), lambda: full.available)

@@ -462,6 +462,15 @@ def test_what_was_freed_twice_is_free_twice() -> None:
     assert any("freed_once" in wrong for wrong in judge(cache).wrong)
 
 
+def test_sanity_check_is_silent_or_tells_what_is_wrong() -> None:
+    cache = small()
+    put(cache, 1, 2)
+    cache.sanity_check()
+    cache.evictable[0] += 1
+    with pytest.raises(AssertionError, match="evictable_size_is_exact"):
+        cache.sanity_check()
+
+
 def test_wrong_bytes_are_found() -> None:
     cache = small(components=(FULL, MAMBA))
     request = hold(cache, 1, 2, 3)
