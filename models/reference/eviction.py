@@ -17,13 +17,14 @@ from sanitree.models.reference.tree import FULL
 
 @dataclass(slots=True)
 class Tally:
-    """What an eviction has done so far; slots by the component's place."""
+    """What an eviction has done so far. evicted: slots by the component's place. taken: each copy
+    that was taken off the device: its node, the component's place, its slots. stuck: leaves
+    that could be neither backed up nor dropped."""
 
     evicted: list[int]
-    dropped: list[int]
     backed_up: int = 0
+    taken: list[tuple[Node, int, int]] = field(default_factory=list)
     stuck: set[Node] = field(default_factory=set)
-    """Leaves that could be neither backed up nor dropped."""
 
 
 class Eviction(Backup):
@@ -48,14 +49,14 @@ class Eviction(Backup):
         Under write_through, what has a host copy stays on the host, the rest goes. Under
         write_back it is written there first, and slots are freed when the bytes have arrived.
         """
-        tally = Tally([0] * len(self.parts), [0] * len(self.parts))
+        tally = Tally([0] * len(self.parts))
         places = sorted((self.place(name), count) for name, count in wanted.items())
         for i, count in places:
             if i == FULL:
                 self._evict_leaves(count, tally)
             else:
                 self._evict_copies(i, count, tally)
-        result = EvictResult(self.named(tally.evicted), tally.backed_up, self.named(tally.dropped))
+        result = EvictResult(self.named(tally.evicted), tally.backed_up, self.named(self.dropped(tally)))
         if self.log is not None:
             self.log(result)
         return result
@@ -94,7 +95,6 @@ class Eviction(Backup):
         """Takes one auxiliary device copy; the rest of the node stays."""
         if self.config.writes_back and node.data[FULL].host is not None:
             self.save(node, tally)
-        self.lose(node, i, tally)
         self.free_device(node, i, tally)
 
     def save(self, node: Node, tally: Tally) -> None:
@@ -111,7 +111,6 @@ class Eviction(Backup):
         """Frees the device copies of a leaf that has host copies."""
         for i, copies in enumerate(node.data):
             if copies.device is not None:
-                self.lose(node, i, tally)
                 self.free_device(node, i, tally)
         self.refresh(node)
         if node.parent is not None:
@@ -126,17 +125,21 @@ class Eviction(Backup):
         """Takes a leaf that is on the device alone out of the tree."""
         for i, copies in enumerate(node.data):
             if copies.device is not None:
-                self.lose(node, i, tally)
                 self.free_device(node, i, tally)
         self.detach(node)
-
-    def lose(self, node: Node, i: int, tally: Tally) -> None:
-        """Counts a device copy that goes; under write_back, one that the host has no room for is dropped."""
-        if self.config.writes_back and node.data[i].host is None:
-            tally.dropped[i] += self.parts[i].size(node)
 
     def free_device(self, node: Node, i: int, tally: Tally) -> None:
         """Frees one device copy."""
         slots = self.take_device(node, i)
         self.device_pools[i].free(slots)
         tally.evicted[i] += slots.numel()
+        tally.taken.append((node, i, slots.numel()))
+
+    def dropped(self, tally: Tally) -> list[int]:
+        """Slots of the copies taken that are not on the host when all is done: they had no copy there,
+        or it made room for another."""
+        lost = [0] * len(self.parts)
+        for node, i, size in tally.taken:
+            if node.data[i].host is None:
+                lost[i] += size
+        return lost

@@ -68,8 +68,7 @@ class Receipt:
 @dataclass(frozen=True, slots=True)
 class EvictResult:
     """evicted: device slots freed. backed_up: nodes written to the host on the way. dropped:
-    those of the device slots freed whose data is lost, because under write_back it found no
-    room on the host."""
+    those of the device slots freed whose data is on no tier any more."""
 
     evicted: Mapping[str, int]
     backed_up: int
