@@ -128,7 +128,7 @@ def shorten(d, row, count):
     settle(d)
 
 
-@fault("key_is_not_empty")
+@fault("key_is_not_empty", may=("prefix_stays_in_the_tree",))
 def node_without_tokens(d, rng, c, t):
     if row := pick(rng, still(d)):
         shorten(d, row, d.nodes("key_len")[row])
@@ -274,7 +274,7 @@ def hole_on_the_device(d, rng, c, t):
     return None
 
 
-@fault("device_is_prefix_closed")
+@fault("device_is_prefix_closed", may=("window_slots_mirror_full",))
 def node_on_the_device_under_an_evicted_one(d, rng, c, t):
     gone = [r for r in d.rows() if not d.has(r, FULL)]
     if row := pick(rng, [r for r in gone if d.nodes("parent")[r] in gone]):
@@ -1154,7 +1154,7 @@ def locked_duplicates(d):
     return [r for r in still(d) if d.has(r, FULL) and d.has(r, FULL, HOST) and lock[r] > 0]
 
 
-@fault("pending_write_has_its_transfer")
+@fault("pending_write_has_its_transfer", may=("write_back_is_finished",))
 def pending_mark_without_a_write(d, rng, c, t):
     if may_write(d) and (row := pick(rng, locked_duplicates(d))):
         mark_write(d, row, 10_000)
@@ -1162,7 +1162,7 @@ def pending_mark_without_a_write(d, rng, c, t):
     return None
 
 
-@fault("pending_write_has_its_transfer")
+@fault("pending_write_has_its_transfer", may=("write_back_is_finished",))
 def pending_mark_that_waits_for_a_load(d, rng, c, t):
     acks = {d.transfers("ack")[i] for i in loads(d)} - {d.transfers("ack")[i] for i in writes(d)}
     row, ack = pick(rng, locked_duplicates(d)), pick(rng, sorted(acks))
