@@ -7,7 +7,7 @@ no dimension where they are the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from sanitree.checker.findings import Finding
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
 from sanitree.invariants.steps import CALL
-from sanitree.invariants.terms import Gather, Get, Moment, Op, PathSum, Range, Term, Var, walk
+from sanitree.invariants.terms import At, Gather, Get, Moment, Op, PathSum, Range, Term, Var, walk
 from sanitree.invariants.vocabulary import Component, Field, Sort, Tier
 from sanitree.models.snapshot import Column, Key, Snapshot, Table
 from sanitree.models.step import Frame, Step
@@ -115,8 +115,7 @@ class Evaluator:
         rows = self._algebra.all_rows(var.of)
         assert rows is not None
         count = len(rows.table)
-        seen = self._algebra.at(moment, rows) if moment is Moment.BEFORE else rows
-        found = self._meaning.value(term, {var: seen, **self._algebra.given})
+        found = self._meaning.value(term, {var: self._algebra.at(moment, rows), **self._algebra.given})
         return Column(self._algebra.number(found.it).expand(count), found.known.expand(count))
 
 
@@ -140,8 +139,12 @@ class _Torch(Algebra[Tensor, V]):
 
     def sees(self, check: Check, rows: Rows) -> bool:
         """Whether a table of slots that has no row shows that there is nothing, or that nobody looked."""
-        read = {t.field for t in walk(check.term) if isinstance(t, Get) and t.field.owner is Sort.SLOT}
-        return len(rows.table) > 0 or all(Key(f.name) in rows.table.columns for f in read)
+        read = (t for t in walk(check.term) if isinstance(t, Get) and t.field.owner is Sort.SLOT)
+        return len(rows.table) > 0 or self.looked_at(rows, ((_moment(t.of), t.field) for t in read))
+
+    def looked_at(self, rows: Rows, read: Iterable[tuple[Moment, Field]]) -> bool:
+        """Whether somebody observed the lists that these fields of slots count."""
+        return all(Key(f.name) in self.at(moment, rows).table.columns for moment, f in read)
 
     def scope(self, check: Check) -> Rows | None:
         return self.all_rows(check.rule.scope, check.component, check.tier)
@@ -196,6 +199,10 @@ class _Torch(Algebra[Tensor, V]):
 
     # Elements.
 
+    def at(self, moment: Moment, of: V) -> Rows:
+        assert isinstance(of, Rows)
+        return of  # a state is after whatever led to it
+
     def read(self, get: Get, of: V) -> Meaning[Tensor, V]:
         assert isinstance(of, Rows)
         key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated: no variable left
@@ -208,6 +215,8 @@ class _Torch(Algebra[Tensor, V]):
                 it = _nodes(of.state, self.literal(0))
             return Value(it, _NO)
         values, known = column.values, _YES if column.known is None else column.known
+        if is_reference(get.sort) and known is not _YES:
+            values = torch.where(known, values, 0)  # what is unknown may be no row at all
         if of.index is not None:
             values = values[of.index]
             known = known if known is _YES else known[of.index]
@@ -220,7 +229,7 @@ class _Torch(Algebra[Tensor, V]):
         if rows is None or gather.over is not Range.SLOTS:
             return rows is not None
         # A list that nobody observed may name slots that no other list does.
-        return all(Key(f.name) in rows.table.columns for f in _fields_of(gather))
+        return self.looked_at(rows, _fields_of(gather))
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         rows = self.over(gather)
@@ -318,8 +327,10 @@ class _TorchOfStep(_Torch):
         self.earlier = earlier
         self.given = {CALL: Rows(told, None, (Sort.CALL, None, None), later)}
 
-    def at(self, moment: Moment, of: V) -> V:
+    def at(self, moment: Moment, of: V) -> Rows:
         assert isinstance(of, Rows)
+        if of.table is _UNOBSERVED:
+            return of
         state = self.earlier if moment is Moment.BEFORE else self.s
         table = table_of(state, of.place)
         assert table is not None
@@ -327,10 +338,22 @@ class _TorchOfStep(_Torch):
 
 
 @cache
-def _fields_of(gather: Gather) -> frozenset[Field]:
-    """The fields that a fold reads of its own elements."""
+def _fields_of(gather: Gather) -> frozenset[tuple[Moment, Field]]:
+    """The fields that a fold reads of its own elements, and at which moment."""
     parts = (t for part in (gather.where, gather.body) for t in walk(part))
-    return frozenset(t.field for t in parts if isinstance(t, Get) and t.of is gather.var)
+    read = (t for t in parts if isinstance(t, Get) and (_element(t.of) is gather.var))
+    return frozenset((_moment(t.of), t.field) for t in read)
+
+
+def _moment(of: Term) -> Moment:
+    return of.moment if isinstance(of, At) else Moment.AFTER
+
+
+def _element(of: Term) -> Term:
+    """The element itself, whatever moments it is seen at."""
+    while isinstance(of, At):
+        of = of.of
+    return of
 
 
 _YES, _NO = torch.tensor(True), torch.tensor(False)

@@ -14,17 +14,18 @@ from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import Rule, checks
 from sanitree.invariants.steps import Ghost
 from sanitree.invariants.terms import Moment, Term
-from sanitree.invariants.vocabulary import Component, Settings, Sort
+from sanitree.invariants.vocabulary import Component, Settings
 from sanitree.models.snapshot import Column, Key, Snapshot
-from sanitree.models.step import Call, Frame, Step
+from sanitree.models.step import Call, Frame, Rows, Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
     """A ghost for one component."""
 
     ghost: Ghost
     key: Key
+    initial: Term | None
     term: Term
 
 
@@ -39,7 +40,7 @@ class Follower:
         self.state = first
         self.rules = tuple(rules)
         self._kept = tuple(k for g in ghosts for k in _for_each_component(g, first.settings))
-        self._values: dict[Key, dict[int, int]] = {k.key: {} for k in self._kept}
+        self._values: dict[_Kept, dict[int, int]] = {k: {} for k in self._kept}
 
     def follow(self, call: Call, after: Snapshot) -> Report:
         """Every rule about this operation, on the step from the last state to this one, which becomes the last."""
@@ -56,10 +57,11 @@ class Follower:
         for k in self._kept:
             sort = k.ghost.field.owner
             rows = step.rows(sort)
-            if getattr(later, "requests" if sort is Sort.REQUEST else "transfers") is None:
+            if rows is None:
+                self._values[k] = {}  # whatever happened, it is not known of whom
                 continue
-            fresh = self._initial(step, (earlier, later), k.ghost)
-            values, ids = self._values[k.key], rows.ids.tolist()
+            fresh = self._initial(step, rows, (earlier, later), k)
+            values, ids = self._values[k], rows.ids.tolist()
             met = torch.tensor([i in values for i in ids], dtype=torch.bool)
             old = torch.tensor([values.get(i, 0) for i in ids], dtype=torch.int64)
             known = met if fresh.known is None else met | fresh.known
@@ -68,14 +70,14 @@ class Follower:
             later = later.with_column(sort, k.key, now)
             sure = (rows.at[1] >= 0) & (now.known if now.known is not None else True)
             kept = sure.nonzero().flatten().tolist()
-            self._values[k.key] = {ids[row]: int(now.values[row]) for row in kept}
+            self._values[k] = {ids[row]: int(now.values[row]) for row in kept}
         return earlier, later
 
     @staticmethod
-    def _initial(step: Step, frames: tuple[Frame, Frame], g: Ghost) -> Column:
-        if g.initial is not None:
-            return Evaluator(step, frames).values(g.initial, g.var, Moment.BEFORE)
-        there = step.rows(g.field.owner).at[0] >= 0
+    def _initial(step: Step, rows: Rows, frames: tuple[Frame, Frame], k: _Kept) -> Column:
+        if k.initial is not None:
+            return Evaluator(step, frames).values(k.initial, k.ghost.var, Moment.BEFORE)
+        there = rows.at[0] >= 0
         return Column(torch.zeros(len(there), dtype=torch.int64), ~there)
 
 
@@ -85,4 +87,5 @@ def _for_each_component(g: Ghost, settings: Settings) -> Iterable[_Kept]:
         of = [c for c in settings.components if g.per.takes(c)]
     for c in of:
         bound = {g.component: c} if g.component is not None and c is not None else {}
-        yield _Kept(g, Key.of(g.field.name, c), instantiate(g.term, settings, bound))  # type: ignore[arg-type]
+        first = None if g.initial is None else instantiate(g.initial, settings, {})
+        yield _Kept(g, Key.of(g.field.name, c), first, instantiate(g.term, settings, bound))  # type: ignore[arg-type]

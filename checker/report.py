@@ -12,6 +12,7 @@ from sanitree.checker.columns import Evaluator
 from sanitree.checker.findings import Finding
 from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.sentences import sentence
+from sanitree.invariants.steps import CALL
 from sanitree.invariants.terms import Apply, Gather, Get, Op, PathSum, Term, children_of, free_variables
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key, Snapshot
@@ -114,14 +115,15 @@ def check(snapshot: Snapshot, rules: Iterable[Rule], tell: Callable[[str], None]
 
 
 def _explain(evaluator: Evaluator, check: Check, row: int) -> Violation:
-    s = evaluator.snapshot
     values = {p: evaluator.value_at(p, check, row) for p in dict.fromkeys(_parts(check.term, check))}
     scope = check.rule.scope
     table = evaluator.table(check)
     node = row if scope is Sort.NODE else None
     if scope is Sort.TRANSFER and Key("node") in table.columns:
-        node = int(table.columns[Key("node")].values[row])
-    path = s.path_to(node or 0)
+        column = table.columns[Key("node")]
+        node = int(column.values[row]) if column.known is None or bool(column.known[row]) else None
+    s, at = evaluator.node(node or 0)
+    path = s.path_to(at)
     expected, found = _recount(evaluator, check, row)
     return Violation(
         check=check,
@@ -137,7 +139,7 @@ def _explain(evaluator: Evaluator, check: Check, row: int) -> Violation:
 
 def _parts(term: Term, check: Check) -> Iterable[Term]:
     """The parts that have a value of their own at an instance: fields and folds, outermost first."""
-    if isinstance(term, Get | Gather | PathSum) and free_variables(term) <= {check.rule.var}:
+    if isinstance(term, Get | Gather | PathSum) and free_variables(term) <= {check.rule.var, CALL}:
         if term.sort in (Sort.BOOL, Sort.INT):
             yield term
         return

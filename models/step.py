@@ -116,8 +116,8 @@ class Step:
                     columns[Key.of(name, component, tier)] = Column(torch.tensor([value]))
         return Table(torch.zeros(1, dtype=torch.int64), columns)
 
-    def rows(self, sort: Sort) -> Rows:
-        """The elements of a sort in either state."""
+    def rows(self, sort: Sort) -> Rows | None:
+        """The elements of a sort in either state; None where one of the states does not tell."""
         match sort:
             case Sort.NODE:
                 return self.nodes
@@ -129,13 +129,17 @@ class Step:
         return Rows(one, (one, one))
 
     @cached_property
-    def transfers(self) -> Rows:
+    def transfers(self) -> Rows | None:
+        before, after = _transfer_ids(self.before), _transfer_ids(self.after)
+        if before is None or after is None:
+            return None
         named = [2 * ack + write for write, ack in (*(self.call.submitted or ()), *(self.call.acked or ()))]
-        return Rows.of(_transfer_ids(self.before), _transfer_ids(self.after), named)
+        return Rows.of(before, after, named)
 
     @cached_property
-    def requests(self) -> Rows:
-        return Rows.of(*(_NONE if s.requests is None else s.requests.ids for s in (self.before, self.after)))
+    def requests(self) -> Rows | None:
+        before, after = self.before.requests, self.after.requests
+        return None if before is None or after is None else Rows.of(before.ids, after.ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,9 +167,6 @@ class Rows:
         return found
 
 
-_NONE = torch.zeros(0, dtype=torch.int64)
-
-
 def _with(table: Table, key: Key, column: Column) -> Table:
     return Table(table.ids, {**table.columns, key: column})
 
@@ -179,11 +180,18 @@ def _find(wanted: Tensor, among: Tensor) -> Tensor:
     return torch.where(ordered[place] == wanted, order[place], -1)
 
 
-def _transfer_ids(s: Snapshot) -> Tensor:
-    if s.transfers is None or not len(s.transfers):
-        return _NONE
-    columns = s.transfers.columns
-    return 2 * columns[Key("ack")].values + columns[Key("is_write")].values.to(torch.int64)
+def _transfer_ids(s: Snapshot) -> Tensor | None:
+    """A number for each transfer; None where it is unknown which they are."""
+    if s.transfers is None:
+        return None
+    if not len(s.transfers):
+        return torch.zeros(0, dtype=torch.int64)
+    columns = [s.transfers.columns.get(Key(name)) for name in ("ack", "is_write")]
+    known = [c for c in columns if c is not None and (c.known is None or bool(c.known.all()))]
+    if len(known) < 2:
+        return None
+    ack, is_write = (c.values.to(torch.int64) for c in known)
+    return 2 * ack + is_write
 
 
 def _frame(step: Step, which: int) -> Frame:
@@ -191,29 +199,29 @@ def _frame(step: Step, which: int) -> Frame:
     moved = step.nodes.of_state(which, len(s.nodes))
     nodes = _spread(s.nodes, step.nodes, which, Sort.NODE, moved, {})
     requests = transfers = None
-    if step.before.requests is not None and step.after.requests is not None:
-        requests = _spread(s.requests, step.requests, which, Sort.REQUEST, moved, _called(step) if which else {})
-    if step.before.transfers is not None and step.after.transfers is not None:
-        more = _of_transfers(step) | (_told_of_transfers(step) if which else {})
-        transfers = _spread(s.transfers, step.transfers, which, Sort.TRANSFER, moved, more)
+    if (rows := step.requests) is not None:
+        requests = _spread(s.requests, rows, which, Sort.REQUEST, moved, _called(step, rows) if which else {})
+    if (rows := step.transfers) is not None:
+        more = _of_transfers(rows) | (_told_of_transfers(step, rows) if which else {})
+        transfers = _spread(s.transfers, rows, which, Sort.TRANSFER, moved, more)
     pools = {}
     for component in step.after.settings.components:
         for tier in Tier:
             both = tuple(x.slots(component, tier) for x in (step.before, step.after))
             rows = Rows.of(both[0].ids, both[1].ids)
-            pools[component.name, tier.value] = _spread_slots(both[which], rows, which, moved)
+            size = s.tree.columns.get(Key.of("capacity", component, tier))
+            pools[component.name, tier.value] = _spread_slots(both[which], rows, which, moved, size)
     return Frame(Table(s.tree.ids, s.tree.columns), nodes, transfers, requests, pools)
 
 
-def _called(step: Step) -> dict[Key, Column]:
-    number = step.call.request
-    ids = step.requests.ids
+def _called(step: Step, rows: Rows) -> dict[Key, Column]:
+    number, ids = step.call.request, rows.ids
     return {Key("called"): Column(torch.zeros_like(ids, dtype=torch.bool) if number is None else ids == number)}
 
 
-def _of_transfers(step: Step) -> dict[Key, Column]:
+def _of_transfers(rows: Rows) -> dict[Key, Column]:
     """What a transfer is the same by is known of it in both states."""
-    ids = step.transfers.ids
+    ids = rows.ids
     return {
         Key("ack"): Column(ids.div(2, rounding_mode="floor")),
         Key("is_write"): Column(ids % 2 == 1),
@@ -221,13 +229,13 @@ def _of_transfers(step: Step) -> dict[Key, Column]:
     }
 
 
-def _told_of_transfers(step: Step) -> dict[Key, Column]:
+def _told_of_transfers(step: Step, rows: Rows) -> dict[Key, Column]:
     columns = {}
     for name, said in (("submitted", step.call.submitted), ("acked", step.call.acked)):
         if said is not None:
             times = Counter(2 * ack + write for write, ack in said)
             columns[Key(name)] = Column(
-                torch.tensor([times[i] for i in step.transfers.ids.tolist()], dtype=torch.int64)
+                torch.tensor([times[i] for i in rows.ids.tolist()], dtype=torch.int64)
             )
     return columns
 
@@ -242,29 +250,31 @@ def _spread(
     if table is not None and len(table):
         at = at.clamp(min=0)
         for key, column in table.columns.items():
-            values = column.values[at]
+            values, known = column.values[at], there if column.known is None else column.known[at] & there
             if FIELDS[sort, key.name].sort is Sort.NODE:
-                values = moved[values]
-            columns[key] = Column(values, there if column.known is None else column.known[at] & there)
+                values = moved[torch.where(known, values, 0)]
+            columns[key] = Column(values, known)
     return Table(rows.ids, {**columns, **more})
 
 
-def _spread_slots(table: Table, rows: Rows, which: int, moved: Tensor) -> Table:
-    at = rows.at[which]
+def _spread_slots(table: Table, rows: Rows, which: int, moved: Tensor, size: Column | None) -> Table:
+    """A pool's slots over the rows of both states. A slot that nobody names is named 0 times, and is nobody's."""
+    at, count = rows.at[which], len(rows.ids)
     there, at = at >= 0, at.clamp(min=0)
     columns = {Key("number"): Column(rows.ids)}
+    if size is not None:
+        columns[Key("pool_size")] = Column(
+            size.values.expand(count), None if size.known is None else size.known.expand(count)
+        )
     for key, column in table.columns.items():
-        if key.name == "number":
+        if key in columns:
             continue
-        f = FIELDS[Sort.SLOT, key.name]
+        is_node = FIELDS[Sort.SLOT, key.name].sort is Sort.NODE
+        nobody = int(moved[0]) if is_node else -1 if key.name in ("reader_ack", "writer_ack") else 0
         if not len(table):
-            columns[key] = Column(torch.full((len(rows.ids),), _NOBODY.get(key.name, 0)))
+            columns[key] = Column(torch.full((count,), nobody))
             continue
-        values = moved[column.values[at]] if f.sort is Sort.NODE else column.values[at]
-        # A slot that nobody names is named 0 times, and is nobody's.
-        values = torch.where(there, values, _NOBODY.get(key.name, 0))
-        columns[key] = Column(values, None if column.known is None else column.known[at] | ~there)
+        values = moved[column.values[at]] if is_node else column.values[at]
+        known = None if column.known is None else column.known[at] | ~there
+        columns[key] = Column(torch.where(there, values, nobody), known)
     return Table(rows.ids, columns)
-
-
-_NOBODY = {"reader_ack": -1, "writer_ack": -1}

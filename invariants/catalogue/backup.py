@@ -6,11 +6,12 @@ from sanitree.invariants.vocabulary import FULL, WRITE_THROUGH_FAMILY, Kind, Pol
 
 BACKUP = Family.BACKUP
 _THROUGH = policy_is(*WRITE_THROUGH_FAMILY)
-_WINDOW = (
+WINDOW = (
     policy_is(Policy.WRITE_BACK)
     & trait("async_window_backup")
     & some_component(lambda c: is_kind(c, Kind.AUXILIARY) & is_kind(c, Kind.PER_TOKEN))
 )
+"""An insert may back up a window of auxiliary data, and no full data with it."""
 
 
 @rule(BACKUP, Sort.NODE, when=_THROUGH)
@@ -32,7 +33,7 @@ def pending_backup_is_prefix_closed(n):
     return implies(n.write_pending, n.parent.is_root | n.parent[FULL].on_host | n.parent.write_pending)
 
 
-@rule(BACKUP, Sort.NODE, when=~_WINDOW)
+@rule(BACKUP, Sort.NODE, when=~WINDOW)
 def pending_write_has_its_target(n):
     """A node being written has its full host copy in place: the slots are taken when the write is submitted."""
     return implies(n.write_pending, n[FULL].on_host)
@@ -44,7 +45,7 @@ def pending_write_keeps_its_source(n):
     return implies(n.write_pending, n[FULL].on_device)
 
 
-@rule(BACKUP, Sort.NODE, when=policy_is(Policy.WRITE_BACK) & ~_WINDOW)
+@rule(BACKUP, Sort.NODE, when=policy_is(Policy.WRITE_BACK) & ~WINDOW)
 def write_back_is_finished(n):
     """Under write_back no write is pending between operations: the eviction that started it waits for it.
 
