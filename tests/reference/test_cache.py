@@ -65,7 +65,7 @@ def test_long_work_is_sound(
     policy: Policy, components: tuple[Component, ...], page: int, runner: str, room: str
 ) -> None:
     running = RUNNERS[runner]()
-    drive(UnifiedRadixCache(config(policy, components, page, room), running), seed=17, steps=300)
+    drive(UnifiedRadixCache(config(policy, components, page, room), running), seed=17, steps=100)
     if isinstance(running, Worker):
         running.close()
 
@@ -179,6 +179,8 @@ def test_locked_cache_refuses() -> None:
     refused = serving.start(cache, (1, 2, 3, 4, 5))
     assert isinstance(refused, Refused) and refused.component == "full" and refused.wanted == 1
     assert set(cache.evict({"full": 9, "swa": 9}).evicted.values()) == {0}
+    again = cache.insert(request.tokens, {"full": request.prefix, "swa": request.prefix}, 4)
+    assert again.known == 4 and again.node is request.node
     assert_sound(cache)
     serving.release(cache, request)
     assert cache.alloc("full", 1) is not None
