@@ -6,7 +6,7 @@ LiveChecker().nothing_violated(subject(subject))
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sanitree.checker.columns import Evaluator
@@ -17,6 +17,7 @@ from sanitree.invariants.rules import Check, Cost, Rule, checks
 from sanitree.invariants.terms import Gather, Get, Range, walk
 from sanitree.invariants.vocabulary import Component, Sort, Tier
 from sanitree.models.snapshot import Key
+from sanitree.models.step import Call
 from sanitree.models.subject import Subject
 
 
@@ -90,11 +91,16 @@ def fields_read(c: Check) -> Iterator[Key]:
 
 
 class InvariantViolated(AssertionError):  # noqa: N818  reads as what happened
-    """A live cache violates a rule; the message names each, with the element and the values that refute it."""
+    """A live cache violates a rule; the message names each, with the element and the values that refute it.
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        lines = [f"{len(report.violations)} violations of {len({v.rule.id for v in report.violations})} rules"]
+    calls: those that led there, the last one last, where somebody followed the cache.
+    """
+
+    def __init__(self, report: Report, calls: Sequence[Call] = ()) -> None:
+        self.report, self.calls = report, tuple(calls)
+        rules = len({v.rule.id for v in report.violations})
+        after = f" after {calls[-1]}" if calls else ""
+        lines = [f"{len(report.violations)} violations of {rules} rules{after}"]
         for v in report.first(3):
             where = v.rule.scope.value if v.element is None else f"{v.rule.scope.value} {v.element}"
             values = ", ".join(f"{e.what} = {e.value}" for e in v.evidence)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, Protocol, TypeVar
 
 from sanitree.invariants.terms import (
@@ -122,7 +123,7 @@ class Semantics(Generic[B, V]):
 
     def meaning(self, term: Term, env: Env[V]) -> Meaning[B, V]:
         """The meaning of any term where `env` gives its free variables."""
-        key = (term, *((v, id(env[v])) for v in sorted(free_variables(term), key=lambda v: v.name)))
+        key = (term, *(id(env[v]) for v in in_order(term)))
         found = self._done.get(key)
         if found is None:
             found = self._done[key] = self._meaning(term, env), env
@@ -297,6 +298,12 @@ def join_of(g: Gather) -> Join | None:
         f"a fold over {g.over.value} may mention {', '.join(v.name for v in outside)} only in one equation, "
         "as in some(transfers, lambda x: x.ack == n.write_ack); say it with count, some or a field"
     )
+
+
+@cache  # terms are interned and never change
+def in_order(term: Term) -> tuple[Var, ...]:
+    """A term's free variables, in one order."""
+    return tuple(sorted(free_variables(term), key=lambda v: v.name))
 
 
 def is_reference(sort: Sort) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from types import CodeType
 from typing import Any
 
 import torch
@@ -225,14 +226,20 @@ def prepared(tree: Any, reading: Reading) -> Mapping[str, Callable[[], Any]]:
 
 def read_each(elements: list[Any], access: Access, names: Mapping[str, Callable[[], Any]]) -> list[Any]:
     """What an access reads on each element; UNREADABLE where it fails."""
-    source = inline(access, "n") if access != ELEMENT else "n"
-    code = compile(f"lambda nodes: [{source} for n in nodes]", "<reading>", "eval")
-    used = {name: names[name]() for name in _names_in(code) if name in names}
+    code, mentioned = _compiled(access)
+    used = {name: names[name]() for name in mentioned if name in names}
     read = eval(code, used)
     try:
         return read(elements)  # type: ignore[no-any-return]
     except FAULTS:
         return [_read(read, e) for e in elements]
+
+
+@lru_cache(maxsize=4096)  # the same fields are read for every snapshot
+def _compiled(access: Access) -> tuple[CodeType, frozenset[str]]:
+    source = inline(access, "n") if access != ELEMENT else "n"
+    code = compile(f"lambda nodes: [{source} for n in nodes]", "<reading>", "eval")
+    return code, frozenset(_names_in(code))
 
 
 def _read(read: Callable[[list[Any]], list[Any]], element: Any) -> Any:
