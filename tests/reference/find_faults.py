@@ -25,6 +25,9 @@ from sanitree.models.step import Call
 from tests.reference.machine import Cell, machine
 from tests.reference.workload import config
 
+LONGEST = 300.0
+"""Seconds until a fault counts as not found."""
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 
 
@@ -58,7 +61,11 @@ def find(name: str, budget: float = 30.0, number: int = 0) -> Caught:
     torch.set_num_threads(1)
     cell = home(name)
     best = Caught(name, cell, (), ())
-    first = 0.0
+    begun, first = time.monotonic(), 0.0
+
+    def at_step() -> None:
+        if not first and time.monotonic() - begun > LONGEST:
+            raise KeyboardInterrupt
 
     def failed(error: Exception, calls: list[Call]) -> None:
         nonlocal best, first
@@ -78,7 +85,7 @@ def find(name: str, budget: float = 30.0, number: int = 0) -> Caught:
         phases=(Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
     )  # fmt: skip
     with contextlib.suppress(Exception, KeyboardInterrupt):
-        run_state_machine_as_test(seed(number)(machine(cell, failed=failed)), settings=chosen)
+        run_state_machine_as_test(seed(number)(machine(cell, failed=failed, at_step=at_step)), settings=chosen)
     return best
 
 

@@ -22,6 +22,8 @@ from tests.reference.workload import config
 OF_THE_CHECK = ("check_demands_backed_up_parents",)
 """Faults that are not the cache's but its check's: to find one, the check is asked."""
 
+Failed = Callable[[Exception, list[Call]], None]
+
 RUNNERS: dict[str, Callable[[], Runner]] = {"by hand": ByHand, "at once": AtOnce, "worker": Worker}
 
 SYMBOLS = (1, 2, 3)
@@ -50,7 +52,7 @@ def machine(
     failed: Callable[[Exception, list[Call]], None] = lambda error, calls: None,
 ) -> type[RuleBasedStateMachine]:
     """The machine of a cell; `seen` counts what happened, for floors on coverage, `failed` hears what goes wrong
-    and the calls that led there."""
+    and the calls that led there; `at_step` is called before each step, and may end it all."""
     counts: Counter[str] = Counter() if seen is None else seen
     page = cell.page
 
@@ -64,6 +66,7 @@ def machine(
         @wraps(operation)
         def step(self: Any, *args: Any, **more: Any) -> None:
             counts["steps"] += 1
+            at_step()
             try:
                 operation(self, *args, **more)
                 self.watch.settle()
