@@ -234,9 +234,7 @@ def _told_of_transfers(step: Step, rows: Rows) -> dict[Key, Column]:
     for name, said in (("submitted", step.call.submitted), ("acked", step.call.acked)):
         if said is not None:
             times = Counter(2 * ack + write for write, ack in said)
-            columns[Key(name)] = Column(
-                torch.tensor([times[i] for i in rows.ids.tolist()], dtype=torch.int64)
-            )
+            columns[Key(name)] = Column(torch.tensor([times[i] for i in rows.ids.tolist()], dtype=torch.int64))
     return columns
 
 
