@@ -21,10 +21,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sanitree.invariants.calls import GHOST_FIELDS, is_of_a_state
+from sanitree.invariants.calls import CALL_FIELDS, GHOST_FIELDS, is_of_a_state
 from sanitree.invariants.declare import declared
 from sanitree.invariants.language import Element, Expr, fail, naming
-from sanitree.invariants.terms import At, Const, Gather, Get, Moment, PathSum, Range, SayError, Term, Var, make, walk
+from sanitree.invariants.terms import (
+    At,
+    Const,
+    Gather,
+    Get,
+    Moment,
+    PathSum,
+    Range,
+    SayError,
+    Term,
+    Var,
+    free_variables,
+    make,
+    walk,
+)
 from sanitree.invariants.vocabulary import ComponentVar, Field, Index, Kind, Lowering, Sort
 
 CALL = make(Var, "call", Sort.CALL)
@@ -80,22 +94,38 @@ def ghost(
         index = Index.COMPONENT if per else Index.NONE
         meaning = inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0]
         field = Field(scope, function.__name__, Sort.INT, unit, index, Lowering.NONE, meaning)
-        # Its own value before the call is what it changes: the name is taken first.
-        if is_of_a_state(field) or GHOST_FIELDS.setdefault((scope, field.name), field) != field:
+        name = scope, field.name
+        if is_of_a_state(field) or name in CALL_FIELDS or GHOST_FIELDS.get(name, field) != field:
             fail(f"a {scope.value} has a field {field.name} already")
-        said = declared(function, scope, Sort.INT, per, (), [CALL])
-        check_step(said.name, said.term)
-        first = None if initial is None else _initial(initial, said.var)
+        new = name not in GHOST_FIELDS
+        # Its own value before the call is what it changes: the name is taken first, and given back if nothing comes.
+        GHOST_FIELDS[name] = field
+        try:
+            said = declared(function, scope, Sort.INT, per, (), [CALL])
+            check_step(said.name, said.term)
+            first = None if initial is None else _initial(said.name, initial, said.var)
+        except BaseException:
+            if new:
+                del GHOST_FIELDS[name]
+            raise
         return Ghost(field, per, said.component, said.var, first, said.term)
 
     return declare
 
 
-def _initial(said: Callable[[Any], Expr] | int, var: Var) -> Term:
-    if isinstance(said, int):
-        return make(Const, said)
-    with naming(var.name):
-        return said(Element(var)).term
+def _initial(name: str, said: Callable[[Any], Expr] | int, var: Var) -> Term:
+    if callable(said):
+        with naming(var.name):
+            given = said(Element(var))
+    else:
+        given = said
+    term = given.term if isinstance(given, Expr) else make(Const, given) if isinstance(given, int) else None
+    if term is None or term.sort is not Sort.INT:
+        fail(f"{name} starts as a number, not as {given!r}")
+    if free_variables(term) - {var}:
+        fail(f"{name} starts before the call: initial= speaks of the {var.sort.value} alone")
+    check_step(name, term)
+    return term
 
 
 def of_steps_alone(term: Term) -> Iterator[str]:
