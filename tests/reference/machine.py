@@ -49,7 +49,8 @@ class Cell:
 def machine(
     cell: Cell,
     seen: Counter[str] | None = None,
-    failed: Callable[[Exception, list[Call]], None] = lambda error, calls: None,
+    failed: Failed = lambda error, calls: None,
+    at_step: Callable[[], None] = lambda: None,
 ) -> type[RuleBasedStateMachine]:
     """The machine of a cell; `seen` counts what happened, for floors on coverage, `failed` hears what goes wrong
     and the calls that led there; `at_step` is called before each step, and may end it all."""
