@@ -114,11 +114,10 @@ def ghost(
 
 
 def _initial(name: str, said: Callable[[Any], Expr] | int, var: Var) -> Term:
+    given: object = said
     if callable(said):
         with naming(var.name):
             given = said(Element(var))
-    else:
-        given = said
     term = given.term if isinstance(given, Expr) else make(Const, given) if isinstance(given, int) else None
     if term is None or term.sort is not Sort.INT:
         fail(f"{name} starts as a number, not as {given!r}")
