@@ -73,7 +73,7 @@ class UnifiedRadixCache(Loading):
         copies that its part says. What is not on the device is left out."""
         i = self.place(component)
         part = self.parts[i]
-        return self._joined(part.span(node, part.reach)[::-1], i)
+        return self._joined(part.read(node)[::-1], i)
 
     def _joined(self, nodes: list[Node], i: int = FULL) -> Tensor:
         found = [slots for n in nodes if (slots := n.data[i].device) is not None]

@@ -41,7 +41,7 @@ class Loading(Eviction):
         """What a load back of `node` brings."""
         found: Missing = []
         for i, part in enumerate(self.parts):
-            nodes = part.span(node, part.reach)[::-1]
+            nodes = part.read(node)[::-1]
             found.append([n for n in nodes if n.data[i].device is None and n.data[i].host is not None])
         return found
 

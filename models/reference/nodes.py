@@ -23,17 +23,19 @@ class Copies:
 class Node:
     """A run of tokens, and its copies of each component, in the order of the configuration.
 
-    The key is whole pages, empty at the root alone. hits: inserts that passed. last_access:
+    The key is whole pages, empty at the root alone. end: tokens from the root to the end of
+    the key; no split changes it. hits: inserts that passed. last_access:
     the tree's clock when it was last matched or inserted. write_ack, load_ack: the
     acknowledgement that it waits for, as a source and as a target on the device.
     """
 
-    __slots__ = ("children", "data", "hits", "id", "key", "last_access", "load_ack", "parent", "write_ack")
+    __slots__ = ("children", "data", "end", "hits", "id", "key", "last_access", "load_ack", "parent", "write_ack")
 
     def __init__(self, number: int, key: Tokens, parent: Node | None, components: int) -> None:
         self.id = number
         self.key = key
         self.parent = parent
+        self.end: int = len(key) if parent is None else parent.end + len(key)
         self.children: dict[Edge, Node] = {}
         self.hits = 0
         self.last_access = 0

@@ -2,9 +2,9 @@
 
 A request that goes on from the end of a prefix reads the last tokens of it: all of them
 with full attention, a window with sliding-window attention, one state with a recurrent
-layer. A part says how far back that is (`reads`), and everything else follows from it:
-where a match may end, what a lock covers, what a load back must bring, and how copies and
-locks divide when a node is split.
+layer. A part says how far back that is (`reach`), which may depend on where the prefix
+ends, and everything else follows from it: where a match may end, what a lock covers, what
+a load back must bring, and how copies and locks divide when a node is split.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ Validator = Callable[[int, bool], bool]
 
 
 class Part:
-    """How one component behaves. The defaults serve every component whose `reads` is right."""
+    """How one component behaves. The defaults serve every component whose `reach` is right."""
 
     def __init__(self, component: Component, config: CacheConfig) -> None:
         self.component = component
+        self.config = config
         self.name = component.name
         self.per_token = component.per_token
-        self.reach = self.reads(config)
 
-    def reads(self, config: CacheConfig) -> int:
-        """Tokens, counted back from the end of a prefix, that a request going on from there reads."""
+    def reach(self, length: int) -> int:
+        """Tokens, counted back from the end of a prefix of `length` tokens, that a request going on from there
+        reads."""
         return EVERYTHING if self.per_token else 1
 
     def size(self, node: Node) -> int:
@@ -49,24 +50,33 @@ class Part:
             node = node.parent
         return found
 
+    def read(self, node: Node) -> list[Node]:
+        """The nodes that hold what a request reads that goes on from the end of `node`, that one first."""
+        return self.span(node, self.reach(node.end))
+
     def extent(self, node: Node) -> int:
         """Tokens, counted back from the end of `node`, that a lock on it covers: whole nodes.
 
         A receipt remembers it, and `span` finds the same tokens again after any splits. A
         state is locked with its node alone, which keeps its end when it is split.
         """
-        return sum([len(n.key) for n in self.span(node, self.reach)]) if self.per_token else self.reach
+        if not self.per_token:
+            return self.reach(node.end)
+        nodes = self.read(node)
+        return node.end - nodes[-1].end + len(nodes[-1].key) if nodes else 0
 
     def validator(self) -> Validator:
         """A judge for one walk down: told of each node's tokens, and whether it has its copy
         there, it says whether a match may end with that node."""
         reach = self.reach
-        covered = reach  # above the root nothing is missing
+        at, hole = 0, -EVERYTHING  # how far down, and where the last copy is missing: above the root none is
 
         def ends(tokens: int, present: bool) -> bool:
-            nonlocal covered
-            covered = min(reach, covered + tokens) if present else 0
-            return covered == reach
+            nonlocal at, hole
+            at += tokens
+            if not present:
+                hole = at
+            return at - hole >= reach(at)
 
         return ends
 
@@ -89,8 +99,8 @@ class FullPart(Part):
 class SwaPart(Part):
     """Sliding-window attention: the last window of tokens."""
 
-    def reads(self, config: CacheConfig) -> int:
-        return config.window
+    def reach(self, length: int) -> int:
+        return self.config.window
 
 
 class MambaPart(Part):
