@@ -9,7 +9,7 @@ ALL_ENGINES := 0.5.12 0.5.12.post1 0.5.13 0.5.13.post1 0.5.14 0.5.15 0.5.15.post
 	0.5.19 0.5.20 0.5.21 0.5.22 0.5.23
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev engines demo test test-slow test-matrix lint mutants bench docs clean
+.PHONY: help setup dev engines demo test test-slow test-matrix lint mutants soak faults bench docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,7 +55,13 @@ test-matrix: dev  ## every engine version, policy, component set, page size and 
 mutants: dev  ## mutates every rule; prints the mutants that no test would notice
 	$(BIN)/python -m tests.mutation
 
-bench: dev engines  ## the live check against the engine's own, as ratios
+soak: dev  ## the state machines for long, with floors on what they must have met
+	$(BIN)/python -m tests.reference.soak
+
+faults: dev  ## every fault of the reference cache, and the rule that finds it: writes docs/faults.md
+	$(BIN)/python -m tests.reference.find_faults --write
+
+bench: dev engines  ## checks and operations next to the engine's own, as ratios
 	$(BIN)/python -m tests.bench
 
 docs: dev  ## builds the pages into site/

@@ -1,9 +1,11 @@
-"""The live check against the engine's own, and the offline ways, as ratios: `make bench`.
+"""Speed, as ratios to the engine: `make bench`.
 
-    python -m tests.bench [--engine 0.5.13.post1] [--nodes 1000 10000 100000] [--rounds 9]
+    python -m tests.bench [--engine 0.5.13.post1] [--nodes 1000 10000 100000] [--rounds 9] [--only checks|operations]
 
-Every figure of a row comes from one process and one tree, round by round in turn; each
-is a median. A ratio above 1 is how many times less than the engine's sanity_check it takes.
+*checks*: the live check against the engine's own, and the offline ways. *operations*: the
+reference cache against the engine's Python core on the same work. Every figure of a row
+comes from one process, round by round in turn, and is a median. A ratio above 1 is how
+many times less than the engine's it takes.
 """
 
 from __future__ import annotations
@@ -25,30 +27,57 @@ def main() -> None:
     parser.add_argument("--engine", default="0.5.13.post1")
     parser.add_argument("--nodes", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", choices=("checks", "operations"))
     args = parser.parse_args()
     print(f"SGLang {args.engine}, {_machine()}, {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}")
+    if args.only != "operations":
+        checks(args.engine, args.nodes, args.rounds)
+    if args.only != "checks":
+        operations(args.engine, args.rounds)
+
+
+def checks(engine: str, sizes: list[int], rounds: int) -> None:
+    """Ways to check one tree."""
     for components in COMPONENTS:
-        for nodes in args.nodes:
+        for nodes in sizes:
             told = run_in_engine(
-                args.engine,
+                engine,
                 "tests.bench.live:measure",
-                {"version": args.engine, "components": list(components), "nodes": nodes, "rounds": args.rounds},
+                {"version": engine, "components": list(components), "nodes": nodes, "rounds": rounds},
                 search=[ROOT],
                 timeout=3600,
             )
             seconds, count = told["seconds"], told["nodes"]
-            engine = seconds.pop("engine")
-            print(
-                f"\n{'+'.join(components)}, {count:,} nodes; engine's sanity_check {engine / count * 1e6:.2f} µs a node"
-            )
+            own = seconds.pop("engine")
+            print(f"\n{'+'.join(components)}, {count:,} nodes; engine's sanity_check {own / count * 1e6:.2f} µs a node")
             for way, spent in seconds.items():
                 checks = told["checks"].get(way)
                 note = f", {checks} checks" if checks else ""
-                times = f"{engine / spent:.2f} times faster" if spent < engine else f"{spent / engine:.2f} times slower"
+                times = f"{own / spent:.2f} times faster" if spent < own else f"{spent / own:.2f} times slower"
                 print(f"  {way:16} {spent / count * 1e6:8.2f} µs a node  {times}{note}", flush=True)
             print(
                 "  file            " + ", ".join(f"{k} {v / count:.0f} bytes a node" for k, v in told["bytes"].items())
             )
+
+
+def operations(engine: str, rounds: int) -> None:
+    """What the reference cache and the engine take for one operation."""
+    for components in COMPONENTS:
+        for page, host in ((1, False), (4, True)):
+            told = run_in_engine(
+                engine,
+                "tests.bench.reference:measure",
+                {"version": engine, "components": list(components), "rounds": rounds, "page": page, "host": host},
+                search=[ROOT],
+                timeout=3600,
+            )
+            print(f"\n{'+'.join(components)}, page {page}, {'a' if host else 'no'} host tier; µs an operation")
+            for way in ("insert", "again", "match", "lock", "evict"):
+                own, ours = told[f"engine {way}"], told[f"reference {way}"]
+                print(
+                    f"  {way:8} engine {own * 1e6:7.1f}  reference {ours * 1e6:7.1f}  {own / ours:.2f} times faster",
+                    flush=True,
+                )
 
 
 def _machine() -> str:
