@@ -190,6 +190,7 @@ TRAITS: Mapping[str, str] = MappingProxyType(
         "async_window_backup": "under write_back an insert may back up the window of auxiliary data above a node, "
         "asynchronously and under a lock",
         "table_of_nodes": "the tree keeps a table of its nodes by id",
+        "own_threshold": "nodes are backed up after another number of hits than the policy's own, one or two",
         "reads_bytes": "the bytes of every copy were read",
         "maps_full_to_swa": "the allocator maps each full slot to its sliding-window slot; 0 where there is none",
     }

@@ -1,7 +1,7 @@
 """Progress: a call does what it was asked to do, and says what it did."""
 
 from sanitree.invariants.calls import ANY_CALL, Operation
-from sanitree.invariants.language import all_of, count, implies, is_kind, ite, nodes, policy_is, slots, sum_over
+from sanitree.invariants.language import all_of, count, implies, is_kind, ite, nodes, policy_is, slots, sum_over, trait
 from sanitree.invariants.rules import Cost, Family, step
 from sanitree.invariants.steps import before, call
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, WRITE_THROUGH_FAMILY, Kind, Policy, Sort
@@ -57,7 +57,7 @@ def nothing_leaves_unreported(t, c, tier):
     return left <= call[c, tier].evicted
 
 
-@step(PROGRESS, Sort.NODE, on=[Operation.INSERT], when=policy_is(*WRITE_THROUGH_FAMILY))
+@step(PROGRESS, Sort.NODE, on=[Operation.INSERT], when=policy_is(*WRITE_THROUGH_FAMILY) & ~trait("own_threshold"))
 def promised_backup_is_made(n):
     """An insert that gives a node enough hits backs it up, or says that it could not.
 

@@ -46,6 +46,8 @@ def settings_of(cache: UnifiedRadixCache) -> Settings:
     """What is fixed of a cache."""
     config = cache.config
     traits = _TRAITS | {"tiered"} if config.tiered else _TRAITS
+    if config.hits_to_back_up is not None:
+        traits |= {"own_threshold"}
     return Settings(config.policy, config.components, traits, config.page_size)
 
 

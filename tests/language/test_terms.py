@@ -12,7 +12,7 @@ import torch
 
 from sanitree.checker.backends import BACKENDS, COLUMNS, FUSED, backends_of
 from sanitree.checker.columns import Evaluator
-from sanitree.invariants.catalogue import CATALOGUE, STEP_RULES
+from sanitree.invariants.catalogue import CATALOGUE, RULES
 from sanitree.invariants.language import (
     all_of,
     any_of,
@@ -93,7 +93,7 @@ def test_different_texts_are_different_objects() -> None:
 
 def catalogue_text() -> str:
     lines = []
-    for r in (*CATALOGUE, *STEP_RULES):
+    for r in RULES:
         where = settings_sentence(r.when)
         repeated = [*([f"per {r.per.value}"] if r.per else []), *(t.value for t in r.tiers)]
         about = ", ".join([r.family.value, r.scope.value, r.cost.name.lower(), *repeated])
@@ -160,7 +160,7 @@ def test_a_rule_is_repeated_for_what_the_cache_has() -> None:
 def test_every_rule_applies_under_some_settings_and_no_trait_is_idle() -> None:
     applied = {c.rule.id for seed in range(PLANS) for c in checks(CATALOGUE, plan_of(seed).settings)}
     assert applied == {r.id for r in CATALOGUE}
-    asked = {t.argument for r in CATALOGUE for part in (r.when, r.term) for t in walk(part) if isinstance(t, Known)}
+    asked = {t.argument for r in RULES for part in (r.when, r.term) for t in walk(part) if isinstance(t, Known)}
     assert set(TRAITS) <= asked
 
 
