@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sanitree.checker.live import InvariantViolated
 from sanitree.checker.watch import Watch
 from sanitree.invariants.vocabulary import Component, Policy
-from sanitree.models.reference import AtOnce, ByHand, Receipt, Refused, Runner, UnifiedRadixCache, Worker, serving
+from sanitree.models.reference import AtOnce, ByHand, Node, Receipt, Refused, Runner, UnifiedRadixCache, Worker, serving
 from sanitree.models.reference.faults import inject
 from sanitree.models.step import Call
 from tests.reference.workload import config
@@ -110,6 +110,13 @@ def machine(
                 serving.finish(self.cache, request)
                 serving.release(self.cache, request)
 
+        @rule(i=st.integers(0, 20), symbols=prompts)
+        @judged
+        def serve_more(self, i: int, symbols: list[int]) -> None:
+            """A prompt that is there goes on, as the next turn of a conversation."""
+            if nodes := self.nodes():
+                self.serve(self.prompt_of(nodes[i % len(nodes)]) + tokens(symbols[:2]))
+
         @rule(symbols=prompts, load=st.booleans())
         @judged
         def start(self, symbols: list[int], load: bool) -> None:
@@ -155,6 +162,34 @@ def machine(
         def match(self, symbols: list[int]) -> None:
             self.cache.match_prefix(tokens(symbols))
 
+        @rule(i=st.integers(0, 20), pages=st.integers(1, 3))
+        @judged
+        def match_less(self, i: int, pages: int) -> None:
+            """What leaves a node that is there halfway, and so splits it."""
+            if nodes := self.nodes():
+                self.leave_halfway(nodes[i % len(nodes)], pages)
+
+        @precondition(lambda self: self.moving())
+        @rule(i=st.integers(0, 20))
+        @judged
+        def match_less_of_what_moves(self, i: int) -> None:
+            """The same of a node that is being written or loaded."""
+            nodes = self.moving()
+            self.leave_halfway(nodes[i % len(nodes)], 1)
+
+        def leave_halfway(self, node: Node, pages: int) -> None:
+            prompt = self.prompt_of(node)
+            self.cache.match_prefix(prompt[: max(page, len(prompt) - pages * page)])
+
+        def moving(self) -> list[Node]:
+            return [n for n in self.nodes() if (n.write_ack, n.load_ack) != (None, None) and len(n.key) > page]
+
+        def prompt_of(self, node: Node) -> tuple[int, ...]:
+            return tuple(t for n in node.path() for t in n.key)
+
+        def nodes(self) -> list[Node]:
+            return self.cache.subtree(self.cache.root)[1:]
+
         @precondition(lambda self: len(self.locks) < 3)
         @rule(symbols=prompts)
         @judged
@@ -175,6 +210,13 @@ def machine(
             part = self.cache.parts[i % len(self.cache.parts)]
             self.cache.evict({part.name: count})
 
+        @rule()
+        @judged
+        def quiet_then_pressure(self) -> None:
+            """Nothing happened for a while, so all writes have landed; then a large request comes."""
+            self.cache.writing_check(wait=True)
+            self.cache.evict({self.cache.parts[0].name: 10**6})
+
         @precondition(lambda self: self.cache.config.tiered)
         @rule(i=st.integers(0, 2), count=st.integers(1, 12))
         @judged
@@ -187,15 +229,18 @@ def machine(
         @rule(i=st.integers(0, 20))
         @judged
         def write_backup(self, i: int) -> None:
-            nodes = [n for n in self.cache.subtree(self.cache.root)[1:] if n.data[0].device is not None]
+            nodes = [n for n in self.nodes() if n.data[0].device is not None]
             if nodes:
                 self.cache.write_backup(nodes[i % len(nodes)])
 
         @precondition(lambda self: self.cache.config.tiered)
-        @rule(symbols=prompts)
+        @rule(i=st.integers(0, 20))
         @judged
-        def load_back(self, symbols: list[int]) -> None:
-            self.cache.load_back(self.cache.match_prefix(tokens(symbols)).host_node)
+        def load_back(self, i: int) -> None:
+            """As for a request for a prefix of which the host has more than the device."""
+            if nodes := [n for n in self.nodes() if n.data[0].device is None]:
+                prompt = self.prompt_of(nodes[i % len(nodes)])
+                self.cache.load_back(self.cache.match_prefix(prompt).host_node)
 
         @precondition(lambda self: self.cache.config.tiered)
         @rule(symbols=prompts)
