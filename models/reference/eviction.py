@@ -72,7 +72,7 @@ class Eviction(Backup):
 
     def _evict_copies(self, i: int, count: int, tally: Tally) -> None:
         while tally.evicted[i] < count:
-            node = self.oldest(self.lru[i], i, tally.stuck)
+            node = next((n for n in self.lru[i] if not n.data[i].lock and n not in tally.stuck), None)
             if node is None:
                 return
             if node in self.device_leaves:

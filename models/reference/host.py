@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.nodes import Node, Tokens
 from sanitree.models.reference.operations import EvictHostResult, HostInsertResult
 from sanitree.models.reference.traffic import Traffic
-from sanitree.models.reference.tree import FULL, Lru
+from sanitree.models.reference.tree import FULL
 
 
 class HostTier(Traffic):
@@ -35,12 +34,12 @@ class HostTier(Traffic):
     def evict_host(self, count: int, component: str = "full") -> EvictHostResult:
         """Frees at least `count` host slots of a component, least recently used first, or as many
         as it can. The backbone's leave with their node, from the leaves up; another's leave alone
-        where the node has more to it. What is locked stays."""
+        where the node has more to it. What is locked on the host stays."""
         i, freed = self.place(component), [0] * len(self.parts)
         if i == FULL:
             self._evict_host_leaves(count, freed)
         else:
-            while freed[i] < count and (node := self.oldest(self.host_lru[i], i)) is not None:
+            while freed[i] < count and (node := next(iter(self.host_lru[i]), None)) is not None:
                 if node in self.host_leaves:
                     self.remove(node, freed)
                 else:
@@ -58,14 +57,6 @@ class HostTier(Traffic):
             self.remove(node, freed)
             if parent in self.host_leaves:
                 heapq.heappush(heap, (parent.last_access, parent.id, parent))
-
-    def oldest(self, lru: Lru, i: int, but: AbstractSet[Node] = frozenset()) -> Node | None:
-        """The least recently used node of a list whose copies of that component nothing locks."""
-        for node in lru:
-            copies = node.data[i]
-            if not copies.lock and not copies.host_lock and node not in but:
-                return node
-        return None
 
     def remove(self, node: Node, freed: list[int]) -> None:
         """Takes a node that is on the host alone, and has no children, out of the tree."""

@@ -40,9 +40,16 @@ class Locks(Tree):
             for node in self.parts[i].span(receipt.node, receipt.extents[i]):
                 shift(node, i, -1)
 
-    def _acquire(self, node: Node, tier: Tier) -> Receipt:
+    def lock_copies(self, node: Node) -> Receipt:
+        """As `inc_lock_ref`, and what `node` itself has besides, for a transfer that reads it: a request
+        may read nothing of the node that it goes on from."""
+        return self._acquire(node, DEVICE, own=True)
+
+    def _acquire(self, node: Node, tier: Tier, own: bool = False) -> Receipt:
         shift = self.shift_device_lock if tier is DEVICE else self.shift_host_lock
         extents = tuple([part.extent(node) for part in self.parts])
+        if own:
+            extents = tuple([max(e, part.size(node)) for e, part in zip(extents, self.parts, strict=True)])
         for i, part in enumerate(self.parts):
             for n in part.span(node, extents[i]):
                 shift(n, i, 1)

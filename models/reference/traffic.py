@@ -52,8 +52,9 @@ class Traffic(Locks):
     def lock_for(self, kind: Kind, node: Node) -> list[Receipt]:
         """The locks that a transfer holds until it is acknowledged: on the device for both ends,
         on the host for what a load reads. (What a write fills has a device copy, and so stays.)"""
-        device = self.inc_lock_ref(node)
-        return [device] if kind == "write" else [device, self.lock_host(node)]
+        if kind == "write":
+            return [self.lock_copies(node)]
+        return [self.inc_lock_ref(node), self.lock_host(node)]
 
     def acknowledge(self, transfer: Transfer) -> None:
         """Unmarks the transfer's nodes, and releases its locks."""

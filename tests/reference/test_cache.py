@@ -412,7 +412,7 @@ def test_a_component_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     class Sparse(Part):
         """Reads the last 6 tokens."""
 
-        def reads(self, config: CacheConfig) -> int:
+        def reach(self, length: int) -> int:
             return 6
 
     sparse = Component("sparse", backbone=False, per_token=True)
