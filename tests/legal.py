@@ -49,6 +49,7 @@ class Plan:
     tiered: bool
     maps: bool
     bytes: bool
+    threshold: bool
     shape: str
     size: int
 
@@ -59,6 +60,8 @@ class Plan:
             extra.add("maps_full_to_swa")
         if self.bytes:
             extra.add("reads_bytes")
+        if self.threshold:
+            extra.add("own_threshold")
         return Settings(self.policy, self.components, of_version(self.version) | extra, self.page_size)
 
 
@@ -81,6 +84,7 @@ def plan_of(seed: int) -> Plan:
         tiered=rng.random() < 0.88,
         maps=rng.random() < 0.8,
         bytes=rng.random() < 0.5,
+        threshold=rng.random() < 0.15,
         shape=shape,
         size=size,
     )
@@ -97,6 +101,7 @@ def plans() -> st.SearchStrategy[Plan]:
         tiered=st.booleans(),
         maps=st.booleans(),
         bytes=st.booleans(),
+        threshold=st.booleans(),
         shape=st.sampled_from(("mixed", "chain", "fan")),
         size=st.integers(0, 12),
     )

@@ -4,6 +4,9 @@ _COUNT = "a count of what names a slot is never negative"
 _SIZE = "the length of a list is never negative"
 _SHIFT = "numbers differ exactly if the numbers one higher do"
 _UNMARKED = "without a mark the ack is -1 by the field's meaning, and no transfer has that"
+_SOMEWHERE = "an element has a row because it is in one of the two states"
+_SAME_BY = "what a transfer is the same by is known of it in both states"
+_UNSPLIT = "a call that locks or unlocks splits nothing"
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("key_is_whole_pages", "≤ for =: (n.key_len mod page_size) = 0 → (n.key_len mod page_size) ≤ 0"): (
@@ -40,6 +43,44 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "write_publishes_its_nodes",
         "conjunct dropped: n.write_pending and n.write_ack = x.ack → n.write_ack = x.ack",
     ): _UNMARKED,
+    ("release_undoes_its_acquire", "conjunct dropped: r.called and before(r).exists → r.called"): (
+        "what a release is made for was there before it"
+    ),
+    (
+        "release_undoes_its_acquire",
+        "≤ for =: n[c, device].lock = (before(n)[c, device].lock - 1) → "
+        "n[c, device].lock ≤ (before(n)[c, device].lock - 1)",
+    ): "where a lock is lower by more than one, something else has happened, and the rule says so anyway",
+    ("release_undoes_its_acquire", "before the call: n.key_len → before(n).key_len"): _UNSPLIT,
+    ("release_undoes_its_acquire", "before dropped: before(r) → r (2)"): "what was locked is kept as it is",
+    ("requests_keep_their_locks", "conjunct dropped: before(r).exists and not r.exists → not r.exists"): _SOMEWHERE,
+    ("every_submit_is_acked_once", "≥ for =: x.owed = 1 → x.owed ≥ 1"): "it is at most 1, or the rule is violated",
+    ("write_is_pending_until_acked", "before the call: x.is_write → before(x).is_write"): _SAME_BY,
+    ("write_is_pending_until_acked", "before the call: x.ack → before(x).ack"): _SAME_BY,
+    ("load_is_pending_until_acked", "before the call: x.is_load → before(x).is_load"): _SAME_BY,
+    ("load_is_pending_until_acked", "before the call: x.ack → before(x).ack"): _SAME_BY,
+    ("settled_copy_keeps_its_bytes", "≤ for =: before(n).key_len = n.key_len → before(n).key_len ≤ n.key_len"): (
+        "a split shortens a key, and nothing lengthens one"
+    ),
+    ("settled_copy_keeps_its_bytes", "before the call: n.is_root → before(n).is_root"): "the root stays the root",
+    (
+        "host_eviction_frees_what_was_asked",
+        "≤ for =: before(n)[c, host].lock = 0 → before(n)[c, host].lock ≤ 0",
+    ): "lock_is_not_negative",
+    ("nothing_leaves_unreported", "≤ for =: s.in_tree = 0 → s.in_tree ≤ 0"): _COUNT,
+    (
+        "eviction_backs_up_or_says_so",
+        "conjunct dropped: before(n).exists and not before(n).is_root and before(n)[full, device].present → "
+        "not before(n).is_root and before(n)[full, device].present",
+    ): _SOMEWHERE,
+    (
+        "eviction_backs_up_or_says_so",
+        "conjunct dropped: before(n).exists and not before(n).is_root and before(n)[full, device].present → "
+        "before(n).exists and before(n)[full, device].present",
+    ): "an eviction leaves the root",
+    ("locked", "conjunct dropped: r.exists and not before(r).exists → not before(r).exists"): _SOMEWHERE,
+    ("locked", "before the call: n.key_len → before(n).key_len"): _UNSPLIT,
+    ("owed", "at first: before the call: x.exists → before(x).exists"): "it is said of the state before the call",
     ("writes_have_their_own_acks", "one more: x.ack → x.ack + 1"): _SHIFT,
     ("loads_have_their_own_acks", "one more: x.ack → x.ack + 1"): _SHIFT,
 }

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from sanitree.invariants.calls import CALL_FIELDS, GHOST_FIELDS, is_of_a_state
 from sanitree.invariants.instantiate import simplify
 from sanitree.invariants.rules import Rule
 from sanitree.invariants.semantics import join_of
 from sanitree.invariants.sentences import sentence
+from sanitree.invariants.steps import CALL, Ghost
 from sanitree.invariants.terms import (
     TRUE,
     Apply,
+    At,
     Const,
     Each,
     Fold,
     Gather,
     Get,
+    Moment,
     Op,
     PathSum,
     SayError,
     Term,
+    Var,
     free_variables,
     make,
     walk,
@@ -36,22 +42,61 @@ class Mutant:
     changed: Rule
     what: str
 
+    @property
+    def id(self) -> str:
+        return self.rule.id
+
+
+@dataclass(frozen=True, eq=False)
+class GhostMutant:
+    """A ghost with one thing changed, and in words what."""
+
+    ghost: Ghost
+    changed: Ghost
+    what: str
+
+    @property
+    def id(self) -> str:
+        return self.ghost.field.name
+
 
 def mutants(rule: Rule) -> Iterator[Mutant]:
     """Every rule that differs from this one by one small change, none twice."""
+    said: Counter[str] = Counter()
+    for m in _mutants(rule):
+        said[m.what] += 1
+        # The same change of the same text, at another place.
+        yield m if said[m.what] == 1 else replace(m, what=f"{m.what} ({said[m.what]})")
+
+
+def _mutants(rule: Rule) -> Iterator[Mutant]:
     seen: set[tuple[Term, Term]] = {(rule.term, rule.when)}
     for part in ("term", "when"):
-        for term, what in variants(getattr(rule, part)):
+        for term, what in variants(getattr(rule, part), _here_in_steps if rule.on else _here):
             changed = replace(rule, **{part: term})
-            if (changed.term, changed.when) in seen or not _can_be_said(term, rule):
+            if (changed.term, changed.when) in seen or not _can_be_said(term, rule.var):
                 continue
             seen.add((changed.term, changed.when))
             if _tidy(changed.term) is not _tidy(rule.term) or part == "when":
                 yield Mutant(rule, changed, what if part == "term" else f"when it applies: {what}")
+    for operation in rule.on if len(rule.on) > 1 else ():
+        changed = replace(rule, on=tuple(o for o in rule.on if o is not operation))
+        yield Mutant(rule, changed, f"not after {operation.value}")
 
 
-def _can_be_said(term: Term, rule: Rule) -> bool:
-    if free_variables(term) - {rule.var}:
+def ghost_mutants(ghost: Ghost) -> Iterator[GhostMutant]:
+    """Every ghost that differs from this one by one small change, none twice."""
+    seen: set[Term | None] = {ghost.term, ghost.initial}
+    for part, words in (("term", ""), ("initial", "at first: ")):
+        said = getattr(ghost, part)
+        for term, what in () if said is None else variants(said, _here_in_steps):
+            if term not in seen and _can_be_said(term, ghost.var) and _tidy(term) is not _tidy(said):
+                seen.add(term)
+                yield GhostMutant(ghost, replace(ghost, **{part: term}), words + what)
+
+
+def _can_be_said(term: Term, var: Var) -> bool:
+    if free_variables(term) - {var, CALL}:
         return False
     try:
         for t in walk(term):
@@ -62,12 +107,15 @@ def _can_be_said(term: Term, rule: Rule) -> bool:
     return True
 
 
-def variants(t: Term) -> Iterator[tuple[Term, str]]:
-    """Every term that differs from `t` by one change anywhere in it."""
-    for new, what in _here(t):
+Here = Callable[[Term], Iterator[tuple[Term, str]]]
+
+
+def variants(t: Term, here: Here) -> Iterator[tuple[Term, str]]:
+    """Every term that differs from `t` by one change anywhere in it; `here` are those at its top."""
+    for new, what in here(t):
         yield new, f"{what}: {_text(t)} → {_text(new)}"
     for part, back in _parts(t):
-        for new, what in variants(part):
+        for new, what in variants(part, here):
             try:
                 yield back(new), what
             except SayError:
@@ -83,6 +131,8 @@ def _parts(t: Term) -> Iterator[tuple[Term, Callable[[Term], Term]]]:
     match t:
         case Get():
             yield t.of, lambda x: make(Get, t.field, x, t.component, t.tier)
+        case At():
+            yield t.of, lambda x: make(At, t.moment, x)
         case Apply():
             for i, a in enumerate(t.args):
                 yield a, lambda x, i=i: make(Apply, t.op, (*t.args[:i], x, *t.args[i + 1 :]))
@@ -117,6 +167,16 @@ def _here(t: Term) -> Iterator[tuple[Term, str]]:
             yield make(Each, Op.AND, t.kind, t.var, t.body), "every for some"
     if t.sort is Sort.BOOL and not isinstance(t, Const) and not (isinstance(t, Apply) and t.op is Op.NOT):
         yield make(Apply, Op.NOT, (t,)), "negated"
+
+
+def _here_in_steps(t: Term) -> Iterator[tuple[Term, str]]:
+    """The same in a step, where an element may also be seen at another moment."""
+    yield from _here(t)
+    match t:
+        case At():
+            yield t.of, f"{t.moment.value} dropped"
+        case Get(field, Var() as of) if field.name == "exists" or is_of_a_state(field):
+            yield make(Get, field, make(At, Moment.BEFORE, of), t.component, t.tier), "before the call"
 
 
 def _only_field(t: PathSum) -> tuple[Field, Term, object, object]:
@@ -218,6 +278,9 @@ SIBLINGS = (
     {"present", "in_lru"},
     {"parent", "parent_link"},
     {"is_root", "has_parent_link"},
+    {"asked", "evicted", "dropped"},
+    {"submitted", "acked"},
+    {"hits", "key_len"},
 )
 """Fields that could be taken for each other."""
 
@@ -226,7 +289,7 @@ def _siblings(t: Get) -> Iterator[tuple[Term, str]]:
     for other in _other_tiers(t.tier):  # type: ignore[arg-type]
         yield make(Get, t.field, t.of, t.component, other), "other tier"
     near = {name for group in SIBLINGS if t.field.name in group for name in group}
-    for (owner, name), field in FIELDS.items():
+    for (owner, name), field in (*FIELDS.items(), *CALL_FIELDS.items(), *GHOST_FIELDS.items()):
         alike = (owner, field.sort, field.index) == (t.field.owner, t.field.sort, t.field.index)
         if alike and name in near and name != t.field.name:
             yield make(Get, field, t.of, t.component, t.tier), "another field"

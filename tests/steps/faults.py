@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Tier
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, SWA, Tier
 from tests.legal import settle
 from tests.planted.tools import (
     fresh,
@@ -13,6 +13,9 @@ from tests.planted.tools import (
     still,
     submit,
     take,
+    through,
+    window,
+    write,
 )
 from tests.steps.moves import evict_one, evictable, insert, lockable, start_write, writable
 from tests.steps.plant import FAULTS, fault
@@ -86,7 +89,7 @@ def release_unlocks_twice(s, rng, c, t):
 
 @fault("release_undoes_its_acquire")
 def release_also_locks(s, rng, c, t):
-    """The right ones, and a lock more on a node of another."""
+    """The right ones, and a lock more on a node of another, or two less."""
     number = acquired(s, rng)
     if number is None:
         return None
@@ -94,7 +97,19 @@ def release_also_locks(s, rng, c, t):
     s.go(number)
     if other is None:
         return None
-    s.after.nodes("lock", c, DEVICE)[other] += rng.choice((1, 2))
+    s.after.nodes("lock", c, DEVICE)[other] += rng.choice((1, 2, -2))
+    return {number}
+
+
+@fault("release_undoes_its_acquire")
+def release_unlocks_once_what_was_locked_twice(s, rng, c, t):
+    number = acquired(s, rng)
+    if number is None or not (locked := locked_nodes(s, number, c)):
+        return None
+    row = rng.choice(locked)
+    for d in (s.before, s.after):
+        d.nodes("lock", c, DEVICE)[row] += 1
+    s.go(number)
     return {number}
 
 
@@ -245,6 +260,14 @@ def submission_comes_to_nothing(s, rng, c, t):
     ack = rng.random() < 0.5, s.after.nodes.ids[rng.choice(able)]
     s.call.submitted.append(ack)
     return {transfer_id(ack)}
+
+
+@fault("every_submit_is_acked_once")
+def two_submissions_come_to_nothing(s, rng, c, t):
+    at = submission_comes_to_nothing(s, rng, c, t)
+    if at:
+        s.call.submitted *= 2
+    return at
 
 
 @fault("every_submit_is_acked_once")
@@ -399,6 +422,26 @@ def acked_write_lost_its_device_copy(s, rng, c, t):
     return {number}
 
 
+@fault("acked_write_is_published")
+def acked_write_never_had_a_host_copy(s, rng, c, t):
+    if window(s.after) and SWA in s.after.settings.components and not through(s.after):
+        return None
+    row = pick(rng, [r for r in still(s.after) if s.after.has(r, FULL) and not s.after.has(r, FULL, HOST)])
+    if row is None:
+        return None
+    s.call.acked.append(transfer(s.before, write(s.before, row)))
+    return {s.after.nodes.ids[row]}
+
+
+@fault("acked_write_is_published")
+def acked_write_of_no_window_has_no_host_copy(s, rng, c, t):
+    """Only sliding windows are backed up without full data, and only under write_back."""
+    components = s.after.settings.components
+    if through(s.after) or not window(s.after) or SWA in components:
+        return None
+    return acked_write_never_had_a_host_copy(s, rng, c, t)
+
+
 # Content.
 
 
@@ -481,6 +524,23 @@ def host_eviction_does_nothing(s, rng, c, t):
 
 
 @fault("host_eviction_frees_what_was_asked")
+def host_eviction_stops_early(s, rng, c, t):
+    """What is left of the evictable is less than what is gone: it would be all if it were counted late."""
+    rows, size = host_evictable(s.after, c)
+    first = max(rows, key=lambda r: len(s.after.nodes.of("holds", c, HOST)[r]), default=None)
+    if len(rows) < 2:
+        return None
+    if c is FULL:
+        s.remove(first)
+    else:
+        s.evict(first, c, HOST)
+    settle(s.after)
+    freed = s.call.evicted[c.name, "host"]
+    s.call.asked[c.name, "host"] = freed + 1
+    return {0} if freed < size else None
+
+
+@fault("host_eviction_frees_what_was_asked")
 def host_eviction_leaves_the_last_slot(s, rng, c, t):
     _, size = host_evictable(s.after, c)
     if not size:
@@ -537,6 +597,29 @@ def copy_disappears(s, rng, c, t):
     if s.call.operation is Operation.INSERT:
         s.after.nodes("hits")[row] += 5  # of what is on no device nothing was promised
         s.call.refused = int(s.after.has(row, FULL) and not s.after.has(row, FULL, HOST))
+    return {0}
+
+
+@fault("nothing_leaves_unreported", on=[Operation.INSERT])
+def insert_loses_what_it_hits(s, rng, c, t):
+    """Of what is on no device no backup was promised."""
+    row = pick(rng, [r for r in s.after.rows() if s.after.nodes.of("holds", FULL, DEVICE)[r]])
+    if row is None or (c, t) != (FULL, DEVICE):
+        return None
+    for tier in Tier:
+        take(s.after, row, c, tier)
+    s.call.evicted["full", "host"] = 1000
+    s.after.nodes("hits")[row] += 5
+    return {0}
+
+
+@fault("nothing_leaves_unreported", on=[Operation.POLL_WRITES])
+def copy_that_is_being_written_disappears(s, rng, c, t):
+    """The write goes on: it has published nothing yet."""
+    row = pick(rng, [r for r in pending(s.after, "write") if s.after.nodes.of("holds", c, t)[r]])
+    if row is None:
+        return None
+    take(s.after, row, c, t)
     return {0}
 
 
@@ -626,6 +709,7 @@ def eviction_loses_a_node_in_silence(s, rng, c, t):
     number = s.remove(row)
     settle(s.after)
     s.call.dropped["full", "device"] = 0
+    s.call.asked["full", "device"] = s.call.evicted["full", "device"]
     return {number}
 
 
@@ -672,6 +756,12 @@ def query_puts_a_slot_into_the_tree(s, rng, c, t):
         return None
     d.nodes.of("holds", c, t)[row].append(slot)
     return {slot}
+
+
+@fault("query_moves_no_slot", also=("nothing_leaves_unreported",))
+def query_leaks_a_slot_of_the_tree(s, rng, c, t):
+    row = pick(rng, full_of(s.after, c, t))
+    return None if row is None else {s.after.nodes.of("holds", c, t)[row].pop()}
 
 
 @fault("query_moves_no_slot")

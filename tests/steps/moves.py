@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from random import Random
 
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, SWA, Tier
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, SWA, Component, Tier
 from tests.legal import settle
-from tests.planted.tools import give, pick, release, still, through, tiered, window, write
+from tests.planted.tools import pick, release, still, through, tiered, window, write
 from tests.steps.stage import (
     Stage,
     forget,
     hand_out,
     own_bytes,
+    put,
     renumber,
     row_of,
     transfer,
@@ -57,7 +58,7 @@ def evictable(s: Stage) -> list[int]:
 def evict_one(s: Stage, row: int, backed_up: bool) -> None:
     d = s.after
     if backed_up and not d.has(row, FULL, HOST):
-        give(d, row, FULL, HOST)
+        put(d, row, FULL, HOST)
     if d.has(row, FULL, HOST):
         s.evict_tier(row, DEVICE)
     else:
@@ -85,7 +86,7 @@ def evicts_all_there_is(s: Stage, rng: Random) -> bool:
     done = False
     for c in s.after.settings.components:
         pool = c.name, "device"
-        if s.call.evicted[pool] >= s.before.tree("evictable_size", c)[0]:
+        if s.call.evicted[pool] >= size_before(s, c):
             s.call.asked[pool] = s.call.evicted[pool] + rng.choice((1, 50))
             done = True
     return done
@@ -103,16 +104,62 @@ def evicts_a_host_leaf(s: Stage, rng: Random) -> bool:
     return True
 
 
+@move(Operation.EVICT)
+def evicts_what_was_locked(s: Stage, rng: Random) -> bool:
+    """A write ends meanwhile, and more can be evicted than could at first."""
+    d = s.after
+    while (at := pick(rng, range(len(d.transfers)))) is not None:
+        s.acknowledge(at)
+        settle(d)
+    while (row := pick(rng, evictable(s))) is not None:
+        evict_one(s, row, backed_up=False)
+    more = [c for c in d.settings.components if s.call.evicted[c.name, "device"] > size_before(s, c)]
+    for c in more:
+        s.call.asked[c.name, "device"] = s.call.evicted[c.name, "device"] + 1
+    return bool(more)
+
+
+def size_before(s: Stage, c: Component) -> int:
+    return int(s.before.tree("evictable_size", c)[0])
+
+
+@move(Operation.EVICT)
+def makes_room_on_the_host(s: Stage, rng: Random) -> bool:
+    """What lived on the host alone goes, and the call says so: no device data is lost with it."""
+    row = pick(rng, [r for r in s.after.rows() if s.after.nodes("in_host_leaves")[r] and not s.after.has(r, FULL)])
+    if row is None or through(s.after):
+        return False
+    s.remove(row)
+    s.call.dropped.clear()
+    s.settle()
+    return True
+
+
+@move(Operation.EVICT)
+def backs_up_meanwhile(s: Stage, rng: Random) -> bool:
+    row = pick(rng, writable(s))
+    if row is None:
+        return False
+    start_write(s, row)
+    return True
+
+
 @move(Operation.EVICT_HOST)
 def evicts_all_there_is_on_the_host(s: Stage, rng: Random) -> bool:
-    """More is asked for than could be taken at once, and all of that is taken."""
-    d = s.after
-    for number in [d.nodes.ids[r] for r in d.rows() if d.nodes("in_host_leaves")[r]]:
-        s.remove(row_of(d, number))
+    """More is asked for than could be taken at once, and all of that is taken, or what it uncovers too."""
+    d, deep = s.after, rng.random() < 0.5
+    while leaves := [d.nodes.ids[r] for r in d.rows() if d.nodes("in_host_leaves")[r]]:
+        for number in leaves:
+            s.remove(row_of(d, number))
+        if not deep:
+            break
+        settle(d)
     for c in d.settings.components:
         for row in d.rows():
             if d.nodes("in_lru", c, HOST)[row] and not d.nodes("lock", c, HOST)[row]:
                 s.evict(row, c, HOST)
+    if rng.random() < 0.5:
+        insert(s, rng, [DEVICE], lockable(s))  # what came meanwhile could not be taken
     s.settle()
     for c in d.settings.components:
         s.call.asked[c.name, "host"] = s.call.evicted[c.name, "host"] + rng.choice((1, 50))
@@ -175,7 +222,7 @@ def writable(s: Stage) -> list[int]:
 
 
 def start_write(s: Stage, row: int) -> None:
-    give(s.after, row, FULL, HOST)
+    put(s.after, row, FULL, HOST)
     s.call.submitted.append(transfer(s.after, write(s.after, row)))
     s.settle()
 
@@ -359,6 +406,17 @@ def an_insert_that_could_not_back_up(s: Stage, rng: Random) -> bool:
 
 
 @move(Operation.INSERT)
+def an_insert_that_promises_nothing(s: Stage, rng: Random) -> bool:
+    """Under write_back hits back up nothing; with a threshold of its own nobody knows how many it takes."""
+    if through(s.after) and "own_threshold" not in s.after.settings.traits:
+        return False
+    row = insert(s, rng, [DEVICE], lockable(s))
+    for r in (row, *s.after.path(s.after.nodes("parent")[row])):
+        s.after.nodes("hits")[r] += 3
+    return True
+
+
+@move(Operation.INSERT)
 def an_insert_that_counts_at_the_root(s: Stage, rng: Random) -> bool:
     """The root is never backed up, however often it is passed."""
     s.after.nodes("hits")[0] += rng.choice((1, 3))
@@ -420,4 +478,53 @@ def a_reset(s: Stage, rng: Random) -> bool:
 @move(Operation.COPY)
 def nobody_asks_what_the_root_holds(s: Stage, rng: Random) -> bool:
     own_bytes(s.after, 0, rng.randrange(10**6))
+    return True
+
+
+def something_else(s: Stage, rng: Random) -> bool:
+    """A leaf goes, which the call says, and another one comes: rules about what stays do not speak of them."""
+    row = pick(rng, [r for r in evictable(s) if not s.after.has(r, FULL, HOST)])
+    if row is not None:
+        s.remove(row)
+        s.settle()
+    insert(s, rng, [DEVICE], lockable(s))
+    return row is not None
+
+
+@move(Operation.EVICT)
+def evicts_while_a_node_comes(s: Stage, rng: Random) -> bool:
+    return something_else(s, rng)
+
+
+@move(Operation.POLL_WRITES)
+def polls_while_a_node_comes(s: Stage, rng: Random) -> bool:
+    return something_else(s, rng)
+
+
+@move(Operation.RELEASE)
+def nodes_come_and_go_with_a_request(s: Stage, rng: Random) -> bool:
+    """When it comes and when it goes."""
+    s.call.operation = Operation.ACQUIRE
+    done = something_else(s, rng)
+    number = s.come(rng.choice(lockable(s)))
+    s.settle()
+    s.next(Operation.RELEASE)
+    done = something_else(s, rng) and done
+    s.go(number)
+    s.settle()
+    return done
+
+
+@move(Operation.POLL_WRITES)
+def acknowledges_a_window(s: Stage, rng: Random) -> bool:
+    """A write of auxiliary data alone: no full copy was promised, and none comes of it."""
+    row = pick(rng, [r for r in writable(s) if not s.after.has(r, FULL, HOST)])
+    if row is None or through(s.after):
+        return False
+    s.call.operation = Operation.INSERT
+    s.call.submitted.append(transfer(s.after, write(s.after, row)))
+    s.settle()
+    s.next(Operation.POLL_WRITES)
+    s.acknowledge(len(s.after.transfers) - 1)
+    s.settle()
     return True

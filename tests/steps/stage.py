@@ -78,6 +78,7 @@ class Stage:
         """A copy goes, and the call says so; how many slots it had."""
         count = len(self.after.nodes.of("holds", c, t)[row])
         take(self.after, row, c, t)
+        self.after.nodes("bytes", c, t)[row] += 1  # of what is not there: anything
         self.call.evicted[c.name, t.value] += count
         return count
 
@@ -117,7 +118,7 @@ class Stage:
         for c in d.settings.components:
             d.nodes("mirrors_full", c)[row] = True
             if d.has(row, c, HOST):
-                give(d, row, c, DEVICE)
+                put(d, row, c, DEVICE)
                 d.transfers.of("reads", c, HOST)[at] = list(d.nodes.of("holds", c, HOST)[row])
                 d.transfers.of("writes", c, DEVICE)[at] = list(d.nodes.of("holds", c, DEVICE)[row])
         if marks_loads(d):
@@ -200,7 +201,7 @@ class Stage:
                 n("lru_rank", c, t)[row], n("lru_prev_rank", c, t)[row] = -1, -2
         own_bytes(d, row, 17 * n.ids[row])
         for t in tiers:
-            give(d, row, FULL, t)
+            put(d, row, FULL, t)
         return row
 
     def settle(self) -> None:
@@ -210,7 +211,17 @@ class Stage:
 
 def stage(seed: int, operation: Operation) -> Stage:
     """A call that does nothing to the legal cache of a seed."""
-    return Stage(legal(seed), Told(operation), legal(seed))
+    return Stage(without_copies(legal(seed)), Told(operation), without_copies(legal(seed)))
+
+
+def without_copies(d: Draft) -> Draft:
+    """The same, where a column of bytes says anything of a copy that is not there."""
+    for c in d.settings.components:
+        for t in Tier:
+            for row in d.rows():
+                if not d.has(row, c, t):
+                    d.nodes("bytes", c, t)[row] = -row - 1
+    return d
 
 
 # Drafts.
@@ -262,6 +273,12 @@ def shuffle(d: Draft, rng: Random) -> None:
     renumber(d, order)
     for sheet in (d.transfers, d.requests):
         permute(sheet, rng.sample(range(len(sheet)), len(sheet)))
+
+
+def put(d: Draft, row: int, c: Component, t: Tier) -> None:
+    """A copy more, with the bytes that belong to it."""
+    give(d, row, c, t)
+    d.nodes("bytes", c, t)[row] = d.nodes("own_bytes", c, t)[row]
 
 
 def own_bytes(d: Draft, row: int, what: int) -> None:
