@@ -9,8 +9,8 @@ import torch
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.report import Report
-from sanitree.invariants.catalogue import GHOSTS, STEP_RULES
 from sanitree.invariants.instantiate import instantiate
+from sanitree.invariants.plugins import ghosts_for, step_rules_for
 from sanitree.invariants.rules import Rule, checks
 from sanitree.invariants.steps import Ghost
 from sanitree.invariants.terms import Moment, Term
@@ -36,10 +36,14 @@ class Follower:
     count as submitted.
     """
 
-    def __init__(self, first: Snapshot, rules: Iterable[Rule] = STEP_RULES, ghosts: Sequence[Ghost] = GHOSTS) -> None:
+    def __init__(
+        self, first: Snapshot, rules: Iterable[Rule] | None = None, ghosts: Sequence[Ghost] | None = None
+    ) -> None:
+        """Of these rules and ghosts; of all that there are for the cache, where they are not given."""
         self.state = first
-        self.rules = tuple(rules)
-        self._kept = tuple(k for g in ghosts for k in _for_each_component(g, first.settings))
+        self.rules = step_rules_for(first.settings) if rules is None else tuple(rules)
+        kept = ghosts_for(first.settings) if ghosts is None else ghosts
+        self._kept = tuple(k for g in kept for k in _for_each_component(g, first.settings))
         self._values: dict[_Kept, dict[int, int]] = {k: {} for k in self._kept}
 
     def follow(self, call: Call, after: Snapshot) -> Report:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.fused import Fused, compile_checks
 from sanitree.checker.report import Report, check
-from sanitree.invariants.catalogue import CATALOGUE
+from sanitree.invariants.plugins import catalogue_for
 from sanitree.invariants.rules import Check, Cost, Rule, checks
 from sanitree.invariants.terms import Gather, Get, Range, walk
 from sanitree.invariants.vocabulary import Component, Sort, Tier
@@ -29,8 +29,9 @@ class LiveChecker:
     evidence, and what was not checked. A cache whose settings change is compiled for anew.
     """
 
-    def __init__(self, rules: Iterable[Rule] = CATALOGUE) -> None:
-        self.rules = tuple(rules)
+    def __init__(self, rules: Iterable[Rule] | None = None) -> None:
+        """Of these rules; of all that there are for a cache, where they are not given."""
+        self.rules = None if rules is None else tuple(rules)
         self._compiled: dict[object, Compiled] = {}
 
     def nothing_violated(self, subject: Subject) -> bool:
@@ -68,8 +69,8 @@ class Compiled:
     on_columns: tuple[Check, ...]
 
 
-def _compile(rules: tuple[Rule, ...], subject: Subject) -> Compiled:
-    applying = checks(rules, subject.settings)
+def _compile(rules: tuple[Rule, ...] | None, subject: Subject) -> Compiled:
+    applying = checks(catalogue_for(subject.settings) if rules is None else rules, subject.settings)
     if subject.reading is None:
         return Compiled(None, (), applying)
     fused = compile_checks((c for c in applying if c.rule.cost not in (Cost.SLOT, Cost.BYTES)), subject.reading())

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.findings import Finding
+from sanitree.invariants.plugins import catalogue_for
 from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.sentences import sentence
 from sanitree.invariants.steps import CALL
@@ -103,10 +104,13 @@ class Report:
         return tuple(found)
 
 
-def check(snapshot: Snapshot, rules: Iterable[Rule], tell: Callable[[str], None] = lambda _: None) -> Report:
-    """Judge a snapshot by every rule that applies to it, in torch on its columns. `tell` hears what is next."""
+def check(
+    snapshot: Snapshot, rules: Iterable[Rule] | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Judge a snapshot by every rule that applies to it, or these, in torch on its columns. `tell` hears what is
+    next."""
     evaluator = Evaluator(snapshot)
-    todo = checks(rules, snapshot.settings)
+    todo = checks(catalogue_for(snapshot.settings) if rules is None else rules, snapshot.settings)
     findings = []
     for done, one in enumerate(todo, 1):
         tell(f"checking {one.name} ({done} of {len(todo)})")

@@ -60,6 +60,7 @@ class Rule:
     of component it is repeated for. tiers: the tiers it is repeated for. when: a
     term over settings. prose: one sentence; note: why, and the source of the fact.
     on: the operations whose calls a step rule is about; empty for a rule about states.
+    of: the component that a plug-in brought it with; caches without it are not judged.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Rule:
     tier: TierVar | None
     said_at: str
     on: tuple[Operation, ...] = ()
+    of: Component | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ def _checks(rules: tuple[Rule, ...], settings: Settings) -> tuple[Check, ...]:
     found = []
     for r in rules:
         components: list[Component | None] = [c for c in settings.components if r.per and r.per.takes(c)] or [None]
-        if r.per and components == [None]:
+        if (r.per and components == [None]) or (r.of and r.of not in settings.components):
             continue
         for c in components:
             for tier in r.tiers or (None,):

@@ -194,14 +194,15 @@ def _ids(found: list[Any], broken: set[int]) -> list[int]:
     return found
 
 
-def record_table(records: list[Any], reading: Reading, sort: Sort, settings: Settings, seen: Walk) -> Table:
+def record_table(tree: Any, records: list[Any], reading: Reading, sort: Sort, settings: Settings, seen: Walk) -> Table:
     """The columns of the transfers or requests; references to nodes become rows."""
     columns = {}
+    names = prepared(tree, reading)
     for f, c, t in keys(sort, settings):
         access = where(c, t) if (where := reading.fields.get(f)) else None
         if access is None:
             continue
-        values = read_each(records, access, {})
+        values = read_each(records, access, names)
         if f.sort is Sort.NODE:
             values = [seen.row_of(x) or 0 for x in values]
         columns[Key.of(f.name, c, t)] = field_column(values, f)

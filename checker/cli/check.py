@@ -58,7 +58,7 @@ def check(
     from sanitree.checker.render.report import render
     from sanitree.checker.report import check as judge
 
-    chosen = choose_state_rules(rules, family)
+    choose = choose_state_rules(rules, family)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
     exits, told = [], []
     for file in files:
@@ -67,7 +67,7 @@ def check(
             with progress(f"reading {name}") as tell:
                 snapshot = load(file)
                 says = FileSays(snapshot, as_if.apply(snapshot.settings, name), as_if.version)
-                report = judge(snapshot.with_settings(says.judged), chosen, tell)
+                report = judge(snapshot.with_settings(says.judged), choose(says.judged), tell)
                 tell("collecting the evidence")
                 violations, coverage = report.first(keep), Coverage(report.snapshot, report.findings)
                 code, verdict = conclude(report, coverage, partial)

@@ -6,7 +6,8 @@ import difflib
 import functools
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
-from sanitree.invariants.vocabulary import COMPONENTS, TRAITS, Component, Policy, Settings
+from sanitree.invariants.vocabulary import TRAITS, Component, Policy, Settings
 
 if TYPE_CHECKING:
     from sanitree.invariants.rules import Rule
@@ -26,17 +27,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Names(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
     """A comma-separated list of known names; with `adjust`, +name and -name change what is there."""
 
-    def __init__(self, kind: str, known: Sequence[str], adjust: bool = False) -> None:
+    def __init__(self, kind: str, known: Callable[[], Sequence[str]], adjust: bool = False) -> None:
         self.name, self.known, self.adjust = kind, known, adjust
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
         names = tuple(part.strip() for part in value.split(",") if part.strip())
+        known = self.known()
         for name in names:
             bare = name[1:] if self.adjust and name[0] in "+-" else name
-            if bare not in self.known:
-                self.fail(f"no {self.name} is called {bare!r}{_closest(bare, self.known)}", param, ctx)
+            if bare not in known:
+                self.fail(f"no {self.name} is called {bare!r}{_closest(bare, known)}", param, ctx)
         if self.adjust and len({name[0] in "+-" for name in names}) > 1:
             self.fail("either name all traits, or put + or - before each", param, ctx)
         return names
@@ -48,6 +50,23 @@ def _closest(name: str, known: Sequence[str]) -> str:
     return (
         f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(known)}" if len(known) < 20 else ""
     )
+
+
+def _components() -> list[str]:
+    from sanitree.invariants.plugins import component_names
+
+    return component_names()
+
+
+@contextmanager
+def broken_plugins_told() -> Iterator[None]:
+    """Inside, a plug-in that cannot be used is a Trouble."""
+    from sanitree.invariants.plugins import PluginError
+
+    try:
+        yield
+    except PluginError as error:
+        raise Trouble(str(error), "repair it or uninstall it", Exit.FAILED) from None
 
 
 def setting_options(f: F) -> F:
@@ -68,11 +87,11 @@ def setting_options(f: F) -> F:
     made: Any = command
     for option in (
         click.option(
-            "--traits", type=Names("trait", list(TRAITS), adjust=True), metavar="NAMES",
+            "--traits", type=Names("trait", lambda: list(TRAITS), adjust=True), metavar="NAMES",
             help="Judge as with these traits, e.g. tiered,host_leaf_unlocked; or change some: --traits=-tiered.",
         ),
         click.option(
-            "--components", type=Names("component", list(COMPONENTS)), metavar="NAMES",
+            "--components", type=Names("component", _components), metavar="NAMES",
             help="Judge these components, e.g. full,swa.",
         ),
         click.option(
@@ -103,7 +122,11 @@ class Overrides:
     @property
     def components(self) -> tuple[Component, ...]:
         """The backbone first, as everywhere; empty where none are given."""
-        return tuple(c for name, c in COMPONENTS.items() if name in (self.component_names or ()))
+        from sanitree.invariants.plugins import component
+
+        with broken_plugins_told():
+            found = [component(name) for name in _components() if name in (self.component_names or ())]
+        return tuple(c for c in found if c is not None)
 
     def traits(self, known: frozenset[str] | None) -> frozenset[str] | None:
         """The traits, where `known` are those of the snapshot; None where nothing says them."""
@@ -168,10 +191,12 @@ def load(path: str) -> Snapshot:
         if path == STDIN:
             if sys.stdin is None:
                 raise Trouble("is closed", where=shown(path))
-            return receive(sys.stdin.buffer)
+            with broken_plugins_told():
+                return receive(sys.stdin.buffer)
         if stat.S_ISDIR(Path(path).stat().st_mode):
             raise Trouble("is a directory", where=path)
-        return read(Path(path))
+        with broken_plugins_told():
+            return read(Path(path))
     except (FileNotFoundError, NotADirectoryError):
         raise Trouble("there is no such file", where=path) from None
     except SnapshotError as error:
@@ -188,15 +213,18 @@ def shown(path: str) -> str:
 
 
 def catalogue() -> tuple[Rule, ...]:
-    """Every rule there is."""
-    from sanitree.invariants.catalogue import RULES
+    """Every rule there is, those of plug-ins included."""
+    from sanitree.invariants.plugins import all_rules
 
-    return RULES
+    with broken_plugins_told():
+        return all_rules()
 
 
 def choose_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Rule, ...]:
     """The rules with these ids, or all, of a family, or of all."""
-    rules = catalogue()
+    from sanitree.invariants.catalogue import BY_ID, RULES
+
+    rules = RULES if ids and BY_ID.keys() >= set(ids) else catalogue()
     known = {r.id: r for r in rules}
     for wanted in ids:
         if wanted not in known:
@@ -204,29 +232,37 @@ def choose_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Ru
             hint = f"did you mean {' or '.join(near)}?" if near else "`sanitree rules` lists them"
             raise Trouble(f"no rule is called {wanted!r}", hint=hint)
     chosen = tuple(known[i] for i in dict.fromkeys(ids)) if ids else rules
-    if family:
-        chosen = tuple(r for r in chosen if _plain(r.family.value) == _plain(family))
-        if not chosen:
-            raise Trouble(f"none of these rules is of the family {family!r}")
+    chosen = _of_family(chosen, family)
+    if not chosen:
+        raise Trouble(f"none of these rules is of the family {family!r}")
     return chosen
 
 
-def choose_state_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Rule, ...]:
-    """The same for one state: rules about a step need two, and the call between them."""
-    chosen = choose_rules(ids, family)
-    if ids and (steps := [r for r in chosen if r.on]):
+def choose_state_rules(ids: Sequence[str] = (), family: str | None = None) -> Callable[[Settings], tuple[Rule, ...]]:
+    """The same for one state, once its settings are known: rules about a step need two, and the call between them."""
+    from sanitree.invariants.plugins import catalogue_for
+
+    chosen = choose_rules(ids, family) if ids else ()
+    if steps := [r for r in chosen if r.on]:
         raise Trouble(
             f"{steps[0].id} is about calls of {', '.join(o.value for o in steps[0].on)}: a snapshot is one state",
             hint="step rules are judged while a cache runs; see docs/language.md",
         )
-    found = tuple(r for r in chosen if not r.on)
-    if family and not found:
-        raise Trouble(f"all rules of the family {family!r} are about calls: a snapshot is one state")
-    return found
+
+    def of_cache(settings: Settings) -> tuple[Rule, ...]:
+        with broken_plugins_told():
+            found = chosen or _of_family(catalogue_for(settings), family)
+        if not found:
+            raise Trouble(f"all rules of the family {family!r} are about calls: a snapshot is one state")
+        return found
+
+    return of_cache
 
 
-def _plain(family: str) -> str:
-    return family.replace("-", " ").replace("_", " ")
+def _of_family(rules: tuple[Rule, ...], family: str | None) -> tuple[Rule, ...]:
+    """Those of a family, whose name may have dashes; all where it is None."""
+    name = (family or "").replace("-", " ")
+    return tuple(r for r in rules if r.family.value == name) if family else rules
 
 
 def family_option(f: F) -> F:

@@ -53,6 +53,8 @@ def rules(
 def may_apply(rule: Rule, as_if: Overrides) -> bool:
     """Whether a rule applies to some cache of which this much is known."""
     choice: tuple[Component | None, ...] = (None,)
+    if rule.of and as_if.components and rule.of not in as_if.components:
+        return False
     if as_if.components and rule.per:
         choice = tuple(c for c in as_if.components if rule.per.takes(c))
     return any(_settled(rule.when, as_if, c) is not False for c in choice)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sanitree.checker.cli.exits import Trouble
-from sanitree.checker.cli.inputs import Overrides, choose_state_rules, json_option, load, setting_options, shown
+from sanitree.checker.cli.inputs import Overrides, json_option, load, setting_options, shown
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show_command(
         top = 0 if node is None else snapshot.row_of.get(node, -1)
         if top < 0:
             raise Trouble(f"has no node {node}", where=shown(file), hint="`sanitree show` without --node lists them")
-        report = check(snapshot, choose_state_rules(), tell)
+        report = check(snapshot, tell=tell)
         found = marks(snapshot, report.findings)
         tell("laying out the tree")
         red = set(found.violated)

@@ -85,7 +85,8 @@ def conditions(rule: Rule) -> str:
         if len(left_out) > len(rule.on):
             calls = f"after {', '.join(o.value for o in rule.on)}"
     when = settings_sentence(rule.when)
-    return ", ".join(p for p in (calls, f"when {when}" if when else "") if p)
+    where = f"with {rule.of.name}" if rule.of else ""
+    return ", ".join(p for p in (calls, where, f"when {when}" if when else "") if p)
 
 
 _LIVE = "\nlive: judged on columns of slots gathered from the live tree"
@@ -156,6 +157,7 @@ def plain(rule: Rule) -> dict[str, object]:
         "scope": rule.scope.value,
         "per": rule.per.value if rule.per else None,
         "tiers": [t.value for t in rule.tiers],
+        "of": rule.of.name if rule.of else None,
         "cost": rule.cost.value,
         "when": settings_sentence(rule.when) or "always",
         "on": [o.value for o in rule.on],

@@ -31,10 +31,10 @@ def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
     columns, free = pools(v)
     tree = Table(torch.zeros(1, dtype=torch.int64), {**observe.tree_columns(v, r, s), **columns}, free)
     inflight = flights(v, seen.holds)
-    transfers = with_slots(v, observe.record_table(inflight, r, Sort.TRANSFER, s, seen), inflight)
+    transfers = with_slots(v, observe.record_table(v, inflight, r, Sort.TRANSFER, s, seen), inflight)
     held = None
     if v.requests is not None:
-        held = with_held(v, observe.record_table(requests(v, seen.holds), r, Sort.REQUEST, s, seen), v.requests)
+        held = with_held(v, observe.record_table(v, requests(v, seen.holds), r, Sort.REQUEST, s, seen), v.requests)
     nodes = observe.node_table(v, r, s, seen, "id", wanted)
     return Snapshot(origin(v, "python"), s, tree, without_padding(nodes), transfers, held)
 

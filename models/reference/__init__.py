@@ -21,6 +21,7 @@ from sanitree.models.reference.operations import (
     Refused,
 )
 from sanitree.models.reference.parts import PARTS, Part
+from sanitree.models.reference.plugins import ReferencePlugin
 from sanitree.models.reference.runners import AtOnce, ByHand, Runner, Worker
 from sanitree.models.reference.transfers import Span, Transfer
 
@@ -42,6 +43,7 @@ __all__ = [
     "Node",
     "Part",
     "Receipt",
+    "ReferencePlugin",
     "Refused",
     "Runner",
     "Span",

@@ -19,6 +19,7 @@ from sanitree.models.reference import content
 from sanitree.models.reference.cache import UnifiedRadixCache
 from sanitree.models.reference.nodes import Node
 from sanitree.models.reference.operations import Receipt
+from sanitree.models.reference.plugins import readings
 from sanitree.models.reference.serving import Request
 from sanitree.models.reference.transfers import Transfer
 from sanitree.models.reference.tree import Lru
@@ -84,6 +85,7 @@ def reading(settings: Settings) -> Reading:
     def size(name: str) -> Where:
         return lambda c, t: Access(f"{{0}}.{name}[{places[c.name] if c else 0}]", (ELEMENT,))
 
+    more, names = readings(settings)
     page = settings.page_size
     first = "({0}[0] if {0} else None)" if page == 1 else f"({{0}}[:{page}] if len({{0}}) >= {page} else None)"
     fields: dict[tuple[Sort, str], Where] = {
@@ -111,11 +113,11 @@ def reading(settings: Settings) -> Reading:
         **{(Sort.REQUEST, name): _same(f"{{0}}.{name}") for name in Holder.__slots__},
     }
     return Reading(
-        fields={FIELDS[at]: where for at, where in fields.items()},
+        fields={FIELDS[at]: where for at, where in fields.items()} | more,
         root="T.root",
         children=Access("{0}.children", (ELEMENT,)),
         parent=Access("{0}.parent", (ELEMENT,)),
-        prepare=_prepared(settings),
+        prepare={**_prepared(settings), **names},
         transfers=flights,
         requests=holders,
         lists={"key": _same("{0}", _KEY), "holds": lambda c, t: slots(c, t)},
@@ -282,7 +284,7 @@ def _pools(cache: UnifiedRadixCache, settings: Settings) -> tuple[dict[Key, Colu
 
 
 def _transfers(cache: UnifiedRadixCache, r: Reading, settings: Settings, seen: observe.Walk) -> Table:
-    table = observe.record_table(list(flights(cache)), r, Sort.TRANSFER, settings, seen)
+    table = observe.record_table(cache, list(flights(cache)), r, Sort.TRANSFER, settings, seen)
     columns, lists = dict(table.columns), dict(table.lists)
     transfers = _in_flight(cache)
     for c in settings.components:
@@ -307,7 +309,7 @@ def _slots_of(transfer: Transfer, c: Component, tier: Tier) -> list[int]:
 
 
 def _requests(cache: UnifiedRadixCache, r: Reading, settings: Settings, seen: observe.Walk) -> Table:
-    table = observe.record_table(list(holders(cache)), r, Sort.REQUEST, settings, seen)
+    table = observe.record_table(cache, list(holders(cache)), r, Sort.REQUEST, settings, seen)
     lists = dict(table.lists)
     numbers, by_receipt = [x.number for x in _receipts(cache)], _by_receipt(cache)
     requests = [by_receipt.get(number) for number in numbers]

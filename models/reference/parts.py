@@ -1,4 +1,4 @@
-"""Parts: what differs between components. To add one, subclass `Part` and enter it in `PARTS`.
+"""Parts: what differs between components. To add one, subclass `Part` in a plug-in; see `plugins`.
 
 A request that goes on from the end of a prefix reads the last tokens of it: all of them
 with full attention, a window with sliding-window attention, one state with a recurrent
@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from sanitree.invariants.vocabulary import Component
 from sanitree.models.reference.config import CacheConfig
-from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.nodes import Copies, Node
 
 EVERYTHING = sys.maxsize
@@ -108,12 +107,4 @@ class MambaPart(Part):
 
 
 PARTS: dict[str, type[Part]] = {"full": FullPart, "swa": SwaPart, "mamba": MambaPart}
-"""The part of each component, by the component's name."""
-
-
-def parts_of(config: CacheConfig) -> tuple[Part, ...]:
-    """The parts of a configuration's components. Raises CacheError for a component without one."""
-    for c in config.components:
-        if c.name not in PARTS:
-            raise CacheError(f"component {c.name!r} has no part: enter a subclass of Part in PARTS")
-    return tuple(PARTS[c.name](c, config) for c in config.components)
+"""The part of each component that is built in, by its name."""

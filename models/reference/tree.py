@@ -21,7 +21,7 @@ from sanitree.models.reference.config import CacheConfig
 from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.nodes import Edge, Node, Tokens
 from sanitree.models.reference.operations import Event, EvictHostResult, EvictResult
-from sanitree.models.reference.parts import parts_of
+from sanitree.models.reference.plugins import parts_of
 from sanitree.models.reference.pools import Pool, device_pools, host_pools
 from sanitree.models.reference.transfers import Lane
 

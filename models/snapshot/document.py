@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sanitree.invariants.vocabulary import Settings, Sort
+from sanitree.invariants.vocabulary import FIELDS, Settings, Sort
 from sanitree.models.snapshot.errors import SnapshotError, shown
 from sanitree.models.snapshot.plain import column_of, lists_of, numbers_of
 from sanitree.models.snapshot.schema import (
     TABLES,
     component_names,
+    components_elsewhere,
     field_of,
     is_list,
     key_of,
@@ -79,12 +80,13 @@ class _Reader:
         self.newer = False
         self.notes: list[str] = []
         self.components: Collection[str] = ()
+        self.elsewhere: frozenset[str] = frozenset()
 
     def snapshot(self, document: object) -> Snapshot:
         top = self._head(document)
         origin = self._part(top["origin"], ".origin", [f.name for f in fields(Origin)])
         settings = self._settings(top["settings"])
-        self.components = component_names(settings)
+        self.components, self.elsewhere = component_names(settings), components_elsewhere(settings)
         tokens = top["tokens"]
         if not isinstance(tokens, str):
             raise SnapshotError(f"text is wanted, not {shown(tokens)}", ".tokens", 'write "hashed" or "raw"')
@@ -119,11 +121,18 @@ class _Reader:
             self._unknown(value[name], f"{where}.{name}", error)
         return {name: value[name] for name in names}
 
-    def _unknown(self, value: object, where: str, error: SnapshotError) -> None:
-        if not self.newer:
+    def _unknown(self, value: object, where: str, error: SnapshotError, whose: str = "") -> None:
+        whose = "a newer version wrote it" if self.newer else whose
+        if not whose:
             raise error
         self.keys += _count_keys(value)
-        self.notes.append(f"{shown(where)[1:-1]} was left out: a newer version wrote it")
+        self.notes.append(f"{shown(where)[1:-1]} was left out: {whose}")
+
+    def _whose(self, sort: Sort, key: Key) -> str:
+        """Why a column's name may be unknown here, and be no misspelling."""
+        if key.component not in self.elsewhere or (sort, key.name) in FIELDS:
+            return ""
+        return f"no plug-in of component {key.component} is installed"
 
     def _settings(self, value: object) -> Settings:
         plain = self._part(value, ".settings", ("policy", "page_size", "components", "traits"))
@@ -140,7 +149,7 @@ class _Reader:
         for key, x in self._named(plain["columns"], f".{name}.columns"):
             where, field = path(sort, "columns", key), field_of(sort, key, self.components)
             if field is None:
-                self._unknown(x, where, no_such_name(sort, key, self.components, where))
+                self._unknown(x, where, no_such_name(sort, key, self.components, where), self._whose(sort, key))
                 continue
             columns[key] = column_of(_sequence(x, where), field.sort, lambda i, at=where: f"{at}[{i}]")  # type: ignore[misc]
         lists: dict[Key, Lists] = {}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 
+from sanitree.invariants.plugins import component
 from sanitree.invariants.vocabulary import (
     COMPONENTS,
     FIELDS,
@@ -70,6 +71,11 @@ def component_names(settings: Settings) -> frozenset[str]:
     A check may be narrowed to fewer components than were observed.
     """
     return frozenset(c.name for c in settings.components) | COMPONENTS.keys()
+
+
+def components_elsewhere(settings: Settings) -> frozenset[str]:
+    """Declared components that this installation knows nothing of: neither built in nor a plug-in's."""
+    return frozenset(c.name for c in settings.components if component(c.name) is None)
 
 
 def field_of(sort: Sort, key: Key, components: Collection[str]) -> Field | None:
@@ -175,7 +181,7 @@ def check_settings(settings: Settings, where: str = ".settings") -> None:
             raise SnapshotError(f"{shown(c.name)} is no name for a component", at, "letters, digits, _ and -")
         if c.name in names[:i]:
             raise SnapshotError(f"component {c.name} is declared twice", at, "declare it once")
-        if (usual := COMPONENTS.get(c.name, c)) != c:
+        if (usual := component(c.name) or c) != c:
             raise SnapshotError(f"{c.name} is a known component, declared otherwise", at, f"write {asdict(usual)}")
     if sum(c.backbone for c in settings.components) != 1:
         raise SnapshotError("not exactly one is the backbone", f"{where}.components", "a tree is made of one")
