@@ -263,6 +263,8 @@ def _check_sorts(term: Term) -> None:
         case Apply(Op.ITE, (c, a, b)):
             if c.sort is not Sort.BOOL or a.sort is not b.sort:
                 raise SayError("ite takes a condition and two values of one sort")
+            if a.sort is Sort.BOOL:
+                raise SayError("ite chooses between numbers: of truth values say implies(c, a) & implies(~c, b)")
         case Apply(Op.MOD, (a, b)):
             if a.sort is not Sort.INT or not isinstance(b, Const | Known):
                 raise SayError("mod divides a number by a setting or a literal")

@@ -67,6 +67,7 @@ ON_NODES: list[tuple[str, Say]] = [
     ("ite takes a condition", lambda n: ite(n.key_len, 1, 2) == 1),
     ("component take a truth value", lambda n: every_component(lambda c: n[c].lock) == 0),
     ("ite takes a condition", lambda n: ite(n.is_root, 1, n.parent) == 1),
+    ("ite chooses between numbers", lambda n: ite(n.is_root, n.has_parent_link, n.readable)),
     ("mod divides", lambda n: n.key_len % n.hits == 0),
     ("cannot stand in a rule", lambda n: n.key_len == "one"),
     ("cannot stand in a rule", lambda n: n.key_len == None),  # noqa: E711

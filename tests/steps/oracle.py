@@ -5,12 +5,12 @@ Shares nothing with the columns backend but the terms: no rows are aligned, and 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sanitree.invariants.catalogue import GHOSTS, STEP_RULES
 from sanitree.invariants.instantiate import instantiate
-from sanitree.invariants.rules import checks
+from sanitree.invariants.rules import Rule, checks
 from sanitree.invariants.steps import CALL, Ghost
 from sanitree.invariants.terms import At, Gather, Get, Moment, Op, Range, Term, Var, walk
 from sanitree.invariants.vocabulary import FIELDS, Component, Settings, Sort
@@ -161,8 +161,8 @@ class StepInterpreter(Interpreter):
         if name == "number":
             return who
         if name == "pool_size":
-            c, t = self.pool_of[var]
-            return self.at[moment].tree("capacity", c, t)[0]
+            tree, key = self.at[moment].tree, Key.of("capacity", *self.pool_of[var])
+            return tree.columns[key][0] if all(tree.known.get(key, [True])) else None
         row = sheet.ids.index(who) if who in sheet.ids else None
         if name == "owner":
             return moment, self.at[moment].nodes.ids[0 if row is None else sheet("owner")[row]]
@@ -208,14 +208,14 @@ def named(transfers: Sheet | None) -> bool:
     return all(k in transfers.columns and all(transfers.known.get(k, [True])) for k in keys)
 
 
-def answers(s: Stage) -> list[dict[tuple[str, Hashable], Answer]]:
+def answers(s: Stage, rules: Sequence[Rule] = STEP_RULES) -> list[dict[tuple[str, Hashable], Answer]]:
     """For each step of a stage, the answer of every check at every instance. Scopes that nobody observed have none."""
     found, kept, before = [], {}, s.first
     for told, after in (*s.past, (s.call, s.after)):
         i = StepInterpreter(before, told, after)
         i.bring(kept, after.settings)
         now: dict[tuple[str, Hashable], Answer] = {}
-        for c in checks((r for r in STEP_RULES if told.operation in r.on), after.settings):
+        for c in checks((r for r in rules if told.operation in r.on), after.settings):
             now.update({(c.name, who): x for who, x in (i.answers(c) or {}).items()})
         found.append(now)
         before = after
