@@ -43,6 +43,9 @@ class Node:
         self.load_ack: int | None = None
         self.data = [Copies() for _ in range(components)]
 
+    def __repr__(self) -> str:
+        return f"node {self.id}"
+
     def path(self) -> list[Node]:
         """The nodes from below the root down to this one."""
         found: list[Node] = []

@@ -47,6 +47,9 @@ class Transfer:
         self.receipts = receipts
         self.done = False
 
+    def __repr__(self) -> str:
+        return f"{self.kind} {self.ack}"
+
     def copy(self) -> None:
         """Copies the bytes of all layers."""
         for s in self.spans:

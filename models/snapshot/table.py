@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,7 +65,8 @@ class Lists:
     @property
     def rows(self) -> Tensor:
         """The row that each value belongs to, shape [total]."""
-        return torch.repeat_interleave(torch.arange(len(self.offsets) - 1), self.lengths)
+        # numpy, because torch wakes all its threads for this, and waits for them where cores are busy.
+        return torch.from_numpy(np.repeat(np.arange(len(self.offsets) - 1), self.lengths.numpy()))
 
     def __getitem__(self, row: int) -> Tensor:
         return self.values[int(self.offsets[row]) : int(self.offsets[row + 1])]
