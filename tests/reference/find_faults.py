@@ -56,7 +56,7 @@ def home(name: str) -> Cell:
     raise AssertionError(f"no cache can have {name}")
 
 
-def find(name: str, budget: float = 30.0, number: int = 0) -> Caught:
+def find(name: str, budget: float = 20.0, number: int = 0) -> Caught:
     """Runs the machine of the fault's cell until it fails, and shrinks for so many seconds."""
     torch.set_num_threads(1)
     cell = home(name)
@@ -64,8 +64,9 @@ def find(name: str, budget: float = 30.0, number: int = 0) -> Caught:
     begun, first = time.monotonic(), 0.0
 
     def at_step() -> None:
-        if not first and time.monotonic() - begun > LONGEST:
-            raise KeyboardInterrupt
+        now = time.monotonic()
+        if (first and now - first > budget) or (not first and now - begun > LONGEST):
+            raise KeyboardInterrupt  # nothing else ends a search or a shrink
 
     def failed(error: Exception, calls: list[Call]) -> None:
         nonlocal best, first
@@ -77,8 +78,6 @@ def find(name: str, budget: float = 30.0, number: int = 0) -> Caught:
             found = Caught(name, cell, (), tuple(map(str, calls)), f"{type(error).__name__}: {error}")
         if not best.rules or (found.rules and len(found.calls) < len(best.calls)):
             best = found
-        if time.monotonic() - first > budget:
-            raise KeyboardInterrupt  # nothing else ends a shrink
 
     chosen = settings(
         max_examples=1000, stateful_step_count=30, deadline=None, database=None, print_blob=False,
@@ -89,31 +88,37 @@ def find(name: str, budget: float = 30.0, number: int = 0) -> Caught:
     return best
 
 
-def page(found: list[Caught]) -> str:
-    """The table as a page of the docs."""
-    lines = [
-        "<!-- Written by `python -m tests.reference.find_faults --write`. -->",
-        "",
-        "# Faults",
-        "",
-        f"The reference cache can be made wrong by name, in {len(found)} ways, each one kind of real bug:",
-        '`sanitree.models.reference.faults.inject(cache, "evict_does_not_wait")`. The state machines of the tests',
-        "find each; the family of the rules that must catch it was written down before it was first run. The steps",
-        "are the calls of the shortest history that Hypothesis found.",
-        "",
-        "| fault | what is wrong | in a cache with | caught by | steps |",
-        "|---|---|---|---|---|",
-    ]
-    for c in found:
-        f = FAULTS[c.fault]
-        assert c.cell is not None
-        names = "+".join(x.name for x in c.cell.components)
-        rules = ", ".join(
-            f"[{r}](catalogue.md#{r})" for r in (*c.expected, *(r for r in c.rules if r not in c.expected))
-        )
-        where = f"{c.cell.policy.value}, {names}"
-        lines.append(f"| `{c.fault}` ({f.family.value}) | {f.what} | {where} | {rules} | {len(c.calls)} |")
-    return "\n".join(lines) + "\n"
+HEAD = """<!-- Written by `python -m tests.reference.find_faults --write`. -->
+
+# Faults
+
+The reference cache can be made wrong by name, in {count} ways, each one kind of real bug:
+`sanitree.models.reference.faults.inject(cache, "evict_does_not_wait")`. The state machines of the tests
+find each; the family of the rules that must catch it was written down before it was first run. The calls
+are those of the shortest history that Hypothesis found in some seconds.
+
+| fault | what is wrong | in a cache with | caught by | calls |
+|---|---|---|---|---|
+"""
+
+
+def row(c: Caught) -> str:
+    """A line of the table."""
+    f = FAULTS[c.fault]
+    assert c.cell is not None
+    names = "+".join(x.name for x in c.cell.components)
+    ordered = (*c.expected, *(r for r in c.rules if r not in c.expected))
+    rules = ", ".join(f"[{r}](catalogue.md#{r})" for r in ordered)
+    where = f"{c.cell.policy.value}, {names}"
+    return f"| `{c.fault}` ({f.family.value}) | {f.what} | {where} | {rules} | {len(c.calls)} |"
+
+
+def write(found: list[Caught]) -> None:
+    """Writes the page; what was not looked for now keeps its line."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
+    kept = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
+    rows = kept | {c.fault: row(c) for c in found}
+    PAGE.write_text(HEAD.format(count=len(FAULTS)) + "".join(f"{rows[n]}\n" for n in FAULTS if n in rows))
 
 
 def main() -> int:
@@ -129,7 +134,7 @@ def main() -> int:
             verdict = "caught" if c.expected else "caught by another family" if c.rules else "NOT CAUGHT"
             print(f"{c.fault}: {verdict}: {', '.join(c.rules)} {c.error[:300]} ({len(c.calls)} calls)", flush=True)
     if args.write:
-        PAGE.write_text(page(found))
+        write(found)
     return 0 if all(c.expected for c in found) else 1
 
 

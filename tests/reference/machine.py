@@ -231,7 +231,7 @@ def machine(
         def write_backup(self, i: int) -> None:
             nodes = [n for n in self.nodes() if n.data[0].device is not None]
             if nodes:
-                self.cache.write_backup(nodes[i % len(nodes)])
+                self.cache.write_backup(nodes[-1 - i % len(nodes)])  # the deepest first
 
         @precondition(lambda self: self.cache.config.tiered)
         @rule(i=st.integers(0, 20))
