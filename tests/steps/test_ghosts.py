@@ -20,7 +20,7 @@ from sanitree.models.step import Call
 from tests.drafts import Draft
 from tests.legal import legal, settle
 from tests.planted.tools import pick, submit
-from tests.steps.moves import lockable, start_write, writable
+from tests.steps.move import lockable, start_write, writable
 from tests.steps.stage import Stage, forget, stage, transfer
 from tests.steps.verdicts import verdicts
 
