@@ -187,6 +187,7 @@ TRAITS: Mapping[str, str] = MappingProxyType(
         "a later demotion may list it again",
         "tracks_host_duplicates": "nodes with a full copy on both tiers are registered for reclaim, and dropped lazily",
         "marks_pending_loads": "under write_back a node being loaded back carries the id of its load",
+        "marks_auxiliary_loads": "a node of which a load brings auxiliary data alone carries the id of that load too",
         "async_window_backup": "under write_back an insert may back up the window of auxiliary data above a node, "
         "asynchronously and under a lock",
         "table_of_nodes": "the tree keeps a table of its nodes by id",

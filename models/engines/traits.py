@@ -21,6 +21,8 @@ SINCE: Mapping[str, str] = MappingProxyType(
         "tracks_host_duplicates": "0.5.18",
         "marks_pending_loads": "0.5.18",
         "aux_host_outlives_full": "0.5.18",
+        # commit_load_back pins the nodes of every transfer, not only those of full attention
+        "marks_auxiliary_loads": "0.5.18",
         # segment locks: acquire_component_lock counts every node to its boundary; _is_host_leaf
         "locked_tombstones": "0.5.20",
         "host_leaf_unlocked": "0.5.20",
@@ -30,7 +32,7 @@ SINCE: Mapping[str, str] = MappingProxyType(
 )
 """The first version that has each trait."""
 
-UNTIL: Mapping[str, str] = MappingProxyType({"async_window_backup": "0.5.23"})
+UNTIL: Mapping[str, str] = MappingProxyType({"marks_auxiliary_loads": "0.5.19", "async_window_backup": "0.5.23"})
 """The first version that has it no more."""
 
 
