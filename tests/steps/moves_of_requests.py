@@ -212,10 +212,10 @@ def polls_while_a_node_comes(s: Stage, rng: Random) -> bool:
 
 @move(Operation.RELEASE)
 def nodes_come_and_go_with_a_request(s: Stage, rng: Random) -> bool:
-    """When it comes and when it goes."""
+    """When it comes and when it goes. It locks none that comes with it."""
     s.call.operation = Operation.ACQUIRE
     done = something_else(s, rng)
-    number = s.come(rng.choice(lockable(s)))
+    number = s.come(rng.choice([r for r in lockable(s) if s.after.nodes.ids[r] in s.before.nodes.ids]))
     s.settle()
     s.next(Operation.RELEASE)
     done = something_else(s, rng) and done
