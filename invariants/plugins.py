@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from sanitree.invariants.calls import field_named
+from sanitree.invariants.calls import GHOST_FIELDS, field_named
 from sanitree.invariants.catalogue import BY_ID, CATALOGUE, GHOSTS, RULES, STEP_RULES
 from sanitree.invariants.rules import Family, Rule
 from sanitree.invariants.steps import Ghost
+from sanitree.invariants.terms import Get, walk
 from sanitree.invariants.vocabulary import COMPONENTS, FIELDS, Component, Field, Index, Lowering, Settings, Sort
 
 GROUP = "sanitree.components"
+_BUILT_IN = frozenset(FIELDS.values())
 
 
 class PluginError(Exception):
@@ -50,7 +52,16 @@ class Plugin:
             if not isinstance(g, Ghost):
                 raise PluginError(f"{g!r} is no ghost: declare it with @ghost")
         _check_ids(self.rules, BY_ID)
+        kept = [g.field for g in (*GHOSTS, *self.ghosts)]
+        if loose := [f for f in self.words() if (f.owner, f.name) in GHOST_FIELDS and f not in kept]:
+            raise PluginError(f"its rules speak of the ghost {loose[0].name!r}: name it in ghosts")
         object.__setattr__(self, "rules", tuple(replace(r, of=c) for r in self.rules))
+
+    def words(self) -> list[Field]:
+        """The fields that its rules and ghosts speak of and that are not built in."""
+        terms = [*(r.term for r in self.rules), *(g.term for g in self.ghosts)]
+        found = dict.fromkeys(t.field for term in terms for t in walk(term) if isinstance(t, Get))
+        return [f for f in found if f not in _BUILT_IN]
 
 
 def _check_ids(rules: Iterable[Rule], others: Iterable[str]) -> None:

@@ -42,6 +42,8 @@ class ReferencePlugin(Plugin):
             raise PluginError(f"part is {self.part!r}: make it a subclass of Part")
         if wrong := [f for f in self.reads if not isinstance(f, Field) or FIELDS.get((f.owner, f.name)) is not f]:
             raise PluginError(f"reads names {wrong[0]!r}, which is no field: declare it with new_field")
+        if unread := [f for f in self.words() if (f.owner, f.name) in FIELDS and f not in self.reads]:
+            raise PluginError(f"its rules speak of {unread[0].name!r}, which nothing reads: name it in reads")
 
 
 def parts_of(config: CacheConfig) -> tuple[Part, ...]:
@@ -54,7 +56,7 @@ def _part(c: Component) -> type[Part]:
         return PARTS[c.name]
     p = plugin(c.name)
     if p is None:
-        raise CacheError(f"component {c.name!r} has no part: install or `use` a plug-in of it; see {GROUP}")
+        raise CacheError(f"component {c.name!r} has no part: install a plug-in of it ({GROUP}), or `use` one")
     if not isinstance(p, ReferencePlugin):
         raise CacheError(f"the plug-in of component {c.name!r} brings no part: make it a ReferencePlugin")
     if p.component != c:

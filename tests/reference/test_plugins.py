@@ -359,6 +359,11 @@ BROKEN = {
     "no field": (changed("RECOUNT: recount", "3: recount"), "reads names 3, which is no field"),
     "no rule": (changed("rules=RULES", "rules=(recount,)"), "is no rule: declare it with @rule"),
     "no ghost": (changed("ghosts=(age,)", "ghosts=(3,)"), "3 is no ghost: declare it with @ghost"),
+    "a word that nobody reads": (
+        changed("    NODES: marked_nodes,\n", ""),
+        "'marked_nodes', which nothing reads: name it",
+    ),
+    "a ghost that nobody keeps": (changed("ghosts=(age,)", "ghosts=()"), "speak of the ghost 'age': name it in ghosts"),
     "a rule's name taken": (changed("recount_agrees", "freed_once"), "there is a rule 'freed_once' already"),
     "a word taken": (changed('"recount", Sort.INT', '"hits", Sort.INT'), "a node has a field 'hits' already"),
     "what no rule can say": (changed(".recount ==", ".recounted =="), "has no field 'recounted'"),
