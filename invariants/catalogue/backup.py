@@ -59,7 +59,7 @@ def write_back_is_finished(n):
 def pending_load_has_both_copies(n):
     """A node being loaded back has its host copy, which is read, and its device copy, which is written.
 
-    0.5.18 marks nodes of which only auxiliary data is loaded as well: their full copy may be on the device alone.
+    0.5.18 marks nodes of which only auxiliary data is loaded as well, and what a split makes of them: their full
+    copy may be on the device alone.
     """
-    auxiliary = some_component(lambda c: n[c].on_host & n[c].on_device, Kind.AUXILIARY)
-    return implies(n.load_pending, n[FULL].on_device & (n[FULL].on_host | (trait("marks_auxiliary_loads") & auxiliary)))
+    return implies(n.load_pending, n[FULL].on_device & (n[FULL].on_host | trait("marks_auxiliary_loads")))

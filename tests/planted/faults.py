@@ -458,8 +458,9 @@ def writes(d):
 @fault("pending_load_has_both_copies")
 def load_without_a_host_copy(d, rng, c, t):
     # One version also marks nodes of which auxiliary data alone is loaded.
-    nothing = [r for r in unbacked(d) if not any(d.has(r, x) and d.has(r, x, HOST) for x in aux(d))]
-    row, load = pick(rng, nothing), pick(rng, loads(d))
+    if "marks_auxiliary_loads" in traits(d):
+        return None
+    row, load = pick(rng, unbacked(d)), pick(rng, loads(d))
     if row and load is not None:
         mark_load(d, row, d.transfers("ack")[load])
         return {row}
