@@ -62,13 +62,18 @@ def snapshot(cache: UnifiedRadixCache, settings: Settings, wanted: Container[Key
     if "reads_bytes" in settings.traits:
         nodes = replace(nodes, columns={**nodes.columns, **_bytes(cache, settings, seen, wanted)})
     return Snapshot(
-        Origin("reference", version("sanitree"), "python", datetime.now(UTC).isoformat(timespec="seconds")),
+        Origin("reference", _version(), "python", datetime.now(UTC).isoformat(timespec="seconds")),
         settings,
         tree,
         nodes,
         _transfers(cache, r, settings, seen),
         _requests(cache, r, settings, seen),
     )
+
+
+@cached  # reading it from the package's metadata takes as long as all the rest
+def _version() -> str:
+    return version("sanitree")
 
 
 @cached

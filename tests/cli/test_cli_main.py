@@ -87,7 +87,9 @@ def test_a_reader_that_leaves_is_no_failure(write: Write) -> None:
 
 def test_ctrl_c_ends_it_quietly() -> None:
     code = (
-        "import time, sanitree.checker.cli.check as c\n"
+        # A background job of a shell inherits an ignored SIGINT, and so would the tests in one.
+        "import signal, time, sanitree.checker.cli.check as c\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def load(_): print('ready', flush=True); time.sleep(60)\n"
         "c.load = load\n"
         "from sanitree.checker.cli import cli\ncli.main(['check', 'x'])"
