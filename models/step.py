@@ -8,9 +8,9 @@ id, transfers by kind and acknowledgement, slots by number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Frame:
     nodes: Table
     transfers: Table | None
     requests: Table | None
-    pools: Mapping[Pool, Table]
+    pool: Callable[[Component, Tier], Table]
 
     def with_column(self, sort: Sort, key: Key, column: Column) -> Frame:
         """The same with another column, of what the checker keeps."""
@@ -78,7 +78,7 @@ class Frame:
 
     def slots(self, component: Component, tier: Tier) -> Table:
         """The slots of a pool that either state names; a slot that this one does not name is named 0 times."""
-        return self.pools[component.name, tier.value]
+        return self.pool(component, tier)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +137,18 @@ class Step:
         return Rows.of(before, after, named)
 
     @cached_property
+    def _slot_rows(self) -> dict[tuple[Component, Tier], Rows]:
+        return {}
+
+    def slot_rows(self, component: Component, tier: Tier) -> Rows:
+        """The slots of a pool that either state names."""
+        found = self._slot_rows.get((component, tier))
+        if found is None:
+            ids = (x.slots(component, tier).ids for x in (self.before, self.after))
+            found = self._slot_rows[component, tier] = Rows.of(*ids)
+        return found
+
+    @cached_property
     def requests(self) -> Rows | None:
         before, after = self.before.requests, self.after.requests
         return None if before is None or after is None else Rows.of(before.ids, after.ids)
@@ -153,10 +165,12 @@ class Rows:
 
     @staticmethod
     def of(before: Tensor, after: Tensor, besides: Iterable[int] = ()) -> Rows:
-        ids = after  # first, so that the root stays in row 0
-        for more in (before, torch.tensor(list(dict.fromkeys(besides)), dtype=torch.int64)):
-            ids = torch.cat([ids, more[~torch.isin(more, ids)]])
-        return Rows(ids, (_find(ids, before), _find(ids, after)))
+        # Plain dicts: most states are so small that one vector operation costs more than the work.
+        first, second = before.tolist(), after.tolist()
+        ids = list(dict.fromkeys([*second, *first, *besides]))  # the later first, so that the root stays in row 0
+        at = tuple({i: row for row, i in enumerate(own)} for own in (first, second))
+        rows = [torch.tensor([own.get(i, -1) for i in ids], dtype=torch.int64) for own in at]
+        return Rows(torch.tensor(ids, dtype=torch.int64), (rows[0], rows[1]))
 
     def of_state(self, which: int, count: int) -> Tensor:
         """For each row of a state, its row here."""
@@ -165,19 +179,6 @@ class Rows:
         there = (rows >= 0).nonzero().flatten()
         found[rows[there]] = there
         return found
-
-
-def _with(table: Table, key: Key, column: Column) -> Table:
-    return Table(table.ids, {**table.columns, key: column})
-
-
-def _find(wanted: Tensor, among: Tensor) -> Tensor:
-    """The place of each wanted number among others, -1 where it is not among them."""
-    if not len(among):
-        return torch.full_like(wanted, -1)
-    ordered, order = torch.sort(among)
-    place = torch.searchsorted(ordered, wanted).clamp(max=len(among) - 1)
-    return torch.where(ordered[place] == wanted, order[place], -1)
 
 
 def _transfer_ids(s: Snapshot) -> Tensor | None:
@@ -204,14 +205,13 @@ def _frame(step: Step, which: int) -> Frame:
     if (rows := step.transfers) is not None:
         more = _of_transfers(rows) | (_told_of_transfers(step, rows) if which else {})
         transfers = _spread(s.transfers, rows, which, Sort.TRANSFER, moved, more)
-    pools = {}
-    for component in step.after.settings.components:
-        for tier in Tier:
-            both = tuple(x.slots(component, tier) for x in (step.before, step.after))
-            rows = Rows.of(both[0].ids, both[1].ids)
-            size = s.tree.columns.get(Key.of("capacity", component, tier))
-            pools[component.name, tier.value] = _spread_slots(both[which], rows, which, moved, size)
-    return Frame(Table(s.tree.ids, s.tree.columns), nodes, transfers, requests, pools)
+
+    @cache
+    def pool(component: Component, tier: Tier) -> Table:
+        size = s.tree.columns.get(Key.of("capacity", component, tier))
+        return _spread_slots(s.slots(component, tier), step.slot_rows(component, tier), which, moved, size)
+
+    return Frame(Table(s.tree.ids, s.tree.columns), nodes, transfers, requests, pool)
 
 
 def _called(step: Step, rows: Rows) -> dict[Key, Column]:
@@ -238,41 +238,70 @@ def _told_of_transfers(step: Step, rows: Rows) -> dict[Key, Column]:
     return columns
 
 
+class _Lazily(Mapping[Key, Column]):
+    """Columns that are made when they are first read: of many, a rule reads few."""
+
+    def __init__(self, given: Mapping[Key, Column], others: Iterable[Key], make: Callable[[Key], Column]) -> None:
+        self._made = dict(given)
+        self._keys = dict.fromkeys((*others, *given))
+        self._make = make
+
+    def __getitem__(self, key: Key) -> Column:
+        found = self._made.get(key)
+        if found is None:
+            if key not in self._keys:
+                raise KeyError(key)
+            found = self._made[key] = self._make(key)
+        return found
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def _with(table: Table, key: Key, column: Column) -> Table:
+    return Table(table.ids, _Lazily({key: column}, table.columns, table.columns.__getitem__))
+
+
 def _spread(
     table: Table | None, rows: Rows, which: int, sort: Sort, moved: Tensor, more: Mapping[Key, Column]
 ) -> Table:
     """A table's columns over the rows of both states, and `more`; references to nodes are to rows of both."""
-    at = rows.at[which]
-    there = at >= 0
-    columns: dict[Key, Column] = {Key("exists"): Column(there)}
-    if table is not None and len(table):
-        at = at.clamp(min=0)
-        for key, column in table.columns.items():
-            values, known = column.values[at], there if column.known is None else column.known[at] & there
-            if FIELDS[sort, key.name].sort is Sort.NODE:
-                values = moved[torch.where(known, values, 0)]
-            columns[key] = Column(values, known)
-    return Table(rows.ids, {**columns, **more})
+    there = rows.at[which] >= 0
+    given = {Key("exists"): Column(there), **more}
+    if table is None or not len(table):
+        return Table(rows.ids, given)
+    at, source = rows.at[which].clamp(min=0), table.columns
+
+    def make(key: Key) -> Column:
+        column = source[key]
+        values, known = column.values[at], there if column.known is None else column.known[at] & there
+        if FIELDS[sort, key.name].sort is Sort.NODE:
+            values = moved[torch.where(known, values, 0)]
+        return Column(values, known)
+
+    return Table(rows.ids, _Lazily(given, source, make))
 
 
 def _spread_slots(table: Table, rows: Rows, which: int, moved: Tensor, size: Column | None) -> Table:
     """A pool's slots over the rows of both states. A slot that nobody names is named 0 times, and is nobody's."""
     at, count = rows.at[which], len(rows.ids)
     there, at = at >= 0, at.clamp(min=0)
-    columns = {Key("number"): Column(rows.ids)}
+    given = {Key("number"): Column(rows.ids)}
     if size is not None:
-        columns[Key("pool_size")] = Column(
-            size.values.expand(count), None if size.known is None else size.known.expand(count)
-        )
-    for key, column in table.columns.items():
-        if key in columns:
-            continue
+        known = None if size.known is None else size.known.expand(count)
+        given[Key("pool_size")] = Column(size.values.expand(count), known)
+
+    def make(key: Key) -> Column:
+        column = table.columns[key]
         is_node = FIELDS[Sort.SLOT, key.name].sort is Sort.NODE
         nobody = int(moved[0]) if is_node else -1 if key.name in ("reader_ack", "writer_ack") else 0
         if not len(table):
-            columns[key] = Column(torch.full((count,), nobody))
-            continue
+            return Column(torch.full((count,), nobody))
         values = moved[column.values[at]] if is_node else column.values[at]
         known = None if column.known is None else column.known[at] | ~there
-        columns[key] = Column(torch.where(there, values, nobody), known)
-    return Table(rows.ids, columns)
+        return Column(torch.where(there, values, nobody), known)
+
+    return Table(rows.ids, _Lazily(given, table.columns, make))

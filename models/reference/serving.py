@@ -62,17 +62,40 @@ def start(cache: UnifiedRadixCache, tokens: Sequence[int], load: bool = True) ->
     if load and found.host_tokens > found.device_tokens and cache.load_back(found.host_node).refused is None:
         _move(cache, request, found.host_node)
         request.loaded = found.host_tokens - found.device_tokens
+    refused = _allocate(cache, request)
+    if refused is not None:
+        release(cache, request)
+        return refused
+    _compute(cache, request)
+    return request
+
+
+def extend(cache: UnifiedRadixCache, request: Request, tokens: Sequence[int]) -> Refused | None:
+    """A request that was finished goes on: its next chunk, or what it decodes. A refusal leaves it as it was."""
+    if not request.finished or not tokens or any(slots.numel() for slots in request.own.values()):
+        raise CacheError(f"request {request.number} cannot go on: finish it, on whole pages, and give it tokens")
+    before, request.tokens = request.tokens, request.tokens + tuple(tokens)
+    refused = _allocate(cache, request)
+    if refused is not None:
+        _free_own(cache, request)
+        request.tokens = before
+        return refused
+    _compute(cache, request)
+    request.finished = False
+    return None
+
+
+def _allocate(cache: UnifiedRadixCache, request: Request) -> Refused | None:
+    """Device slots for what a request is to compute; what it was given before a refusal is its own."""
     page = cache.config.page_size
-    pages = -(-len(tokens) // page) * page
+    pages = -(-len(request.tokens) // page) * page
     for part in cache.parts:
         count = pages - request.prefix.numel() if part.per_token else 1
         slots = cache.alloc(part.name, count)
         if slots is None:
-            release(cache, request)
             return Refused(part.name, count, DEVICE)
         request.own[part.name] = slots
-    _compute(cache, request)
-    return request
+    return None
 
 
 def _admit(cache: UnifiedRadixCache, tokens: Tokens, node: Node) -> Request:
@@ -126,18 +149,27 @@ def finish(cache: UnifiedRadixCache, request: Request) -> InsertResult:
     return inserted
 
 
-def release(cache: UnifiedRadixCache, request: Request) -> None:
-    """Ends a request: frees what is its own, and drops its lock. Before it is finished, an abort."""
+def release(cache: UnifiedRadixCache, request: Request, insert: bool = False) -> None:
+    """Ends a request: frees what is its own, and drops its lock. Before it is finished, an abort; after,
+    with `insert`, all that is cached of it is inserted once more, which counts a hit for each node."""
     if cache.requests.get(request.number) is not request:
         raise CacheError(f"request {request.number} is not running")
-    for name in list(request.own):
-        cache.free(name, request.own[name])
-        del request.own[name]
+    if insert and request.finished:
+        prefix_len = request.prefix.numel()
+        slots = {p.name: request.prefix for p in cache.parts if p.per_token}  # all known: nobody looks at them
+        cache.insert(request.tokens[:prefix_len], slots, prefix_len)
+    _free_own(cache, request)
     for name in list(request.own_host):
         cache.free_host(name, request.own_host[name])
         del request.own_host[name]
     cache.dec_lock_ref(request.receipt)
     del cache.requests[request.number]
+
+
+def _free_own(cache: UnifiedRadixCache, request: Request) -> None:
+    for name in list(request.own):
+        cache.free(name, request.own[name])
+        del request.own[name]
 
 
 abort = release
