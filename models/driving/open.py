@@ -1,0 +1,20 @@
+"""Drivers by the name of what they drive."""
+
+from __future__ import annotations
+
+from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.setup import Setup
+from sanitree.models.engines.errors import EngineError
+
+
+def open_driver(on: str, setup: Setup) -> Driver:
+    """The driver of a fresh cache: of the reference cache for "reference", else of an engine's version.
+
+    Raises CacheError and EngineError for a setup that cannot be built there. The first
+    engine that is opened is this process's for good.
+    """
+    if on == "reference":
+        from sanitree.models.driving.reference import ReferenceDriver
+
+        return ReferenceDriver(setup)
+    raise EngineError(f"there is no driver of sglang {on} yet")
