@@ -229,7 +229,7 @@ class _Torch(Algebra[Tensor, V]):
         if rows is None or gather.over is not Range.SLOTS:
             return rows is not None
         # A list that nobody observed may name slots that no other list does.
-        return self.looked_at(rows, _fields_of(gather))
+        return self.looked_at(rows, fields_of(gather))
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         rows = self.over(gather)
@@ -338,7 +338,7 @@ class _TorchOfStep(_Torch):
 
 
 @cache
-def _fields_of(gather: Gather) -> frozenset[tuple[Moment, Field]]:
+def fields_of(gather: Gather) -> frozenset[tuple[Moment, Field]]:
     """The fields that a fold reads of its own elements, and at which moment."""
     parts = (t for part in (gather.where, gather.body) for t in walk(part))
     read = (t for t in parts if isinstance(t, Get) and (_element(t.of) is gather.var))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.report import Report
+from sanitree.checker.rowwise import Programs, Seen, computing, judging
+from sanitree.invariants.calls import Operation
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.plugins import ghosts_for, step_rules_for
-from sanitree.invariants.rules import Rule, checks
+from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.steps import Ghost
-from sanitree.invariants.terms import Moment, Term
+from sanitree.invariants.terms import Moment
 from sanitree.invariants.vocabulary import Component, Settings
 from sanitree.models.snapshot import Column, Key, Snapshot
 from sanitree.models.step import Call, Frame, Rows, Step
@@ -21,12 +24,12 @@ from sanitree.models.step import Call, Frame, Rows, Step
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
-    """A ghost for one component."""
+    """A ghost for one component: how its first value and each next one are computed."""
 
     ghost: Ghost
     key: Key
-    initial: Term | None
-    term: Term
+    first: Programs | None
+    next: Programs
 
 
 class Follower:
@@ -43,20 +46,30 @@ class Follower:
         self.state = first
         self.rules = step_rules_for(first.settings) if rules is None else tuple(rules)
         kept = ghosts_for(first.settings) if ghosts is None else ghosts
-        self._kept = tuple(k for g in kept for k in _for_each_component(g, first.settings))
+        self._kept = _kept(tuple(kept), first.settings)
         self._values: dict[_Kept, dict[int, int]] = {k: {} for k in self._kept}
 
     def follow(self, call: Call, after: Snapshot) -> Report:
         """Every rule about this operation, on the step from the last state to this one, which becomes the last."""
         step = Step(self.state, call, after)
-        frames = self._with_ghosts(step)
-        evaluator = Evaluator(step, frames)
-        about = tuple(r for r in self.rules if call.operation in r.on)
-        findings = tuple(evaluator.judge(c) for c in checks(about, after.settings))
-        self.state = after
-        return Report(evaluator, findings)
+        return self._report(step, self._advance(step))
 
-    def _with_ghosts(self, step: Step) -> tuple[Frame, Frame]:
+    def violation(self, call: Call, after: Snapshot) -> Report | None:
+        """The same, and None where no rule is violated: quick, for small caches."""
+        step = Step(self.state, call, after)
+        earlier, later = self._advance(step)
+        _, quick = _about(self.rules, call.operation, after.settings)
+        if quick.on(Seen(later, earlier, step.told)) is None:
+            return None
+        return self._report(step, (earlier, later))
+
+    def _report(self, step: Step, frames: tuple[Frame, Frame]) -> Report:
+        evaluator = Evaluator(step, frames)
+        about, _ = _about(self.rules, step.call.operation, step.after.settings)
+        return Report(evaluator, tuple(evaluator.judge(c) for c in about))
+
+    def _advance(self, step: Step) -> tuple[Frame, Frame]:
+        """The step's two states with the ghosts in them; its later state becomes the last."""
         earlier, later = step.frames()
         for k in self._kept:
             sort = k.ghost.field.owner
@@ -64,25 +77,45 @@ class Follower:
             if rows is None:
                 self._values[k] = {}  # whatever happened, it is not known of whom
                 continue
-            fresh = self._initial(step, rows, (earlier, later), k)
-            values, ids = self._values[k], rows.ids.tolist()
-            met = torch.tensor([i in values for i in ids], dtype=torch.bool)
-            old = torch.tensor([values.get(i, 0) for i in ids], dtype=torch.int64)
-            known = met if fresh.known is None else met | fresh.known
-            earlier = earlier.with_column(sort, k.key, Column(torch.where(met, old, fresh.values), known))
-            now = Evaluator(step, (earlier, later)).values(k.term, k.ghost.var)
-            later = later.with_column(sort, k.key, now)
-            sure = (rows.at[1] >= 0) & (now.known if now.known is not None else True)
-            kept = sure.nonzero().flatten().tolist()
-            self._values[k] = {ids[row]: int(now.values[row]) for row in kept}
+            ids, values = rows.ids.tolist(), self._values[k]
+            old, known = _first(step, rows, (earlier, later), k)
+            for row, i in enumerate(ids):
+                if i in values:
+                    old[row], known[row] = values[i], True
+            earlier = earlier.with_column(sort, k.key, _column(old, known))
+            now, sure = k.next.on(Seen(later, earlier, step.told))
+            later = later.with_column(sort, k.key, _column(now, sure))
+            stays = (rows.at[1] >= 0).tolist()
+            self._values[k] = {i: v for i, v, ok, here in zip(ids, now, sure, stays, strict=True) if ok and here}
+        self.state = step.after
         return earlier, later
 
-    @staticmethod
-    def _initial(step: Step, rows: Rows, frames: tuple[Frame, Frame], k: _Kept) -> Column:
-        if k.initial is not None:
-            return Evaluator(step, frames).values(k.initial, k.ghost.var, Moment.BEFORE)
-        there = rows.at[0] >= 0
-        return Column(torch.zeros(len(there), dtype=torch.int64), ~there)
+
+def _first(step: Step, rows: Rows, frames: tuple[Frame, Frame], k: _Kept) -> tuple[list[int], list[bool]]:
+    """What a ghost begins with, for every row: known of what is new, where nothing else is said."""
+    if k.first is not None:
+        earlier, later = frames
+        found: tuple[list[int], list[bool]] = k.first.on(Seen(later, earlier, step.told))
+        return found
+    return [0] * len(rows.ids), (rows.at[0] < 0).tolist()
+
+
+def _column(values: list[int], known: list[bool]) -> Column:
+    return Column(
+        torch.tensor(values, dtype=torch.int64), None if all(known) else torch.tensor(known, dtype=torch.bool)
+    )
+
+
+@cache  # caches that are searched are made by the thousand
+def _about(rules: tuple[Rule, ...], operation: Operation, settings: Settings) -> tuple[tuple[Check, ...], Programs]:
+    """The checks of an operation."""
+    found = checks((r for r in rules if operation in r.on), settings)
+    return found, judging(found)
+
+
+@cache
+def _kept(ghosts: tuple[Ghost, ...], settings: Settings) -> tuple[_Kept, ...]:
+    return tuple(k for g in ghosts for k in _for_each_component(g, settings))
 
 
 def _for_each_component(g: Ghost, settings: Settings) -> Iterable[_Kept]:
@@ -91,5 +124,8 @@ def _for_each_component(g: Ghost, settings: Settings) -> Iterable[_Kept]:
         of = [c for c in settings.components if g.per.takes(c)]
     for c in of:
         bound = {g.component: c} if g.component is not None and c is not None else {}
-        first = None if g.initial is None else instantiate(g.initial, settings, {})
-        yield _Kept(g, Key.of(g.field.name, c), first, instantiate(g.term, settings, bound))  # type: ignore[arg-type]
+        first = None
+        if g.initial is not None:
+            first = computing(instantiate(g.initial, settings, {}), g.var, Moment.BEFORE)
+        now = computing(instantiate(g.term, settings, bound), g.var, Moment.AFTER)  # type: ignore[arg-type]
+        yield _Kept(g, Key.of(g.field.name, c), first, now)

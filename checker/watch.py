@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache as cached
 
-from sanitree.checker.columns import Evaluator
 from sanitree.checker.follow import Follower
-from sanitree.checker.live import Compiled, InvariantViolated, LiveChecker
+from sanitree.checker.live import InvariantViolated
 from sanitree.checker.report import check
+from sanitree.checker.rowwise import Programs, Seen, judging
+from sanitree.invariants.plugins import catalogue_for
+from sanitree.invariants.rules import Rule, checks
+from sanitree.invariants.vocabulary import Settings
+from sanitree.models.driving.driver import Watched
 from sanitree.models.reference.cache import UnifiedRadixCache
-from sanitree.models.reference.calls import listen
-from sanitree.models.reference.observe import subject
+from sanitree.models.reference.watched import WatchedCache
 from sanitree.models.snapshot import Snapshot
 from sanitree.models.step import Call
-from sanitree.models.subject import Subject
 
 Tell = Callable[[InvariantViolated], None]
 
@@ -23,29 +26,35 @@ class Watch:
 
     found: raised where a rule is violated, unless `tell` takes it. `settle` judges the last
     call, which no other has followed yet; `end` does so, and stops watching. calls: all so far.
+    state: the last that was judged.
     """
 
-    def __init__(self, cache: UnifiedRadixCache, tell: Tell | None = None, content: bool = True) -> None:
-        self._cache, self._tell, self._content = cache, tell, content
-        self._checker = LiveChecker()
+    def __init__(
+        self,
+        watched: Watched | UnifiedRadixCache,
+        tell: Tell | None = None,
+        content: bool = True,
+        rules: Iterable[Rule] | None = None,
+        step_rules: Iterable[Rule] | None = None,
+    ) -> None:
+        """Of these rules; of all that there are for the cache, where they are not given."""
+        self._watched = WatchedCache(watched) if isinstance(watched, UnifiedRadixCache) else watched
+        self._tell, self._content = tell, content
+        self._rules = None if rules is None else tuple(rules)
         self.calls: list[Call] = []
         self._settled = 0
-        seen = self._subject()
-        state = seen.snapshot(None)
-        self._judge_state(seen, state)
-        self._follower = Follower(state)
-        self._stop = listen(cache, self.settle, self.calls.append)
+        self.state = self._judged()
+        self._follower = Follower(self.state, step_rules)
+        self._stop = self._watched.listen(self.settle, self.calls.append)
 
     def settle(self) -> None:
         """Judges what the last call has led to; nothing where that is done."""
         if self._settled == len(self.calls):
             return
         self._settled = len(self.calls)
-        seen = self._subject()
-        state = seen.snapshot(None)
-        self._judge_state(seen, state)
-        report = self._follower.follow(self.calls[-1], state)
-        if any(f.violated for f in report.findings):
+        self.state = self._judged()
+        report = self._follower.violation(self.calls[-1], self.state)
+        if report is not None:
             self._say(InvariantViolated(report, self.calls))
 
     def end(self) -> None:
@@ -55,13 +64,11 @@ class Watch:
         finally:
             self._stop()
 
-    def _subject(self) -> Subject:
-        return subject(self._cache, content=self._content)
-
-    def _judge_state(self, seen: Subject, state: Snapshot) -> None:
-        compiled = self._checker.compiled(seen)
-        if not sound(compiled, seen, state):
-            self._say(InvariantViolated(check(state, self._checker.rules), self.calls))
+    def _judged(self) -> Snapshot:
+        state = self._watched.subject(self._content).snapshot(None)
+        if not sound(state, self._rules):
+            self._say(InvariantViolated(check(state, self._rules), self.calls))
+        return state
 
     def _say(self, found: InvariantViolated) -> None:
         if self._tell is None:
@@ -69,9 +76,11 @@ class Watch:
         self._tell(found)
 
 
-def sound(compiled: Compiled, seen: Subject, state: Snapshot) -> bool:
-    """Whether no state rule is known to be violated: in place what one pass can judge, the others on columns."""
-    if compiled.fused is not None and compiled.fused.run(seen.tree) is not None:
-        return False
-    judge = Evaluator(state).judge
-    return not any(judge(c).violated for c in compiled.on_columns)
+def sound(state: Snapshot, rules: tuple[Rule, ...] | None = None) -> bool:
+    """Whether no state rule is known to be violated: of these, or of all that there are for the cache."""
+    return _quick(rules, state.settings).on(Seen(state)) is None
+
+
+@cached  # caches that are searched are made by the thousand
+def _quick(rules: tuple[Rule, ...] | None, settings: Settings) -> Programs:
+    return judging(checks(catalogue_for(settings) if rules is None else rules, settings))

@@ -13,7 +13,7 @@ from collections.abc import Container
 from typing import Any
 
 from sanitree.checker.fused.grounding import Read
-from sanitree.checker.fused.twovalued import FALSE, TRUE, E, conj, const, neg
+from sanitree.checker.symbolic import FALSE, TRUE, E, conj, const, neg
 from sanitree.models.reading import ELEMENT, Access, Reading
 
 _TOKEN = re.compile("«(\\d+)»")

@@ -15,7 +15,8 @@ from typing import Any
 from sanitree.checker.backends import FUSED, backends_of
 from sanitree.checker.fused.block import Block, Reads, render
 from sanitree.checker.fused.grounding import IS_ROOT, RANKS, Grounding, Place, Read
-from sanitree.checker.fused.twovalued import FALSE, E, TwoValued, variable
+from sanitree.checker.fused.twovalued import TwoValued, variable
+from sanitree.checker.symbolic import FALSE, E
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Semantics
 from sanitree.invariants.terms import Gather, Range, Var

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sanitree.checker.fused.twovalued import FALSE, STRUCTURAL, TRUE, E, Met, TwoValued, conj, const, disj, neg
+from sanitree.checker.fused.twovalued import STRUCTURAL, Met, TwoValued
+from sanitree.checker.symbolic import FALSE, TRUE, E, conj, const, disj, neg
 from sanitree.invariants.terms import Get, Op, Range, Var, make
 from sanitree.invariants.vocabulary import FIELDS, Field, Sort
 from sanitree.models.reading import ELEMENT, Access, Reading

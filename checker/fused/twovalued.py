@@ -1,92 +1,15 @@
-"""Terms as two-valued expressions over fields, for one adapter: what the code generator works on.
-
-The three-valued reading is in `semantics`; here its pairs become plain expressions,
-simplified as they are built, so that a field which is always known costs nothing.
-"""
+"""Terms as expressions over the fields that one adapter reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from sanitree.checker.symbolic import FALSE, TRUE, E, choose, compared, computed, conj, const, disj, neg
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value
 from sanitree.invariants.terms import Gather, Get, Op, PathSum, Var
 from sanitree.invariants.vocabulary import FIELDS, Component, Field, Sort, Tier
 from sanitree.models.reading import Access, Reading
-
-
-@dataclass(frozen=True, slots=True)
-class E:
-    """An expression: an operator and its arguments (expressions, or data of the operator)."""
-
-    op: str
-    args: tuple[Any, ...] = ()
-
-    def subs(self) -> Iterator[E]:
-        """The direct subexpressions."""
-        return (a for a in self.args if isinstance(a, E))
-
-    def all(self) -> Iterator[E]:
-        """This expression and everything below it."""
-        yield self
-        for a in self.subs():
-            yield from a.all()
-
-
-TRUE, FALSE = E("const", (True,)), E("const", (False,))
-
-
-def const(value: bool | int) -> E:
-    return (TRUE if value else FALSE) if isinstance(value, bool) else E("const", (value,))
-
-
-def conj(a: E, b: E) -> E:
-    if FALSE in (a, b):
-        return FALSE
-    if a == TRUE or a == b:
-        return b
-    if b == neg(a):
-        return FALSE
-    return a if b == TRUE else E("and", (a, b))
-
-
-def disj(a: E, b: E) -> E:
-    if TRUE in (a, b):
-        return TRUE
-    if a == FALSE or a == b:
-        return b
-    if b == neg(a):
-        return TRUE
-    if a.op == b.op == "and" and b.args == (neg(a.args[0]), neg(a.args[1])):
-        return E("differ", (a.args[0], neg(a.args[1])))
-    return a if b == FALSE else E("or", (a, b))
-
-
-def neg(a: E) -> E:
-    """`not a`, with the negation pushed down to the comparisons, so that equal meanings look equal."""
-    match a.op:
-        case "const":
-            return const(not a.args[0])
-        case "not":
-            return a.args[0]  # type: ignore[no-any-return]
-        case "and":
-            return disj(neg(a.args[0]), neg(a.args[1]))
-        case "or":
-            return conj(neg(a.args[0]), neg(a.args[1]))
-        case "differ":
-            return E("differ", (a.args[0], neg(a.args[1])))
-        case "<":
-            return E("<=", (a.args[1], a.args[0]))
-        case "<=":
-            return E("<", (a.args[1], a.args[0]))
-    return E("not", (a,))
-
-
-def choose(c: E, a: E, b: E) -> E:
-    if c in (TRUE, FALSE):
-        return a if c == TRUE else b
-    return a if a == b else E("if", (c, a, b))
 
 
 class TwoValued(Algebra[E, E]):
@@ -111,25 +34,15 @@ class TwoValued(Algebra[E, E]):
         return neg(a)
 
     def compare(self, op: Op, a: E, b: E) -> E:
-        sign = {Op.EQ: "=", Op.LT: "<", Op.LE: "<="}[op]
-        if a.op == b.op == "const":
-            x, y = a.args[0], b.args[0]
-            return const(bool(x == y if sign == "=" else x < y if sign == "<" else x <= y))
         # Of a rank in a list that is linked, the sign is known without counting.
-        if (a, sign, b.op) == (const(0), "<=", "rank"):
+        if (a, op, b.op) == (const(0), Op.LE, "rank"):
             return b.args[0]  # type: ignore[no-any-return]
-        if (a.op, sign, b) == ("rank", "<", const(0)):
+        if (a.op, op, b) == ("rank", Op.LT, const(0)):
             return neg(a.args[0])
-        return TRUE if a == b and sign != "<" else E(sign, (a, b))
+        return compared(op, a, b)
 
     def arithmetic(self, op: Op, a: E, b: E) -> E:
-        sign = {Op.ADD: "+", Op.SUB: "-", Op.MOD: "%"}[op]
-        zero, one = const(0), const(1)
-        if b == zero and sign != "%":
-            return a
-        if a == zero and sign == "+":
-            return b
-        return zero if (sign, b) == ("%", one) else E(sign, (a, b))
+        return computed(op, a, b)
 
     def choose(self, c: E, a: E, b: E) -> E:
         return choose(c, a, b)
