@@ -12,7 +12,7 @@ import torch
 from sanitree.checker.columns import Place, State, table_of
 from sanitree.invariants.terms import Moment
 from sanitree.invariants.vocabulary import FIELDS, Sort
-from sanitree.models.snapshot import Column, Key, Table
+from sanitree.models.snapshot import Key, Table
 
 TOLD: Place = (Sort.CALL, None, None)
 EXISTS = Key("exists")
@@ -45,59 +45,65 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A column that a program asked about, and what it was told: its guard."""
+    """A table that a program reads, and what it was told about each of its columns: its guards."""
 
     moment: Moment
     place: Place
-    key: Key
-    kind: Kind
+    columns: tuple[tuple[Key, Kind], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A generated function; `run` takes the values of each input, their masks, and the lengths of tables."""
+    """A generated function; `run` takes each input's length and its columns, with masks where there are."""
 
     inputs: tuple[Input, ...]
-    lengths: tuple[tuple[Moment, Place], ...]
     source: str
     run: Callable[..., Any]
 
     def on(self, seen: Seen) -> Any:
         """What the function returns; `_Other` where a guard does not hold."""
-        values = []
+        arguments: list[Any] = []
         for i in self.inputs:
             table = seen.table(i.moment, i.place)
-            kind, column = kind_of(table, i.key)
-            if kind is not i.kind:
-                return _Other
-            if column is not None:
-                f = FIELDS.get((i.place[0], i.key.name))
-                values.append(_listed(column, f is not None and f.sort is Sort.NODE))
-        counts = [0 if (t := seen.table(*at)) is None else len(t) for at in self.lengths]
-        return self.run(*values, *counts)
+            arguments.append(0 if table is None else len(table))
+            for key, kind in i.columns:
+                if kind_of(table, key) is not kind:
+                    return _Other
+                if kind is Kind.MASKED:
+                    arguments.append(_masked(i.place, key, table))
+                elif kind in _LISTED:
+                    assert table is not None
+                    arguments.append(table.columns[key].values.tolist())
+        return self.run(*arguments)
+
+
+_LISTED = (Kind.KNOWN, Kind.THERE)
 
 
 class _Other:
     """A guard does not hold."""
 
 
-def kind_of(table: Table | None, key: Key) -> tuple[Kind, Column | None]:
+def kind_of(table: Table | None, key: Key) -> Kind:
+    """What is known of a column of a table."""
     if table is None:
-        return Kind.NO_TABLE, None
+        return Kind.NO_TABLE
     column = table.columns.get(key)
     if column is None:
-        return Kind.ABSENT, None
+        return Kind.ABSENT
     if column.known is None:
-        return Kind.KNOWN, column
+        return Kind.KNOWN
     exists = table.columns.get(EXISTS)
-    return (Kind.THERE if exists is not None and exists.values is column.known else Kind.MASKED), column
+    return Kind.THERE if exists is not None and exists.values is column.known else Kind.MASKED
 
 
-def _listed(column: Column, refers: bool) -> Any:
+def _masked(place: Place, key: Key, table: Table | None) -> tuple[list[Any], list[bool]]:
+    assert table is not None
+    column = table.columns[key]
     values, known = column.values, column.known
-    if known is None:
-        return values.tolist()
-    if refers:
+    assert known is not None
+    f = FIELDS.get((place[0], key.name))
+    if f is not None and f.sort is Sort.NODE:
         values = torch.where(known, values, 0)  # what is unknown may be no row at all
     return values.tolist(), known.tolist()
 
@@ -108,6 +114,11 @@ class Programs:
     def __init__(self, write: Callable[[Seen], Program]) -> None:
         self._write = write
         self._made: list[Program] = []
+
+    @property
+    def made(self) -> int:
+        """How many there are by now."""
+        return len(self._made)
 
     def on(self, seen: Seen) -> Any:
         """What the work comes to for a state."""

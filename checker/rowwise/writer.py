@@ -35,27 +35,27 @@ class Writer(Algebra[E, V]):
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
-        self.inputs: dict[tuple[Moment, Place, Key], Input] = {}
-        self.names: dict[tuple[Moment, Place, Key], str] = {}
-        self.lengths: dict[tuple[Moment, Place], str] = {}
+        self.asked: dict[tuple[Moment, Place], dict[Key, Kind]] = {}
         self.folds: dict[object, str] = {}
         self.body: list[str] = []
         self.meaning: Semantics[E, V] = Semantics(self)
 
     def program(self) -> Program:
         arguments, head = [], []
-        for at, i in self.inputs.items():
-            if i.kind in (Kind.NO_TABLE, Kind.ABSENT):
-                continue
-            name = self.names[at]
-            arguments.append(name)
-            if i.kind is not Kind.KNOWN:
-                head.append(f"    {name}, {name}k = {name}")
-        lines = [f"def program({', '.join([*arguments, *self.lengths.values()])}):", *head, *self.body]
-        source = "\n".join(lines) + "\n"
+        for at, columns in self.asked.items():
+            arguments.append(self.length(*at))
+            for key, kind in columns.items():
+                if kind in (Kind.NO_TABLE, Kind.ABSENT):
+                    continue
+                name = self.name(*at, key)
+                arguments.append(name)
+                if kind is Kind.MASKED:
+                    head.append(f"    {name}, {name}k = {name}")
+        source = "\n".join([f"def program({', '.join(arguments)}):", *head, *self.body]) + "\n"
         made: dict[str, Any] = {}
         exec(compile(source, "<rules, row by row>", "exec"), made)
-        return Program(tuple(self.inputs.values()), tuple(self.lengths), source, made["program"])
+        inputs = (Input(*at, tuple(columns.items())) for at, columns in self.asked.items())
+        return Program(tuple(inputs), source, made["program"])
 
     # Tables.
 
@@ -66,22 +66,27 @@ class Writer(Algebra[E, V]):
         return here
 
     def length(self, moment: Moment, place: Place) -> str:
-        return self.lengths.setdefault((moment, place), f"n{len(self.lengths)}")
+        """The name of a table's length."""
+        self.asked.setdefault((moment, place), {})
+        return f"n{list(self.asked).index((moment, place))}"
+
+    def name(self, moment: Moment, place: Place, key: Key) -> str:
+        """The name of a column's list."""
+        table = self.asked[moment, place]
+        return f"c{list(self.asked).index((moment, place))}_{list(table).index(key)}"
 
     def ask(self, moment: Moment, place: Place, key: Key) -> Kind:
-        at = (moment, place, key)
-        if at not in self.inputs:
-            kind, _ = kind_of(self.seen.table(moment, place), key)
-            self.names[at] = f"c{len(self.inputs)}"
-            self.inputs[at] = Input(*at, kind)
-        return self.inputs[at].kind
+        table = self.asked.setdefault((moment, place), {})
+        if key not in table:
+            table[key] = kind_of(self.seen.table(moment, place), key)
+        return table[key]
 
     def has_table(self, moment: Moment, place: Place) -> bool:
         return self.ask(moment, place, EXISTS) is not Kind.NO_TABLE
 
     def column(self, moment: Moment, place: Place, key: Key, index: E) -> tuple[E, E]:
         """A column at a row, and whether it is known there."""
-        kind, name = self.ask(moment, place, key), self.names[moment, place, key]
+        kind, name = self.ask(moment, place, key), self.name(moment, place, key)
         value = E("item", (name, index))
         if kind is Kind.KNOWN:
             return value, TRUE

@@ -69,8 +69,13 @@ class Stage:
 
     def follow(self, rules: Iterable[Rule] = STEP_RULES, ghosts: Sequence[Ghost] = GHOSTS) -> list[Report]:
         """The report on each step, the last on this one."""
-        follower = Follower(self.first.snapshot(), tuple(rules), ghosts)
-        return [follower.follow(told.call(), d.snapshot()) for told, d in (*self.past, (self.call, self.after))]
+        follower, quick = (Follower(self.first.snapshot(), tuple(rules), ghosts) for _ in range(2))
+        reports = []
+        for told, d in (*self.past, (self.call, self.after)):
+            reports.append(follower.follow(told.call(), d.snapshot()))
+            violation = quick.violation(told.call(), d.snapshot())
+            assert bool(violation) == bool(reports[-1].violations), "both backends judge a step alike"
+        return reports
 
     # What a call does and says.
 
