@@ -10,6 +10,7 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -52,12 +53,25 @@ def prefix_hashes(tokens: Sequence[int], start: int = _SEED) -> list[int]:
 
 def expected(cache: UnifiedRadixCache, component: str, hashes: Sequence[int]) -> Tensor:
     """The rows of slots of tokens with these prefix hashes: int64, shape [layers, hashes, width], on the CPU."""
-    config = cache.config
+    return _rows(component, cache.config.layers, cache.config.width, tuple(hashes))
+
+
+def expected_digest(cache: UnifiedRadixCache, component: str, hashes: Sequence[int]) -> int:
+    """The digest of `expected`."""
+    return _digest(component, cache.config.layers, cache.config.width, tuple(hashes))
+
+
+@lru_cache(maxsize=1 << 14)  # of a watched cache's nodes, most are asked for again after each call
+def _rows(component: str, layers: int, width: int, hashes: tuple[int, ...]) -> Tensor:
     tokens = torch.tensor(hashes, dtype=torch.int64) + zlib.crc32(component.encode())
-    layers = torch.arange(config.layers) * _LAYER
-    columns = torch.arange(config.width) * _COLUMN
+    layer, column = torch.arange(layers) * _LAYER, torch.arange(width) * _COLUMN
     # int64 arithmetic wraps around, which mixes well enough.
-    return (tokens * _MIX)[None, :, None] ^ (layers[:, None, None] + columns[None, None, :])
+    return (tokens * _MIX)[None, :, None] ^ (layer[:, None, None] + column[None, None, :])
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest(component: str, layers: int, width: int, hashes: tuple[int, ...]) -> int:
+    return digest(_rows(component, layers, width, hashes))
 
 
 def fill(

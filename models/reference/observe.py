@@ -268,7 +268,7 @@ def _bytes(
                     continue
                 wanted = path if part.per_token else path[-1:]
                 holds.append(content.digest(content.held(cache, part.name, t, slots)))
-                own.append(content.digest(content.expected(cache, part.name, wanted)))
+                own.append(content.expected_digest(cache, part.name, wanted))
             for key, values in zip(keys, (holds, own), strict=True):
                 column = torch.tensor(values, dtype=torch.int64)
                 found[key] = Column(column, column > _UNKNOWN)
