@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.report import Report
 from sanitree.checker.rowwise import Programs, Seen, computing, judging
@@ -82,11 +80,11 @@ class Follower:
             for row, i in enumerate(ids):
                 if i in values:
                     old[row], known[row] = values[i], True
-            earlier = earlier.with_column(sort, k.key, _column(old, known))
+            earlier = earlier.with_column(sort, k.key, Column.of(old, int, None if all(known) else known))
             now, sure = k.next.on(Seen(later, earlier, step.told))
-            later = later.with_column(sort, k.key, _column(now, sure))
-            stays = (rows.at[1] >= 0).tolist()
-            self._values[k] = {i: v for i, v, ok, here in zip(ids, now, sure, stays, strict=True) if ok and here}
+            later = later.with_column(sort, k.key, Column.of(now, int, None if all(sure) else sure))
+            last = zip(ids, now, sure, rows.at[1], strict=True)
+            self._values[k] = {i: value for i, value, known, row in last if known and row >= 0}
         self.state = step.after
         return earlier, later
 
@@ -97,13 +95,7 @@ def _first(step: Step, rows: Rows, frames: tuple[Frame, Frame], k: _Kept) -> tup
         earlier, later = frames
         found: tuple[list[int], list[bool]] = k.first.on(Seen(later, earlier, step.told))
         return found
-    return [0] * len(rows.ids), (rows.at[0] < 0).tolist()
-
-
-def _column(values: list[int], known: list[bool]) -> Column:
-    return Column(
-        torch.tensor(values, dtype=torch.int64), None if all(known) else torch.tensor(known, dtype=torch.bool)
-    )
+    return [0] * len(rows.ids), [row < 0 for row in rows.at[0]]
 
 
 @cache  # caches that are searched are made by the thousand

@@ -7,7 +7,7 @@ of its kind, as a count that is None, is unknown, and its node is not `readable`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import CodeType
@@ -128,18 +128,18 @@ def node_table(
     """The columns and lists of the nodes, all of them or the `wanted` ones. `ids`: the attribute with a node's id."""
     count = len(seen.nodes)
     columns = {
-        Key("is_root"): _column([True] + [False] * (count - 1)),
-        Key("parent"): _column(seen.parents),
-        Key("references"): _column(seen.references),
-        Key("edge"): _column([_number(e) for e in seen.edges]),
+        Key("is_root"): Column.of([True] + [False] * (count - 1), bool),
+        Key("parent"): Column.of(seen.parents, int),
+        Key("references"): Column.of(seen.references, int),
+        Key("edge"): Column.of([_number(e) for e in seen.edges], int),
     }
     broken = set(seen.broken)
     names = prepared(tree, reading)
     up = read_each(seen.nodes, reading.parent, names)
-    columns[Key("has_parent_link")] = _column([p is not None for p in up])
+    columns[Key("has_parent_link")] = Column.of([p is not None for p in up], bool)
     # A pointer to a node outside the tree reads as one to the node itself: never its parent.
-    columns[Key("parent_link")] = _column(
-        [0 if p is None else own if (r := seen.row_of(p)) is None else r for own, p in enumerate(up)]
+    columns[Key("parent_link")] = Column.of(
+        [0 if p is None else own if (r := seen.row_of(p)) is None else r for own, p in enumerate(up)], int
     )
     for f, c, t in keys(Sort.NODE, settings):
         if wanted is not None and Key.of(f.name, c, t) not in wanted:
@@ -150,8 +150,8 @@ def node_table(
             if f.unit == "hash":
                 values = [_number(x) for x in values]
             columns[Key.of(f.name, c, t)] = column = field_column(values, f)
-            if column.known is not None:
-                broken |= set((~column.known).nonzero().flatten().tolist())
+            if column.mask is not None:
+                broken |= {row for row, known in enumerate(column.mask) if not known}
     lists = {}
     for name, where in reading.lists.items():
         for c in settings.components if name == "holds" else (None,):
@@ -163,7 +163,7 @@ def node_table(
                     broken |= failed
     numbers = _ids([getattr(n, ids, None) for n in seen.nodes], broken)
     # The root's own value is no tensor, by design.
-    columns[Key("readable")] = _column([row == 0 or row not in broken for row in range(count)])
+    columns[Key("readable")] = Column.of([row == 0 or row not in broken for row in range(count)], bool)
     return Table(torch.tensor(numbers, dtype=torch.int64), columns, lists)
 
 
@@ -267,16 +267,17 @@ def _number(x: object) -> Any:
 
 def field_column(values: list[Any], f: Field) -> Column:
     """A column of a field; what is not of the field's sort is unknown."""
-    boolean = f.sort is Sort.BOOL
-    kind = bool if boolean else int
-    if all(type(x) is kind for x in values):
-        return _column(values, boolean)
-    fits = [isinstance(x, kind) for x in values]
+    kind = bool if f.sort is Sort.BOOL else int
+    if all(type(x) is kind for x in values) and (kind is bool or _small(values)):
+        return Column.of(values, kind)
+    fits = [isinstance(x, kind) and (kind is bool or _small((x,))) for x in values]
     kept = [kind(x) if ok else kind() for x, ok in zip(values, fits, strict=True)]
-    return Column(_column(kept, boolean).values, None if all(fits) else torch.tensor(fits))
+    return Column.of(kept, kind, None if all(fits) else fits)
 
 
-def _column(values: list[Any], boolean: bool | None = None) -> Column:
-    if boolean is None:
-        boolean = bool(values) and isinstance(values[0], bool)
-    return Column(torch.tensor(values, dtype=torch.bool if boolean else torch.int64))
+def _small(values: Sequence[int]) -> bool:
+    """Whether numbers are of 64 bits, as a column's are."""
+    return not values or (min(values) >= -_LIMIT and max(values) < _LIMIT)
+
+
+_LIMIT = 1 << 63

@@ -8,7 +8,7 @@ id, transfers by kind and acknowledgement, slots by number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
@@ -108,12 +108,12 @@ class Step:
             if said is None:
                 continue
             if f.index is Index.NONE:
-                columns[Key(name)] = Column(torch.tensor([said]))
+                columns[Key(name)] = Column.of([said], int)
                 continue
             for component in self.after.settings.components:
                 for tier in Tier:
                     value = said.get((component.name, tier.value), 0)
-                    columns[Key.of(name, component, tier)] = Column(torch.tensor([value]))
+                    columns[Key.of(name, component, tier)] = Column.of([value], int)
         return Table(torch.zeros(1, dtype=torch.int64), columns)
 
     def rows(self, sort: Sort) -> Rows | None:
@@ -126,7 +126,7 @@ class Step:
             case Sort.REQUEST:
                 return self.requests
         one = torch.zeros(1, dtype=torch.int64)
-        return Rows(one, (one, one))
+        return Rows(one, ((0,), (0,)))
 
     @cached_property
     def transfers(self) -> Rows | None:
@@ -161,7 +161,7 @@ class Rows:
     """
 
     ids: Tensor
-    at: tuple[Tensor, Tensor]
+    at: tuple[Sequence[int], Sequence[int]]
 
     @staticmethod
     def of(before: Tensor, after: Tensor, besides: Iterable[int] = ()) -> Rows:
@@ -169,15 +169,15 @@ class Rows:
         first, second = before.tolist(), after.tolist()
         ids = list(dict.fromkeys([*second, *first, *besides]))  # the later first, so that the root stays in row 0
         at = tuple({i: row for row, i in enumerate(own)} for own in (first, second))
-        rows = [torch.tensor([own.get(i, -1) for i in ids], dtype=torch.int64) for own in at]
+        rows = [tuple(own.get(i, -1) for i in ids) for own in at]
         return Rows(torch.tensor(ids, dtype=torch.int64), (rows[0], rows[1]))
 
-    def of_state(self, which: int, count: int) -> Tensor:
+    def of_state(self, which: int, count: int) -> list[int]:
         """For each row of a state, its row here."""
-        found = torch.zeros(count, dtype=torch.int64)
-        rows = self.at[which]
-        there = (rows >= 0).nonzero().flatten()
-        found[rows[there]] = there
+        found = [0] * count
+        for here, row in enumerate(self.at[which]):
+            if row >= 0:
+                found[row] = here
         return found
 
 
@@ -215,17 +215,16 @@ def _frame(step: Step, which: int) -> Frame:
 
 
 def _called(step: Step, rows: Rows) -> dict[Key, Column]:
-    number, ids = step.call.request, rows.ids
-    return {Key("called"): Column(torch.zeros_like(ids, dtype=torch.bool) if number is None else ids == number)}
+    return {Key("called"): Column.of([i == step.call.request for i in rows.ids.tolist()], bool)}
 
 
 def _of_transfers(rows: Rows) -> dict[Key, Column]:
     """What a transfer is the same by is known of it in both states."""
-    ids = rows.ids
+    ids = rows.ids.tolist()
     return {
-        Key("ack"): Column(ids.div(2, rounding_mode="floor")),
-        Key("is_write"): Column(ids % 2 == 1),
-        Key("is_load"): Column(ids % 2 == 0),
+        Key("ack"): Column.of([i // 2 for i in ids], int),
+        Key("is_write"): Column.of([i % 2 == 1 for i in ids], bool),
+        Key("is_load"): Column.of([i % 2 == 0 for i in ids], bool),
     }
 
 
@@ -234,7 +233,7 @@ def _told_of_transfers(step: Step, rows: Rows) -> dict[Key, Column]:
     for name, said in (("submitted", step.call.submitted), ("acked", step.call.acked)):
         if said is not None:
             times = Counter(2 * ack + write for write, ack in said)
-            columns[Key(name)] = Column(torch.tensor([times[i] for i in rows.ids.tolist()], dtype=torch.int64))
+            columns[Key(name)] = Column.of([times[i] for i in rows.ids.tolist()], int)
     return columns
 
 
@@ -266,29 +265,31 @@ def _with(table: Table, key: Key, column: Column) -> Table:
 
 
 def _spread(
-    table: Table | None, rows: Rows, which: int, sort: Sort, moved: Tensor, more: Mapping[Key, Column]
+    table: Table | None, rows: Rows, which: int, sort: Sort, moved: Sequence[int], more: Mapping[Key, Column]
 ) -> Table:
     """A table's columns over the rows of both states, and `more`; references to nodes are to rows of both."""
-    there = rows.at[which] >= 0
-    given = {Key("exists"): Column(there), **more}
-    if table is None or not len(table):
+    at = rows.at[which]
+    there = [row >= 0 for row in at]
+    given = {Key("exists"): Column.of(there, bool), **more}
+    if table is None:
         return Table(rows.ids, given)
-    at, source = rows.at[which].clamp(min=0), table.columns
+    source, nothing = table.columns, [0] * (not len(table))
 
     def make(key: Key) -> Column:
-        column = source[key]
-        values, known = column.values[at], there if column.known is None else column.known[at] & there
-        if FIELDS[sort, key.name].sort is Sort.NODE:
-            values = moved[torch.where(known, values, 0)]
-        return Column(values, known)
+        column, field = source[key], FIELDS[sort, key.name]
+        values, mask = column.listed or nothing, column.mask
+        known = there if mask is None else [row >= 0 and mask[row] for row in at]
+        if field.sort is Sort.NODE:
+            rows_here = [moved[values[row]] if k else moved[0] for row, k in zip(at, known, strict=True)]
+            return Column.of(rows_here, int, known)
+        return Column.of([values[row] for row in at], bool if field.sort is Sort.BOOL else int, known)
 
     return Table(rows.ids, _Lazily(given, source, make))
 
 
-def _spread_slots(table: Table, rows: Rows, which: int, moved: Tensor, size: Column | None) -> Table:
+def _spread_slots(table: Table, rows: Rows, which: int, moved: Sequence[int], size: Column | None) -> Table:
     """A pool's slots over the rows of both states. A slot that nobody names is named 0 times, and is nobody's."""
     at, count = rows.at[which], len(rows.ids)
-    there, at = at >= 0, at.clamp(min=0)
     given = {Key("number"): Column(rows.ids)}
     if size is not None:
         known = None if size.known is None else size.known.expand(count)
@@ -297,11 +298,11 @@ def _spread_slots(table: Table, rows: Rows, which: int, moved: Tensor, size: Col
     def make(key: Key) -> Column:
         column = table.columns[key]
         is_node = FIELDS[Sort.SLOT, key.name].sort is Sort.NODE
-        nobody = int(moved[0]) if is_node else -1 if key.name in ("reader_ack", "writer_ack") else 0
-        if not len(table):
-            return Column(torch.full((count,), nobody))
-        values = moved[column.values[at]] if is_node else column.values[at]
-        known = None if column.known is None else column.known[at] | ~there
-        return Column(torch.where(there, values, nobody), known)
+        nobody = moved[0] if is_node else -1 if key.name in ("reader_ack", "writer_ack") else 0
+        values, mask = column.listed, column.mask
+        if is_node:
+            values = [moved[v] for v in values]
+        known = None if mask is None else [row < 0 or mask[row] for row in at]
+        return Column.of([values[row] if row >= 0 else nobody for row in at], int, known)
 
     return Table(rows.ids, _Lazily(given, table.columns, make))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
-
-import torch
 
 from sanitree.checker.columns import Place, State, table_of
 from sanitree.invariants.terms import Moment
@@ -73,7 +71,7 @@ class Program:
                     arguments.append(_masked(i.place, key, table))
                 elif kind in _LISTED:
                     assert table is not None
-                    arguments.append(table.columns[key].values.tolist())
+                    arguments.append(table.columns[key].listed)
         return self.run(*arguments)
 
 
@@ -91,21 +89,22 @@ def kind_of(table: Table | None, key: Key) -> Kind:
     column = table.columns.get(key)
     if column is None:
         return Kind.ABSENT
-    if column.known is None:
+    mask = column.mask
+    if mask is None:
         return Kind.KNOWN
     exists = table.columns.get(EXISTS)
-    return Kind.THERE if exists is not None and exists.values is column.known else Kind.MASKED
+    return Kind.THERE if exists is not None and exists.listed is mask else Kind.MASKED
 
 
-def _masked(place: Place, key: Key, table: Table | None) -> tuple[list[Any], list[bool]]:
+def _masked(place: Place, key: Key, table: Table | None) -> tuple[Sequence[int], Sequence[bool]]:
     assert table is not None
     column = table.columns[key]
-    values, known = column.values, column.known
+    values, known = column.listed, column.mask
     assert known is not None
     f = FIELDS.get((place[0], key.name))
     if f is not None and f.sort is Sort.NODE:
-        values = torch.where(known, values, 0)  # what is unknown may be no row at all
-    return values.tolist(), known.tolist()
+        values = [v if k else 0 for v, k in zip(values, known, strict=True)]  # what is unknown may be no row at all
+    return values, known
 
 
 class Programs:

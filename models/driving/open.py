@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.setup import Setup
-from sanitree.models.engines.errors import EngineError
 
 
 def open_driver(on: str, setup: Setup) -> Driver:
@@ -17,4 +16,6 @@ def open_driver(on: str, setup: Setup) -> Driver:
         from sanitree.models.driving.reference import ReferenceDriver
 
         return ReferenceDriver(setup)
-    raise EngineError(f"there is no driver of sglang {on} yet")
+    from sanitree.models.driving.engine import EngineDriver
+
+    return EngineDriver(on, setup)

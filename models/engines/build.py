@@ -14,6 +14,7 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache as cached
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ import torch
 
 from sanitree.models.engines import copies, shims, store
 from sanitree.models.engines.errors import EngineError
+from sanitree.models.engines.slots import Slots
 
 Component = Literal["full", "swa", "mamba"]
 Policy = Literal["write_through", "write_through_selective", "write_back"]
@@ -109,8 +111,14 @@ class LiveEngine:
     """Host pools by component; empty without a host tier."""
     controller: Any | None
     copies: copies.CopyQueue
+    slots: Slots
+    """Where requests get their slots."""
     requests: list[Any]
     """The requests that hold a lock now (`serving.Request`), oldest first."""
+    locks: dict[int, Any]
+    """The locks that no transfer holds (`drive.Lock`) by number, oldest first: those of requests, and others."""
+    prefetches: list[Any]
+    """What is being fetched from storage (`prefetch.Prefetch`), oldest first."""
     names: SimpleNamespace
 
     @property
@@ -150,10 +158,12 @@ def build(version: str, config: EngineConfig | None = None, mode: copies.Mode = 
     )
     cache = names.UnifiedRadixCache(params=parameters)
     tree = getattr(cache, "tree_core", cache)
+    states = _mamba_allocator(config, requests)
     queue = copies.CopyQueue(mode)
     if config.host_tier:
         _add_host_tier(cache, arguments, parameters)
         copies.attach(cache.cache_controller, queue)
+    host_pools = _host_pools(cache) if config.host_tier else {}
     return LiveEngine(
         version=version,
         config=config,
@@ -163,13 +173,16 @@ def build(version: str, config: EngineConfig | None = None, mode: copies.Mode = 
         allocator=allocator,
         full_allocator=getattr(allocator, "full_attn_allocator", allocator),
         swa_allocator=getattr(allocator, "swa_attn_allocator", None),
-        mamba_allocator=_mamba_allocator(config, requests),
+        mamba_allocator=states,
         req_to_token_pool=requests,
         device_pools=_device_pools(config, requests, pool),
-        host_pools=_host_pools(cache) if config.host_tier else {},
+        host_pools=host_pools,
         controller=cache.cache_controller if config.host_tier else None,
         copies=queue,
+        slots=Slots(allocator, config.page_size, states, host_pools.get("full")),
         requests=[],
+        locks={},
+        prefetches=[],
         names=names,
     )
 
@@ -218,8 +231,13 @@ def _import(name: str, modules: list[str]) -> Any:
 
 def _call(function: Callable[..., Any], **keywords: Any) -> Any:
     """Calls `function` with those of `keywords` that this version of it names."""
-    accepted = inspect.signature(function).parameters
+    accepted = _parameters(function)
     return function(**{name: value for name, value in keywords.items() if name in accepted})
+
+
+@cached
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _server_arguments(config: EngineConfig) -> Any:
@@ -233,6 +251,8 @@ def _server_arguments(config: EngineConfig) -> Any:
         "hicache_ratio": config.host_ratio,
         "hicache_mem_layout": "page_first_direct" if "mamba" in config.components else "layer_first",
     }
+    if _published and _published[-1][0] == wanted:
+        return _published[-1][1]
     arguments = _call(module.ServerArgs, **wanted)
     # Its validation knows no CPU with a host tier, and chooses other values.
     for name, value in wanted.items():
@@ -241,7 +261,12 @@ def _server_arguments(config: EngineConfig) -> Any:
     # Else it is looked up in the model's configuration, on the network.
     arguments._mamba_cache_chunk_size = max(64, config.page_size)
     module.set_global_server_args_for_scheduler(arguments)
+    _published[:] = [(wanted, arguments)]
     return arguments
+
+
+_published: list[tuple[dict[str, Any], Any]] = []
+"""What the engine's global holds now, and what was wanted of it."""
 
 
 def _pools(config: EngineConfig, names: SimpleNamespace) -> tuple[Any, Any, Any]:

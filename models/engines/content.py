@@ -98,6 +98,14 @@ def write_state(live: LiveEngine, tokens: Sequence[int], state: Tensor) -> None:
         buffer[state.long()] = _rows(last, layer, kind, buffer.shape[1:])
 
 
+def write_host(live: LiveEngine, tokens: Sequence[int], start: int, slots: Tensor) -> None:
+    """What storage has of `tokens[start:]`, into full-attention host slots of the layer-first layout."""
+    hashes, pool = _hashes(tokens)[start : start + len(slots)], live.host_pools["full"]
+    for kind, buffer in enumerate((pool.k_buffer, pool.v_buffer)):
+        for layer, rows in enumerate(buffer):
+            rows[slots.long()] = _rows(hashes, layer, kind, rows.shape[1:])
+
+
 def swa_slots(live: LiveEngine, slots: Tensor) -> Tensor:
     """The window slots paired with full-attention slots; 0 where there is none."""
     paired: Tensor = live.allocator.translate_loc_from_full_to_swa(slots)

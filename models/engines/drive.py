@@ -47,10 +47,13 @@ class MatchInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lock:
-    """A path lock on `node` and the engine's receipt, which releases exactly that lock."""
+    """A path lock on `node` and the engine's receipt, which releases exactly that lock.
+    slots: full-attention device slots of the path, which its holder reads."""
 
+    number: int
     node: Handle
     receipt: Any
+    slots: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,33 +113,34 @@ def path_slots(live: LiveEngine, node: Handle, above: Handle | None = None) -> T
 
 def lock(live: LiveEngine, node: Handle) -> Lock:
     """As `PrefillAdder` locks the node a request starts from."""
-    return Lock(node, live.cache.inc_lock_ref(node).to_dec_params())
+    slots, number = path_slots(live, node), next_number(live)
+    receipt = live.cache.inc_lock_ref(node).to_dec_params()
+    held = Lock(number, node, receipt, slots)
+    live.locks[number] = held
+    return held
+
+
+def next_number(live: LiveEngine) -> int:
+    """The number of the lock that is acquired next."""
+    return max(live.locks, default=0) + 1
 
 
 def unlock(live: LiveEngine, held: Lock) -> None:
     """As the cache does when a request is done with the node it locked; once for each lock."""
     live.cache.dec_lock_ref(held.node, held.receipt)
+    del live.locks[held.number]
 
 
 def alloc(live: LiveEngine, count: int) -> Tensor | None:
-    """Device slots for `count` tokens of whole pages, or None; as `alloc_extend` without
-    its Triton kernel: a request that starts on a page boundary gets whole pages."""
-    if live.swa_allocator is None or live.page_size == 1:
-        slots = live.allocator.alloc(count)
-        return None if slots is None else slots.long()
-    if count > min(live.full_allocator.available_size(), live.swa_allocator.available_size()):
-        return None
-    full, swa = live.full_allocator.alloc(count), live.swa_allocator.alloc(count)
-    mapping = live.allocator.full_to_swa_index_mapping
-    mapping[full] = swa.to(mapping.dtype)
-    return full.long()  # type: ignore[no-any-return]
+    """Device slots for `count` tokens of whole pages, or None."""
+    return live.slots.alloc(count)
 
 
 def free(live: LiveEngine, slots: Tensor) -> None:
     """Gives back a request's own slots, as `cache_finished_req` does with what the tree did
     not take."""
     if len(slots):
-        live.allocator.free(slots)
+        live.slots.free(slots)
 
 
 def evict_for(live: LiveEngine, count: int) -> Evicted:
@@ -180,6 +184,11 @@ def load_back(live: LiveEngine, tokens: Sequence[int]) -> bool:
     unlock(live, pin)
     live.cache.ready_to_load_host_cache()
     return loaded
+
+
+def is_backed_up(live: LiveEngine, node: Handle) -> bool:
+    """Whether a node has a full-attention host copy."""
+    return bool(live.cache.is_backuped(node) if isinstance(node, int) else node.backuped)
 
 
 def write_backup(live: LiveEngine, node: Handle) -> int:
@@ -238,8 +247,9 @@ def drain(live: LiveEngine) -> tuple[Transfer, ...]:
 def reset(live: LiveEngine) -> None:
     """As `Scheduler.flush_cache`, which runs only when no request is left; copies in flight
     land first, as they would on a GPU."""
-    if live.requests:
-        raise EngineError(f"{len(live.requests)} requests are running: an engine flushes only when idle")
+    held = len(live.locks) + len(live.prefetches)
+    if held:
+        raise EngineError(f"{held} locks and prefetches are held: an engine flushes only when idle")
     flush(live)
     live.copies.run_all()
     live.cache.reset()

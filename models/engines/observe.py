@@ -57,8 +57,8 @@ def pools(v: View) -> tuple[dict[Key, Column], dict[Key, Lists]]:
     for c in v.settings.components:
         for t in (DEVICE, HOST):
             p = pool(v, c, t)
-            columns[Key.of("capacity", c, t)] = Column(torch.tensor([p.capacity if p else 0]))
-            columns[Key.of("available", c, t)] = Column(torch.tensor([p.available if p else 0]))
+            columns[Key.of("capacity", c, t)] = Column.of([p.capacity if p else 0], int)
+            columns[Key.of("available", c, t)] = Column.of([p.available if p else 0], int)
             lists[Key.of("free", c, t)] = Lists.of([p.free if p else ()])
     return columns, lists
 

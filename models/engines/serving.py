@@ -33,6 +33,10 @@ class Request:
     finished: bool = False
     loaded: int = 0
     """Tokens that its load back brought."""
+    inserted: int = 0
+    """Tokens that it has inserted so far."""
+    state: Tensor | None = None
+    """The slot of a recurrent state that it is about to insert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,38 @@ def start_request(live: LiveEngine, tokens: Sequence[int], load: bool = True) ->
     held = drive.lock(live, node)
     drive.unlock(live, pin)
     new = _allocate(live, len(tokens) - len(slots))
-    if live.controller is not None:
-        live.cache.ready_to_load_host_cache()
     if isinstance(new, Refused):
+        _start_loads(live)
         drive.unlock(live, held)
         return new
-    content.write(live, tokens, len(slots), new)
     request = Request(next(_numbers), tokens, torch.cat([slots, new]), len(slots), held, loaded=loaded)
     live.requests.append(request)
+    _start_loads(live)
+    content.write(live, tokens, len(slots), new)
     return request
+
+
+def _start_loads(live: LiveEngine) -> None:
+    if live.controller is not None:
+        live.cache.ready_to_load_host_cache()
+
+
+def extend_request(live: LiveEngine, request: Request, tokens: Sequence[int]) -> Refused | None:
+    """A finished request goes on with whole pages, which it computes. A refusal leaves it as it was.
+
+    As `ScheduleBatch.prepare_for_extend` of a chunked request's next chunk, and as decoding
+    fills pages (`prepare_for_decode`).
+    """
+    if not request.finished:
+        raise EngineError(f"request {request.number} has not inserted what it computed before")
+    new = _allocate(live, len(tokens))
+    if isinstance(new, Refused):
+        return new
+    before = len(request.tokens)
+    request.tokens, request.slots = (*request.tokens, *tokens), torch.cat([request.slots, new])
+    request.finished = False
+    content.write(live, request.tokens, before, new)
+    return None
 
 
 def _allocate(live: LiveEngine, count: int) -> Tensor | Refused:
@@ -108,7 +135,6 @@ def finish_request(live: LiveEngine, request: Request) -> Refused | None:
     if len(slots) != len(request.tokens):
         raise EngineError(f"{len(request.tokens)} tokens were inserted, {len(slots)} match right after")
     request.slots, request.protected = slots, len(slots)
-    request.finished = True
     drive.flush(live)
     return None
 
@@ -117,16 +143,15 @@ def _insert(live: LiveEngine, request: Request) -> Any | Refused:
     """Inserts the request's tokens and slots; frees the state that the tree did not take."""
     fields = live.names.InsertParams.__dataclass_fields__
     extra: dict[str, Any] = {}
-    if request.finished and "inserted_len" in fields:
+    if "inserted_len" in fields:
         # What the request inserted before is no new hit.
-        extra["inserted_len"] = len(request.tokens)
-    state = None
+        extra["inserted_len"] = request.inserted
     if live.has("mamba"):
-        state = _mamba_state(live)
-        if state is None:
+        request.state = _mamba_state(live)
+        if request.state is None:
             return Refused("mamba", 1)
-        content.write_state(live, request.tokens, state)
-        extra["mamba_value"] = state
+        content.write_state(live, request.tokens, request.state)
+        extra["mamba_value"] = request.state
     inserted = live.cache.insert(
         live.names.InsertParams(
             key=drive.key(live, request.tokens),
@@ -135,24 +160,27 @@ def _insert(live: LiveEngine, request: Request) -> Any | Refused:
             **extra,
         )
     )
-    if live.mamba_allocator is not None and inserted.mamba_exist:
-        live.mamba_allocator.free(state)
+    # From here on its slots are the tree's.
+    request.finished, request.inserted = True, len(request.tokens)
+    if request.state is not None and inserted.mamba_exist:
+        live.slots.free_state(request.state)
+    request.state = None
     return inserted
 
 
 def _mamba_state(live: LiveEngine) -> Tensor | None:
     """As `MambaComponent.prepare_for_caching_req` forks a state: evicts one when short."""
-    allocator: Any = live.mamba_allocator
-    state = allocator.alloc(1)
+    state = live.slots.alloc_state()
     if state is None:
         drive.evict(live, mamba=1)
-        state = allocator.alloc(1)
-    return state  # type: ignore[no-any-return]
+        state = live.slots.alloc_state()
+    return state
 
 
 def abort_request(live: LiveEngine, request: Request) -> None:
     """As `release_kv_cache(is_insert=False)`: frees the request's own slots, drops its lock."""
     drive.free(live, request.slots[request.protected :])
+    request.slots = request.slots[: request.protected]
     release(live, request)
 
 

@@ -177,6 +177,9 @@ def _forgiving(register: Callable[..., Any]) -> Callable[..., Any]:
     return again
 
 
+_bound: set[str] = set()
+
+
 def bind_host_pools() -> None:
     """Gives the engine's loaded host-pool modules the copies in torch, and plain memory.
 
@@ -185,6 +188,9 @@ def bind_host_pools() -> None:
     for name, module in list(sys.modules.items()):
         if not name.startswith("sglang.srt.mem_cache.") or "pool_host" not in name:
             continue
+        if name in _bound:
+            continue
+        _bound.add(name)
         for kernel, copy in KERNELS.items():
             setattr(module, kernel, copy)
         if hasattr(module, "HICACHE_HOST_MEMORY_RESERVE_BYTES"):

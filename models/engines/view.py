@@ -71,15 +71,28 @@ def view(live: LiveEngine) -> View:
 
 
 def _held(live: LiveEngine) -> Iterator[Held]:
-    for r in live.requests:
-        own = () if r.finished else tuple(r.slots[r.protected :].tolist())
-        slots = {"full": own}
-        if live.swa_allocator is not None:
-            mapping = live.allocator.full_to_swa_index_mapping
-            slots["swa"] = tuple(s for s in mapping[list(own)].tolist() if s)
-        if live.has("mamba"):
-            slots["mamba"] = ()  # a state is forked when a request finishes, and is the tree's at once
-        yield Held(r.number, r.lock.node, r.protected, slots, {}, tuple(r.slots[: r.protected].tolist()))
+    """Who holds a lock that no transfer holds, and whose host slots are being filled from storage."""
+    requests = {r.lock.number: r for r in live.requests}
+    for lock in live.locks.values():
+        slots = _own(live, requests.get(lock.number))
+        yield Held(lock.number, lock.node, len(lock.slots), slots, {}, tuple(lock.slots.tolist()))
+    for p in live.prefetches:
+        top = 1 if live.rust else live.tree.root_node
+        yield Held(p.number, top, 0, {}, {"full": tuple(p.slots.tolist())}, ())
+
+
+def _own(live: LiveEngine, request: Any | None) -> dict[str, tuple[int, ...]]:
+    """Device slots that a request holds outside the tree, by component."""
+    if request is None:
+        return {}
+    own = () if request.finished else tuple(request.slots[request.protected :].tolist())
+    slots = {"full": own}
+    if live.swa_allocator is not None:
+        mapping = live.allocator.full_to_swa_index_mapping
+        slots["swa"] = tuple(s for s in mapping[list(own)].tolist() if s)
+    if live.has("mamba"):  # forked when a request finishes, and the tree's at once
+        slots["mamba"] = () if request.state is None else tuple(request.state.tolist())
+    return slots
 
 
 def _settings(cache: Any, version: str) -> Settings:

@@ -270,8 +270,7 @@ def _bytes(
                 holds.append(content.digest(content.held(cache, part.name, t, slots)))
                 own.append(content.expected_digest(cache, part.name, wanted))
             for key, values in zip(keys, (holds, own), strict=True):
-                column = torch.tensor(values, dtype=torch.int64)
-                found[key] = Column(column, column > _UNKNOWN)
+                found[key] = Column.of(values, int, [v > _UNKNOWN for v in values])
     return found
 
 
@@ -282,8 +281,8 @@ def _pools(cache: UnifiedRadixCache, settings: Settings) -> tuple[dict[Key, Colu
         for t in Tier:
             pools = cache.device_pools if t is DEVICE else cache.host_pools
             p = pools[i] if pools else None
-            columns[Key.of("capacity", c, t)] = Column(torch.tensor([p.capacity if p else 0]))
-            columns[Key.of("available", c, t)] = Column(torch.tensor([p.available if p else 0]))
+            columns[Key.of("capacity", c, t)] = Column.of([p.capacity if p else 0], int)
+            columns[Key.of("available", c, t)] = Column.of([p.available if p else 0], int)
             lists[Key.of("free", c, t)] = Lists.of([p.free_slots if p else ()])
     return columns, lists
 
@@ -300,7 +299,7 @@ def _transfers(cache: UnifiedRadixCache, r: Reading, settings: Settings, seen: o
             writes = [s if x.kind != read_by else () for x, s in zip(transfers, own, strict=True)]
             lists[Key.of("reads", c, t)] = Lists.of(reads)
             lists[Key.of("writes", c, t)] = Lists.of(writes)
-        columns[Key.of("tokens", c)] = Column(torch.tensor([len(s) for s in device], dtype=torch.int64))
+        columns[Key.of("tokens", c)] = Column.of([len(s) for s in device], int)
     return Table(table.ids, columns, lists)
 
 

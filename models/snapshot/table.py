@@ -8,7 +8,7 @@ known. Both read as unknown, never as zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sanitree.invariants.vocabulary import Component, Settings, Sort, Tier
@@ -37,15 +38,66 @@ class Key(NamedTuple):
         return Key(name, component.name if component else None, tier.value if tier else None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """Values of one field, a row an element; `known` masks them, None where all are known.
 
-    values: int64 or bool, shape [rows]. A column of references holds row numbers.
+    values: int64 or bool, shape [rows]. A column of references holds row numbers. Given as
+    tensors or as lists (`of`); each form is made of the other when it is first asked for, because
+    a state of some ten nodes is observed and judged faster without any tensor.
     """
 
-    values: Tensor
-    known: Tensor | None = None
+    __slots__ = ("_known", "_listed", "_mask", "_values")
+
+    def __init__(self, values: Tensor, known: Tensor | None = None) -> None:
+        self._values: Tensor | None = values
+        self._known = known
+        self._listed: Listed | None = None
+        self._mask: Sequence[bool] | None = None
+
+    @staticmethod
+    def of(values: Listed, kind: type, known: Sequence[bool] | None = None) -> Column:
+        """From plain values of a kind, int or bool; neither is copied."""
+        column = Column(_EMPTY[kind])
+        if values:
+            column._values = None
+        column._listed, column._mask = values, known
+        return column
+
+    @property
+    def values(self) -> Tensor:
+        """As a tensor."""
+        if self._values is None:
+            assert self._listed is not None
+            self._values = torch.tensor(self._listed)
+        return self._values
+
+    @property
+    def known(self) -> Tensor | None:
+        """The mask as a tensor."""
+        if self._known is None and self._mask is not None:
+            self._known = torch.tensor(self._mask, dtype=torch.bool)
+        return self._known
+
+    @property
+    def listed(self) -> Listed:
+        """The values as plain ints or bools."""
+        if self._listed is None:
+            assert self._values is not None
+            self._listed = self._values.tolist()
+        return self._listed
+
+    @property
+    def mask(self) -> Sequence[bool] | None:
+        """The mask as plain bools."""
+        if self._mask is None and self._known is not None:
+            self._mask = self._known.tolist()
+        return self._mask
+
+
+Listed = Sequence[int] | Sequence[bool]
+
+
+_EMPTY = {int: torch.zeros(0, dtype=torch.int64), bool: torch.zeros(0, dtype=torch.bool)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,33 +246,40 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
         "read": lists_of(s.transfers, "reads"),
         "written": lists_of(s.transfers, "writes"),
     }
-    named = [u.values for u in used.values() if u is not None]
-    numbers = torch.unique(torch.cat(named)) if named else torch.zeros(0, dtype=torch.int64)
-    columns = {Key("number"): Column(numbers)}
+    # numpy, because most pools are small, and torch takes longer to start an operation.
+    named = [u.values.numpy() for u in used.values() if u is not None]
+    numbers = np.unique(np.concatenate(named)) if named else np.zeros(0, dtype=np.int64)
+    count = len(numbers)
+    columns = {Key("number"): _from(numbers)}
     if (capacity := s.tree.columns.get(Key.of("capacity", component, tier))) is not None:
-        known = None if capacity.known is None else capacity.known.expand(len(numbers))
-        columns[Key("pool_size")] = Column(capacity.values.expand(len(numbers)), known)
-    at: dict[str, Tensor] = {}
+        known = None if capacity.known is None else capacity.known.expand(count)
+        columns[Key("pool_size")] = Column(capacity.values.expand(count), known)
+    at: dict[str, NDArray[np.int64]] = {}
     for name, lists in used.items():
         if lists is not None:
-            at[name] = torch.searchsorted(numbers, lists.values)
-            columns[Key(name)] = Column(torch.bincount(at[name], minlength=len(numbers)))
+            at[name] = np.searchsorted(numbers, lists.values.numpy())
+            columns[Key(name)] = _from(np.bincount(at[name], minlength=count))
     if (held := used["in_tree"]) is not None:
-        owner = torch.zeros_like(numbers)
-        owner[at["in_tree"]] = held.rows
-        columns[Key("owner")] = Column(owner)
+        owner = np.zeros(count, dtype=np.int64)
+        owner[at["in_tree"]] = held.rows.numpy()
+        columns[Key("owner")] = _from(owner)
     for role, field_name in (("read", "reader_ack"), ("written", "writer_ack")):
         lists = used[role]
         acks = s.transfers.columns.get(Key("ack")) if s.transfers is not None else None
         if lists is not None and acks is not None:
-            ack = torch.full_like(numbers, -1)
-            ack[at[role]] = acks.values[lists.rows]
-            known = None
+            rows = lists.rows.numpy()
+            ack = np.full(count, -1, dtype=np.int64)
+            ack[at[role]] = acks.values.numpy()[rows]
+            sure = None
             if acks.known is not None:
-                known = torch.ones_like(numbers, dtype=torch.bool)
-                known[at[role]] = acks.known[lists.rows]
-            columns[Key(field_name)] = Column(ack, known)
-    return Table(numbers, columns)
+                sure = np.ones(count, dtype=np.bool_)
+                sure[at[role]] = acks.known.numpy()[rows]
+            columns[Key(field_name)] = _from(ack, sure)
+    return Table(torch.from_numpy(numbers), columns)
+
+
+def _from(values: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> Column:
+    return Column(torch.from_numpy(values), None if known is None else torch.from_numpy(known))
 
 
 _NOTHING = Lists(torch.zeros(1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
