@@ -68,7 +68,11 @@ def drawn(draw: random.Random, name: str, components: tuple[str, ...]) -> Operat
     return Reset()
 
 
-WEIGHTS = Counter(dict.fromkeys(OPERATIONS, 4)) + Counter(start=8, finish=8, release=8, unlock=4) - Counter(lock=2)
+WEIGHTS = (
+    Counter(dict.fromkeys(OPERATIONS, 4))
+    + Counter(start=8, finish=12, extend=12, finish_prefetch=12, release=4, copy=4)
+    - Counter(lock=2)
+)
 
 
 def random_operations(driver: Driver, seed: int, count: int) -> Iterator[Operation]:
