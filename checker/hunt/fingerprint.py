@@ -48,7 +48,7 @@ def fingerprint(s: Snapshot, running: Prompts = (), recent: Prompts = ()) -> int
 def canonical(s: Snapshot, running: Prompts = (), recent: Prompts = ()) -> tuple[Any, ...]:
     """What a fingerprint is made of: plain data without a name in it."""
     rows = len(s.nodes)
-    parent = s.parent.tolist()
+    parent = list(s.nodes.columns[Key("parent")].listed)
     children: list[list[int]] = [[] for _ in range(rows)]
     for row in range(1, rows):
         children[parent[row]].append(row)
@@ -81,11 +81,11 @@ def _number(data: Any) -> int:
     return int.from_bytes(_digest(data)[:8], "big")
 
 
-def _values(column: Column) -> list[int]:
-    values: list[int] = column.values.tolist()
-    if column.known is None:
-        return values
-    return [v if known else _UNKNOWN for v, known in zip(values, column.known.tolist(), strict=True)]
+def _values(column: Column) -> Sequence[int]:
+    mask = column.mask
+    if mask is None:
+        return column.listed
+    return [v if known else _UNKNOWN for v, known in zip(column.listed, mask, strict=True)]
 
 
 @lru_cache(maxsize=64)
@@ -109,7 +109,7 @@ def _plain(table: Table, sort: Sort) -> list[tuple[int, ...]]:
 def _labels(s: Snapshot, parent: list[int], children: list[list[int]]) -> list[tuple[Any, ...]]:
     """What each node is, by itself and where it hangs."""
     columns = s.nodes.columns
-    more: list[list[int]] = []
+    more: list[Sequence[int]] = []
     if (hits := columns.get(Key("hits"))) is not None:
         more.append([h if h == _UNKNOWN else min(h, HITS) for h in _values(hits)])
     for name, write in (("write_ack", True), ("load_ack", False)):
@@ -140,7 +140,7 @@ def _ack_order(s: Snapshot, write: bool) -> dict[int, int]:
 
 def _bytes(s: Snapshot) -> list[list[int]]:
     """Of what a node's copies of a component hold and should hold, which are the same."""
-    of: dict[str | None, list[list[int]]] = {}
+    of: dict[str | None, list[Sequence[int]]] = {}
     for key in sorted((k for k in s.nodes.columns if k.name in ("bytes", "own_bytes")), key=str):
         of.setdefault(key.component, []).append(_values(s.nodes.columns[key]))
     found = []
@@ -180,7 +180,7 @@ def _places(children: list[list[int]], digests: list[bytes]) -> list[int]:
 def _references(s: Snapshot, place: list[int]) -> list[list[int]]:
     """Pointers of nodes to nodes that are not their parents: only a broken tree has some."""
     links = s.nodes.columns.get(Key("parent_link"))
-    if links is None or bool((links.values == s.parent).all()):
+    if links is None or _values(links) == _values(s.nodes.columns[Key("parent")]):
         return []
     pairs = enumerate(_values(links))
     return sorted([place[row], place[link] if 0 <= link < len(place) else -1] for row, link in pairs)

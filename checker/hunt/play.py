@@ -1,0 +1,197 @@
+"""One life of a cache: operations one after another, and what goes wrong."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from sanitree.checker.hunt.blame import place_of
+from sanitree.checker.hunt.books import Books
+from sanitree.checker.hunt.fingerprint import fingerprint
+from sanitree.checker.hunt.wrong import Kind, Wrong
+from sanitree.checker.live import InvariantViolated
+from sanitree.checker.watch import Watch
+from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.operations import Evict, EvictHost, Operation, tokens_of
+from sanitree.models.snapshot import Key, Snapshot
+
+EVERYTHING = 1000
+"""More tokens than a small cache has."""
+
+
+PATIENCE = 10.0
+"""Seconds after which an operation, which takes milliseconds, counts as one that never ends."""
+
+
+class NeverEndedError(BaseException):
+    """An operation took longer than anybody waits. No Exception, so that no cache swallows it."""
+
+
+class ToolError(Exception):
+    """Something of ours raised while a cache was driven: nothing is said of the cache."""
+
+
+class Play:
+    """A fresh cache of a driver, under watch until something goes wrong.
+
+    done: the operations so far, results: what each said. wrong: what went wrong, and
+    ended it. complaints: what the cache's own check said of states in which every rule
+    held; it ends nothing. With `watched` false nothing is judged, as for operations that
+    have been judged before; `watch` begins it later.
+    """
+
+    def __init__(self, driver: Driver, watched: bool = True, own_check: bool = False) -> None:
+        self.driver, self._own_check = driver, False
+        driver.fresh()
+        self.done: list[Operation] = []
+        self.results: list[str] = []
+        self.books = Books()
+        self.wrong: Wrong | None = None
+        self.complaints: list[Wrong] = []
+        self._watch: Watch | None = None
+        self._heard: list[InvariantViolated] = []
+        if watched:
+            self.watch(own_check)
+
+    def watch(self, own_check: bool = False) -> None:
+        """Judges every call from here on."""
+        self._own_check = own_check
+        self._watch = Watch(self.driver, self._heard.append)
+        self._see_rules()
+
+    def can(self, op: Operation) -> bool:
+        return self.wrong is None and self.driver.can(op)
+
+    def do(self, op: Operation) -> bool:
+        """Does what can be done; whether all is well."""
+        self.done.append(op)
+        self.results.append("")
+        if self._guarded(lambda: self._do(op)):
+            self.books.note(op, self.driver)
+            if self._own_check:
+                self._ask_the_cache()
+        return self.wrong is None
+
+    def follow(self, operations: Iterable[Operation]) -> bool:
+        """Does those of some operations that can be done, until something is wrong; whether all is well."""
+        for op in operations:
+            if self.can(op):
+                self.do(op)
+        return self.wrong is None
+
+    def state(self) -> Snapshot:
+        """The state now, as a watch has seen it."""
+        return self.driver.subject().snapshot(None) if self._watch is None else self._watch.state
+
+    def fingerprint(self) -> int:
+        """Of the state now, and of what the hunter knows besides."""
+        page = self.driver.setup.page_size
+        running = [tokens_of(r.prompt, page) for r in self.books.requests]
+        recent = [tokens_of(p, page) for p in self.books.recent]
+        return fingerprint(self.state(), running, recent) ^ (self.books.flying * 0x9E3779B97F4A7C15)
+
+    def end(self) -> bool:
+        """Ends every request, lets every copy land and evicts everything; whether nothing is left."""
+        if self.wrong is None and self._guarded(self._empty):
+            self.wrong = _left(self.state())
+        return self.wrong is None
+
+    def _do(self, op: Operation) -> None:
+        self.results[-1] = self.driver.do(op)
+
+    def _empty(self) -> None:
+        self.driver.settle()
+        names = [c.name for c in self.driver.setup.components]
+        for _ in range(2):  # what an eviction writes back is on the host only when it has landed
+            everything: list[Operation] = [kind(n, EVERYTHING) for kind in (Evict, EvictHost) for n in names]
+            for op in everything:
+                if self.driver.can(op):
+                    self.driver.do(op)
+            self.driver.settle()
+
+    def _guarded(self, act: Callable[[], None]) -> bool:
+        try:
+            with _patience():
+                act()
+                if self._watch is not None:
+                    self._watch.settle()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  (a panic of a Rust core is no Exception)
+            self._see_rules()
+            if self.wrong is None:
+                self.wrong = _raised(error, self._last_call())
+            return False
+        self._see_rules()
+        return self.wrong is None
+
+    def _see_rules(self) -> None:
+        """What the watch has told first, if anything: later reports are of a cache that is broken already."""
+        if not self._heard or self.wrong is not None:
+            return
+        first = self._heard[0]
+        together = [h for h in self._heard if len(h.calls) == len(first.calls)]
+        names = dict.fromkeys(f.check.rule.id for h in together for f in h.report.findings if f.violated)
+        call = str(first.calls[-1]) if first.calls else ""
+        self.wrong = Wrong(Kind.RULE, tuple(names), "", call, "\n".join(map(str, together)))
+
+    def _last_call(self) -> str:
+        calls = self._watch.calls if self._watch is not None else ()
+        return str(calls[-1]) if calls else ""
+
+    def _ask_the_cache(self) -> None:
+        if not self.complaints and (lines := self.driver.own_check()):
+            names = tuple(dict.fromkeys(map(_plain, lines)))
+            self.complaints.append(Wrong(Kind.COMPLAINT, names, "", self._last_call(), "\n".join(lines)))
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Ends what takes too long; in a process's main thread, for only that hears signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise NeverEndedError(f"no end after {PATIENCE:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _raised(error: BaseException, call: str) -> Wrong:
+    if isinstance(error, NeverEndedError):
+        return Wrong(Kind.EXCEPTION, ("never ends",), "", call, str(error))
+    place = place_of(error)
+    if place is None:
+        raise ToolError(f"{type(error).__name__}: {error}") from error
+    text = f"{type(error).__name__}: {error}"
+    return Wrong(Kind.EXCEPTION, (type(error).__name__,), place, call, text)
+
+
+def _left(s: Snapshot) -> Wrong | None:
+    """Pools that are not wholly free in a cache that was emptied."""
+    leaks, told = [], []
+    for key, capacity in s.tree.columns.items():
+        available = s.tree.columns.get(Key("available", *key[1:]))
+        if key.name != "capacity" or available is None or available.known is not None or capacity.known is not None:
+            continue
+        if missing := int(capacity.values[0]) - int(available.values[0]):
+            leaks.append(f"{key.component}.{key.tier}")
+            told.append(f"{missing} of {key.component} on the {key.tier}")
+    if not leaks:
+        return None
+    return Wrong(Kind.LEAK, tuple(leaks), "", "", f"slots are left when everything is evicted: {', '.join(told)}")
+
+
+def _plain(line: str) -> str:
+    """A complaint without the numbers in it, which differ from state to state."""
+    return re.sub(r"-?\d+(\.\d+)?", "N", line)[:120]
