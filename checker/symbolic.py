@@ -45,6 +45,8 @@ def conj(a: E, b: E) -> E:
         return b
     if b == neg(a):
         return FALSE
+    if b.op == "or" and a in b.args:
+        return a
     return a if b == TRUE else E("and", (a, b))
 
 

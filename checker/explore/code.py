@@ -1,0 +1,239 @@
+"""A model as numba source: its successors, and which rule a state violates.
+
+What a conjunction demands of single variables becomes one masked comparison a word.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sanitree.checker.explore.ground import Ground
+from sanitree.checker.explore.words import Layout, layout
+from sanitree.checker.symbolic import FALSE, TRUE, E, const
+from sanitree.invariants.rules import checks
+from sanitree.models.protocol.system import Action, System
+from sanitree.models.snapshot import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An action of one node; the place in `Machine.moves` is its number."""
+
+    action: Action
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The source of `successors(state, out, by) -> count` and `violated(state) -> rule or -1`.
+
+    A count below 0 says that move -1 - count would take a variable beyond its top or below 0.
+    state: int64, shape [words]. out: the successors, shape [moves, words]; by: the move of
+    each. rules: those that the model has variables for, by the number that `violated`
+    returns; unsaid: names of the others.
+    """
+
+    system: System
+    layout: Layout
+    moves: tuple[Move, ...]
+    rules: tuple[str, ...]
+    unsaid: tuple[str, ...]
+    source: str
+
+
+def machine(system: System) -> Machine:
+    """Compiles a model to source. Raises ValueError for an action that the model has no variables for."""
+    ground, places = Ground(system), layout(system)
+    write = _Writer(places, [v.top for v in system.variables])
+    moves: list[Move] = []
+    blocks: list[str] = []
+    for a in system.actions:
+        guards, sure = ground.truth(a.guard, a.var)
+        values = [ground.value(x.value, x.target.of) for x in a.assigns]  # type: ignore[arg-type]
+        for node in range(1, system.nodes + 1):
+            if guards[node] == FALSE:
+                if sure[node] == FALSE:
+                    raise ValueError(f"the model {system.name} has no variable for a part of the guard of {a.name}")
+                continue
+            assigned = _assigned(system, a, node, values)
+            blocks.append(write.block(guards[node], assigned, len(moves)))
+            moves.append(Move(a, node))
+    rules, unsaid, tests = _rules(system, ground, write)
+    source = _FUNCTIONS.format(
+        load=write.load, moves=textwrap.indent("".join(blocks), "    "), tests=textwrap.indent("".join(tests), "    ")
+    )
+    return Machine(system, places, tuple(moves), rules, unsaid, source)
+
+
+def _assigned(system: System, a: Action, node: int, values: list[tuple[E, ...]]) -> dict[tuple[int, int], E]:
+    """What an action of a node gives each variable."""
+    number_of = {v.key: i for i, v in enumerate(system.variables)}
+    path = [node]
+    while system.parents[path[-1] - 1]:
+        path.append(system.parents[path[-1] - 1])
+    found: dict[tuple[int, int], E] = {}
+    for x, value in zip(a.assigns, values, strict=True):
+        t = x.target
+        key = Key.of(t.field.name, t.component, t.tier)  # type: ignore[arg-type]
+        if key not in number_of:
+            raise ValueError(f"{a.name} assigns {key}, of which the model {system.name} has no variable")
+        for row in path if x.on_path else (node,):
+            found[number_of[key], row] = value[row]
+    return found
+
+
+def _rules(system: System, ground: Ground, write: _Writer) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+    names: list[str] = []
+    unsaid: list[str] = []
+    tests: list[str] = []
+    there = ground.exists()
+    for c in checks(system.rules, system.settings):
+        yes, no = ground.truth(c.term, c.rule.var)
+        if all(y == FALSE for y in yes) and all(n == FALSE for n in no):
+            unsaid.append(c.name)
+            continue
+        for row, (here, wrong) in enumerate(zip(there, no, strict=True)):
+            if wrong != FALSE:
+                condition = E("and", (here, wrong)) if row else wrong
+                tests.append(f"if {write.truth(condition)}:\n    return {len(names)}\n")
+        names.append(c.name)
+    return tuple(names), tuple(unsaid), tests
+
+
+_FUNCTIONS = """\
+def successors(state, out, by):
+    {load}
+    n = 0
+{moves}
+    return n
+
+
+def violated(state):
+    {load}
+{tests}
+    return -1
+"""
+
+
+class _Writer:
+    def __init__(self, places: Layout, tops: list[int]) -> None:
+        self.places = places
+        self.tops = tops
+        self.load = "; ".join(f"w{i} = state[{i}]" for i in range(places.words))
+
+    def block(self, guard: E, assigned: dict[tuple[int, int], E], number: int) -> str:
+        """One move: if it may happen, its outcome."""
+        lines = []
+        checked = 0
+        for word in range(self.places.words):
+            fixed = ones = 0
+            parts: list[str] = []
+            for at, value in assigned.items():
+                place = self.places.places[at]
+                if place.word != word:
+                    continue
+                fixed |= place.mask
+                if value.op == "const":
+                    ones |= int(value.args[0]) << place.offset
+                else:
+                    lines.append(f"    v{checked} = {self.number(value)}\n")
+                    if value.op in "+-":
+                        lines.append(
+                            f"    if v{checked} < 0 or v{checked} > {self.tops[at[0]]}: return -1 - {number}\n"
+                        )
+                    parts.append(f"(v{checked} << {place.offset})")
+                    checked += 1
+            new = f"w{word}"
+            if fixed:
+                new = " | ".join([f"(w{word} & {~fixed})", *([str(ones)] if ones else []), *parts])
+            lines.append(f"    out[n, {word}] = {new}\n")
+        return f"if {self.truth(guard)}:\n{''.join(lines)}    by[n] = {number}\n    n += 1\n"
+
+    def truth(self, e: E) -> str:
+        """A condition as source."""
+        if e.op != "and":
+            return self._part(e)
+        masks, values = [0] * self.places.words, [0] * self.places.words
+        parts = []
+        for x in _conjuncts(e):
+            literal = self._literal(x)
+            if literal is None:
+                parts.append(self._part(x))
+            else:
+                word, mask, value = literal
+                if masks[word] & mask and (values[word] ^ value) & masks[word] & mask:
+                    return "False"
+                masks[word] |= mask
+                values[word] |= value
+        tests = [f"(w{i} & {m}) == {v}" for i, (m, v) in enumerate(zip(masks, values, strict=True)) if m]
+        return " and ".join(f"({t})" for t in (*tests, *parts))
+
+    def _literal(self, e: E) -> tuple[int, int, int] | None:
+        """What a condition demands of one variable, as a word's mask and value; None where that is not all."""
+        if e.op not in ("<", "<=", "="):
+            return None
+        a, b = e.args
+        zero = const(0)
+        if e.op == "=" and a.op == "bits" and b.op == "const":
+            p = self._place(a)
+            return p.word, p.mask, int(b.args[0]) << p.offset
+        if e.op == "<=" and a.op == "bits" and b == zero:
+            p = self._place(a)
+            return p.word, p.mask, 0
+        if e.op == "<" and a == zero and b.op == "bits" and (p := self._place(b)).width == 1:
+            return p.word, p.mask, p.mask
+        return None
+
+    def _place(self, e: E) -> Any:
+        return self.places.places[e.args[0], e.args[1]]
+
+    def _part(self, e: E) -> str:
+        match e.op:
+            case "const":
+                return str(bool(e.args[0]))
+            case "and":
+                return f"({self.truth(e)})"
+            case "or":
+                return f"({self._part(e.args[0])} or {self._part(e.args[1])})"
+            case "not":
+                return f"(not {self._part(e.args[0])})"
+            case "differ":
+                return f"({self._part(e.args[0])} != {self._part(e.args[1])})"
+        if (literal := self._literal(e)) is not None:
+            word, mask, value = literal
+            return f"((w{word} & {mask}) == {value})"
+        if e.op == "<" and e.args[0] == const(0) and e.args[1].op == "bits":
+            p = self._place(e.args[1])
+            return f"((w{p.word} & {p.mask}) != 0)"
+        sign = "==" if e.op == "=" else e.op
+        return f"({self.number(e.args[0])} {sign} {self.number(e.args[1])})"
+
+    def number(self, e: E) -> str:
+        """A number as source."""
+        match e.op:
+            case "const":
+                return str(int(e.args[0]))
+            case "bits":
+                p = self._place(e)
+                return f"((w{p.word} >> {p.offset}) & {(1 << p.width) - 1})"
+            case "if":
+                return f"({self.number(e.args[1])} if {self._part(e.args[0])} else {self.number(e.args[2])})"
+        return f"({self.number(e.args[0])} {e.op} {self.number(e.args[1])})"
+
+
+def _conjuncts(e: E) -> Iterable[E]:
+    if e.op == "and":
+        yield from _conjuncts(e.args[0])
+        yield from _conjuncts(e.args[1])
+    elif e != TRUE:
+        yield e
+
+
+def functions(m: Machine, decorate: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """`successors` and `violated`, each through `decorate`."""
+    made: dict[str, Any] = {}
+    exec(compile(m.source, f"<model {m.system.name}>", "exec"), made)
+    return decorate(made["successors"]), decorate(made["violated"])
