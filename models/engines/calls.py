@@ -91,8 +91,9 @@ class _Heard:
         """What a call, or one inside it, says it has done."""
         if name in ("evict", "evict_for_alloc"):
             self.evicted.update({(c, "device"): getattr(result, said) for c, said in _EVICTED.items()})
-        elif name == "evict_host":
-            self.evicted[_component(args, more), "host"] += result
+        elif name == "drive_host_eviction":
+            tracker = result.tracker if hasattr(result, "tracker") else args[1]
+            self.evicted.update({(str(kind.name).lower(), "host"): count for kind, count in tracker.items()})
         elif name in ("write_backup", "_execute_and_commit_kv_backup") and self.refused is not None:
             if result <= 0:
                 self.refused += 1
@@ -108,6 +109,19 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
     """
     heard, inside = _Heard(), False
     undo: list[Callable[[], None]] = []
+
+    def overhear(owner: Any, name: str) -> None:
+        """What is only ever called inside another call."""
+        method = getattr(owner, name)
+
+        @wraps(method)
+        def overheard(*args: Any, **more: Any) -> Any:
+            result = method(*args, **more)
+            heard.result(name, args, more, result)
+            return result
+
+        setattr(owner, name, overheard)
+        undo.append(lambda: delattr(owner, name))
 
     def hear(owner: Any, name: str, operation: Operation) -> None:
         method = getattr(owner, name, None)
@@ -148,6 +162,10 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
         hear(live.slots, name, operation)
     if live.tree is not live.cache:
         hear(live.tree, "insert_host", Operation.PREFETCH)
+        overhear(live.tree, "drive_host_eviction")
+    else:
+        for component in live.cache.components.values():
+            overhear(component, "drive_host_eviction")
     hear(live.copies, "finish", Operation.COPY)
     _tell_of_transfers(live, heard)
 
