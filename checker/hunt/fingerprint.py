@@ -321,3 +321,19 @@ def common(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _prompts(left: list[tuple[int, int, int]], place: list[int]) -> list[tuple[int, int, int]]:
     return sorted((place[node], at, rest) for node, at, rest in left)
+
+
+def places(s: Snapshot) -> list[tuple[tuple[int, ...], int]]:
+    """The nodes by the tokens that lead to them, in order: those tokens, and the node's row."""
+    keys = s.nodes.lists.get(Key("key"))
+    own = [[]] * len(s.nodes) if keys is None else _split(keys)
+    paths: list[tuple[int, ...]] = []
+    for row, up in enumerate(s.nodes.columns[Key("parent")].listed):
+        paths.append((*paths[up], *own[row]) if row else ())
+    return sorted(zip(paths, range(len(paths)), strict=True))
+
+
+def known_values(column: Column, rows: Sequence[int] | None = None) -> list[int | None]:
+    """A column's values, of some rows in their order; None where unknown."""
+    values = [None if v == _UNKNOWN else v for v in _values(column)]
+    return values if rows is None else [values[row] for row in rows]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from sanitree.checker.hunt.blame import place_of
 from sanitree.checker.hunt.books import Books
+from sanitree.checker.hunt.both import DifferenceError
 from sanitree.checker.hunt.fingerprint import fingerprint
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.checker.live import InvariantViolated
@@ -170,6 +171,8 @@ def _patience() -> Iterator[None]:
 def _raised(error: BaseException, call: str) -> Wrong:
     if isinstance(error, NeverEndedError):
         return Wrong(Kind.EXCEPTION, ("never ends",), "", call, str(error))
+    if isinstance(error, DifferenceError):
+        return Wrong(Kind.DIFFERENCE, error.names, "", call, str(error))
     place = place_of(error)
     if place is None:
         raise ToolError(f"{type(error).__name__}: {error}") from error

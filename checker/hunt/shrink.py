@@ -8,6 +8,7 @@ Operations that cannot be done any more are left out: places name who is there n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -21,20 +22,21 @@ Replay = Callable[[Setup, Sequence[Operation]], "Sighting | None"]
 
 
 class _Smaller:
-    """The smallest sighting so far; `attempts` more tries are left."""
+    """The smallest sighting so far; so many more attempts are left, and time until `deadline`."""
 
-    def __init__(self, first: Sighting, replay: Replay, attempts: int) -> None:
-        self.best, self._wanted, self._replay, self.attempts = first, first.wrong, replay, attempts
+    def __init__(self, first: Sighting, replay: Replay, attempts: int, deadline: float) -> None:
+        self.best, self._wanted, self._replay = first, first.wrong, replay
+        self._attempts, self._deadline = attempts, deadline
         self._tried: set[tuple[Setup, tuple[Operation, ...]]] = set()
 
     def takes(self, operations: Sequence[Operation], setup: Setup | None = None) -> bool:
         """Whether a candidate shows the same; then it is the best so far."""
         setup = setup or self.best.setup
         candidate = (setup, tuple(operations))
-        if candidate in self._tried or self.attempts <= 0:
+        if candidate in self._tried or self._attempts <= 0 or time.monotonic() > self._deadline:
             return False
         self._tried.add(candidate)
-        self.attempts -= 1
+        self._attempts -= 1
         found = self._replay(setup, candidate[1])
         if found is None or not found.wrong.shows(self._wanted) or not _is_less(found, self.best):
             return False
@@ -42,9 +44,9 @@ class _Smaller:
         return True
 
 
-def shrink(first: Sighting, replay: Replay, attempts: int = 600) -> Sighting:
-    """The smallest sighting of the same thing that some hundred replays come to."""
-    smaller = _Smaller(first, replay, attempts)
+def shrink(first: Sighting, replay: Replay, attempts: int = 600, seconds: float = 20.0) -> Sighting:
+    """The smallest sighting of the same thing that so many replays, in so much time, come to."""
+    smaller = _Smaller(first, replay, attempts, time.monotonic() + seconds)
     before = None
     while before != (smaller.best.setup, smaller.best.operations):
         before = (smaller.best.setup, smaller.best.operations)

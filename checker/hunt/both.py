@@ -1,0 +1,122 @@
+"""Two implementations in lockstep: the same operations, and what they do differently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from sanitree.checker.hunt.fingerprint import known_values, places
+from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.open import open_driver
+from sanitree.models.driving.operations import Operation
+from sanitree.models.driving.setup import Setup
+from sanitree.models.snapshot import Key, Snapshot, Table
+from sanitree.models.step import Call
+from sanitree.models.subject import Subject
+
+CORES = ("python", "rust")
+
+
+class DifferenceError(Exception):
+    """Two caches that did the same are not alike. names: what differs. text: for people."""
+
+    def __init__(self, names: tuple[str, ...], text: str) -> None:
+        self.names = names
+        super().__init__(text)
+
+
+class Both:
+    """A driver that drives two; watched is the first. Raises DifferenceError where the second answers differently."""
+
+    def __init__(self, one: Driver, other: Driver) -> None:
+        self.one, self.other = one, other
+
+    @property
+    def setup(self) -> Setup:
+        """The first one's, said to be of both."""
+        return replace(self.one.setup, core="both")
+
+    @property
+    def on(self) -> str:
+        return self.one.on
+
+    def fresh(self) -> None:
+        """Two empty caches."""
+        self.one.fresh()
+        self.other.fresh()
+
+    def subject(self, content: bool = False) -> Subject:
+        """The first."""
+        return self.one.subject(content)
+
+    def listen(self, before: Callable[[], None], after: Callable[[Call], None]) -> Callable[[], None]:
+        """To the first."""
+        return self.one.listen(before, after)
+
+    def can(self, op: Operation) -> bool:
+        """Whether both can."""
+        return self.one.can(op) and self.other.can(op)
+
+    def do(self, op: Operation) -> str:
+        """Does it with both, and compares what they say and what they have become."""
+        said = self.one.do(op)
+        answer = self.other.do(op)
+        if said != answer:
+            raise DifferenceError(("result",), f"{CORES[0]} says {said!r}, {CORES[1]} {answer!r}")
+        self._compare()
+        return said
+
+    def settle(self) -> None:
+        """Settles both, and compares."""
+        self.one.settle()
+        self.other.settle()
+        self._compare()
+
+    def own_check(self) -> tuple[str, ...]:
+        """What either complains about."""
+        return (*self.one.own_check(), *self.other.own_check())
+
+    def _compare(self) -> None:
+        told = list(differences(*(d.subject().snapshot(None) for d in (self.one, self.other))))
+        if told:
+            text = "; ".join(f"{name}: {CORES[0]} {a}, {CORES[1]} {b}" for name, a, b in told[:4])
+            raise DifferenceError(tuple(name for name, _, _ in told), text)
+
+
+def open_both(on: str, setup: Setup) -> Both:
+    """A driver of both cores of an engine."""
+    one, other = (open_driver(on, replace(setup, core=core)) for core in CORES)
+    return Both(one, other)
+
+
+def differences(one: Snapshot, other: Snapshot) -> Iterator[tuple[str, object, object]]:
+    """Columns that both know and that differ, nodes being the same by the tokens that lead to them."""
+    orders = [places(s) for s in (one, other)]
+    if [path for path, _ in orders[0]] != [path for path, _ in orders[1]]:
+        yield "nodes", [path for path, _ in orders[0]], [path for path, _ in orders[1]]
+        return
+    tables: list[tuple[str, Table | None, Table | None, list[list[int]] | None]] = [
+        ("node", one.nodes, other.nodes, [[row for _, row in order] for order in orders]),
+        ("tree", one.tree, other.tree, None),
+        ("transfer", one.transfers, other.transfers, None),
+        ("request", one.requests, other.requests, None),
+    ]
+    for name, a, b, rows in tables:
+        if a is None or b is None:
+            continue
+        if len(a) != len(b):
+            yield name, len(a), len(b)
+            continue
+        for key in sorted(set(a.columns) & set(b.columns), key=str):
+            if not _comparable(name, key):
+                continue
+            ours = known_values(a.columns[key], None if rows is None else rows[0])
+            theirs = known_values(b.columns[key], None if rows is None else rows[1])
+            if any(x != y and None not in (x, y) for x, y in zip(ours, theirs, strict=True)):
+                yield f"{name}.{key}", ours, theirs
+
+
+def _comparable(name: str, key: Key) -> bool:
+    # Names differ by right; and how a core keeps its lists and tables is its own affair.
+    names = {"parent", "parent_link", "first_page", "edge", "ack", "write_ack", "load_ack", "node"}
+    return key.name not in names and (name, key.name) != ("tree", "registered_nodes")

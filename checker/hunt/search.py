@@ -1,0 +1,132 @@
+"""The hunt of one process: exhaustive and guided search take turns, what they sight is shrunk at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from sanitree.checker.hunt.coverage import Coverage
+from sanitree.checker.hunt.exhaustive import Depths, exhaustive
+from sanitree.checker.hunt.guided import guided
+from sanitree.checker.hunt.lab import Lab
+from sanitree.checker.hunt.shrink import shrink
+from sanitree.checker.hunt.wrong import Sighting
+from sanitree.models.driving.setup import Setup
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one process is to do.
+
+    on: "reference" or an engine's version. seconds: from when the first cache is open.
+    share: of its operations that exhaustive search has. most: operations after which it
+    ends, for repeatable runs; None is no limit.
+    """
+
+    on: str
+    setup: Setup
+    seed: int
+    seconds: float
+    share: float = 0.15
+    most: int | None = None
+    stop_at_first: bool = False
+    own_check: bool = True
+    shrinks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one process is. seconds: spent on searching. depth: moves from the empty cache that were exhausted."""
+
+    seconds: float
+    operations: dict[str, int]
+    replayed: int
+    states: int
+    situations: int
+    depth: int
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """What a process has found. after: operations that it had done by then. seconds: the same in time."""
+
+    first: Sighting
+    shrunk: Sighting
+    after: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A process that cannot go on, for a reason of ours."""
+
+    why: str
+
+
+Event = Progress | Sighted | Failed
+
+
+@dataclass(slots=True)
+class _Search:
+    task: Task
+    tell: Callable[[Event], None]
+    coverage: Coverage = field(default_factory=Coverage)
+    depths: Depths = field(default_factory=Depths)
+    waiting: list[Sighting] = field(default_factory=list)
+    told: float = 0.0
+
+    def run(self) -> None:
+        task, rng = self.task, Random(self.task.seed)  # noqa: S311  repeatable, not secret
+        lab = Lab(task.on, task.setup, self.waiting.append, task.own_check)
+        lab.driver(task.setup)
+        begun = time.monotonic()
+        turns = _turns(lab, exhaustive(lab, self.coverage, self.depths), guided(lab, rng, self.coverage), task.share)
+        for _ in turns:
+            spent = time.monotonic() - begun
+            found = self._shrunk(lab, spent)
+            over = spent >= task.seconds or (task.most is not None and lab.operations.total() >= task.most)
+            if over or (found and task.stop_at_first):
+                break
+            if spent - self.told > 0.5:
+                self.told = spent
+                self.tell(self._progress(lab, spent))
+        self.tell(self._progress(lab, time.monotonic() - begun, done=True))
+
+    def _shrunk(self, lab: Lab, spent: float) -> bool:
+        found = bool(self.waiting)
+        for first in self.waiting:
+            shrunk = shrink(first, partial(lab.replay, first.wrong.kind)) if self.task.shrinks else first
+            self.tell(Sighted(first, shrunk, lab.operations.total(), spent))
+        self.waiting.clear()
+        return found
+
+    def _progress(self, lab: Lab, spent: float, done: bool = False) -> Progress:
+        met = self.coverage
+        return Progress(
+            spent, dict(lab.operations), lab.replayed, len(met.states), len(met.situations), self.depths.complete, done
+        )
+
+
+def search(task: Task, tell: Callable[[Event], None]) -> None:
+    """Searches until the time is over, and tells what it comes by. The same task does the same operations."""
+    _Search(task, tell).run()
+
+
+def _turns(lab: Lab, thorough: Iterator[None], guessing: Iterator[None], share: float) -> Iterator[None]:
+    """Takes turns so that the first one has its share of all operations, as long as it goes on."""
+    spent, exhausted = 0, False
+    while True:
+        before = lab.operations.total()
+        if not exhausted and spent < share * before:
+            exhausted = next(thorough, _EXHAUSTED) is _EXHAUSTED
+            spent += lab.operations.total() - before
+        else:
+            next(guessing)
+        yield
+
+
+_EXHAUSTED = object()
