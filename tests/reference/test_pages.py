@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sanitree.checker.live import InvariantViolated
+from sanitree.invariants.catalogue import BY_ID
 from sanitree.models.reference.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,4 +37,9 @@ def test_the_readme() -> None:
 
 def test_the_table_of_faults_is_whole() -> None:
     text = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(\w+)`", text, re.MULTILINE) == list(FAULTS), "make faults writes it"
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert [row[0].split("`")[1] for row in rows] == list(FAULTS), "make faults writes it"
+    for row, fault in zip(rows, FAULTS.values(), strict=True):
+        caught = re.findall(r"\[(\w+)\]", row[3])
+        assert any(BY_ID[rule].family is fault.family for rule in caught), f"{fault.name} is caught by its family"
+        assert int(row[4].split()[0]) > 0
