@@ -8,7 +8,7 @@ instance that is false ends it: the evidence comes from a second pass, on a snap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,12 +19,15 @@ from sanitree.checker.fused.twovalued import TwoValued, variable
 from sanitree.checker.symbolic import FALSE, E
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Semantics
-from sanitree.invariants.terms import Gather, Range, Var
+from sanitree.invariants.terms import Gather, Get, Range, Var, walk
 from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.reading import Access, Reading, inline
 
 IRREGULAR = -1
 """Returned where children maps and parent pointers make no tree, or an LRU list is none: no pass can judge that."""
+
+_BETWEEN = 16
+"""Nodes between two looks at the clock."""
 
 _FOLDS = ("any", "sum", "repeated", "matching")
 _START = {"any": "False", "sum": "0", "repeated": "False", "matching": "{}"}
@@ -50,6 +53,29 @@ def compile_checks(checks: Iterable[Check], reading: Reading) -> Fused:
     exec(compile(source, "<fused check>", "exec"), names)
     skipped = tuple(c for c in wanted if FUSED not in backends_of(c.rule))
     return Fused(takes, skipped, source, _guarded(names["check"]))
+
+
+Paused = Callable[[Any], Generator[None, None, int | None]]
+"""`run` of a generated check as a generator: it yields where it may pause, and returns what `run` does."""
+
+
+def compile_slices(checks: Iterable[Check], reading: Reading, late: Callable[[], bool]) -> tuple[Paused, Fused]:
+    """The same function as a generator, which yields where `late()` says so, asked every few nodes.
+
+    What it returns is about one state only if the tree did not change meanwhile, and it raises
+    what a field of another kind makes of it. Checks of the order of LRU lists are skipped: a
+    list is walked in one go. Of the second, only `checks`, `skipped` and `source` are meant.
+    """
+    wanted = tuple(checks)
+    takes = tuple(c for c in wanted if FUSED in backends_of(c.rule) and not _of_lists(c))
+    source, names = _Generator(takes, reading, sliced=True).write()
+    names["late"] = late
+    exec(compile(source, "<fused check>", "exec"), names)
+    return names["check"], Fused(takes, tuple(c for c in wanted if c not in takes), source, lambda tree: None)
+
+
+def _of_lists(c: Check) -> bool:
+    return any(isinstance(t, Get) and t.field.name in RANKS for t in walk(c.term))
 
 
 def _guarded(check: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
@@ -79,7 +105,8 @@ class _Fold:
 
 
 class _Generator:
-    def __init__(self, checks: Sequence[Check], reading: Reading) -> None:
+    def __init__(self, checks: Sequence[Check], reading: Reading, sliced: bool = False) -> None:
+        self.sliced = sliced
         meaning: Semantics[E, E] = Semantics(TwoValued(reading))
         self.reading = reading
         self.reads = Reads()
@@ -157,6 +184,10 @@ class _Generator:
         loop = "for e, n in {}.items():" if child.mentions("e") else "for n in {}.values():"
         # Before anything else is read of a child: where it is the root, its fields are not a child's.
         own = self.block()
+        if self.sliced:
+            top.say("ticks = 0")
+            own.say("ticks += 1")
+            own.nest(f"if ticks % {_BETWEEN} == 0 and late():", self.block("yield"))
         own.nest(f"if {inline(self.reading.parent, 'n')} is not p:", self.block(f"return {IRREGULAR}"))
         pop.nest(loop.format(inline(self.reading.children, "p")), own.then(child, local="n"))
         self._judge(pop, deep, deep_folds, "inner", "p")

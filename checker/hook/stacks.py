@@ -1,0 +1,85 @@
+"""Where an operation was called from: kept as raw frames, and written out only for a report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import CodeType, FrameType
+
+DEPTH = 12
+"""Frames that are kept of a stack, the innermost ones."""
+
+LIMIT = 1 << 20
+"""Different stacks that are told apart; a server's number some hundred."""
+
+UNKNOWN = 0
+
+_OURS = str(Path(__file__).parent)
+"""Our own frames, which a report leaves out."""
+
+
+class Stacks:
+    """Stacks by number. Equal ones have one number, so that a slot keeps its stack in a few bits.
+
+    Number 0 stands for what was not kept. `of_the_tree` says which stacks pass through the
+    cache's own code on the way to a free, as an eviction does.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._frames: list[tuple[tuple[CodeType, int], ...]] = [()]
+        self._of_the_tree: dict[int, bool] = {UNKNOWN: True}
+
+    def here(self, skip: int = 0) -> int:
+        """The number of the stack that ends `skip` frames above the caller of this."""
+        frame: FrameType | None = sys._getframe(skip + 1)
+        key: list[int] = []
+        add = key.append
+        for _ in range(DEPTH):
+            if frame is None:
+                break
+            add(id(frame.f_code))
+            add(frame.f_lasti)
+            frame = frame.f_back
+        return self._numbers.get(tuple(key)) or self._keep(tuple(key), sys._getframe(skip + 1))
+
+    def _keep(self, key: tuple[int, ...], frame: FrameType | None) -> int:
+        if len(self._frames) >= LIMIT:
+            return UNKNOWN
+        found = []
+        for _ in range(len(key) // 2):
+            assert frame is not None
+            found.append((frame.f_code, frame.f_lasti))  # kept alive, so that its id stays its own
+            frame = frame.f_back
+        self._frames.append(tuple(found))
+        self._numbers[key] = len(self._frames) - 1
+        return len(self._frames) - 1
+
+    def of_the_tree(self, number: int) -> bool:
+        """Whether the tree itself did it: frees of copies that the tree holds are its own to make."""
+        known = self._of_the_tree.get(number)
+        if known is None:
+            known = self._of_the_tree[number] = any(_is_the_tree(code) for code, _ in self._frames[number])
+        return known
+
+    def lines(self, number: int) -> tuple[str, ...]:
+        """A stack as a traceback has it, the innermost call last."""
+        frames = [(c, at) for c, at in reversed(self._frames[number]) if not c.co_filename.startswith(_OURS)]
+        return tuple(f"{c.co_filename}:{_line(c, at)} in {c.co_qualname}" for c, at in frames)
+
+
+# What a request's end frees are the request's own slots, although it is the cache's code that does it.
+_OF_REQUESTS = frozenset(
+    {"cache_finished_req", "cache_unfinished_req", "cleanup_after_caching_req", "checkpoint", "checkpoint_into_tree"}
+)
+
+
+def _is_the_tree(code: CodeType) -> bool:
+    file = code.co_filename.replace("\\", "/")
+    return "/mem_cache/unified_" in file and code.co_name not in _OF_REQUESTS
+
+
+def _line(code: CodeType, at: int) -> int:
+    where = list(code.co_positions())
+    line = where[at // 2][0] if at // 2 < len(where) else None
+    return line or code.co_firstlineno
