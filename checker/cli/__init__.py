@@ -23,7 +23,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Judge snapshot files by every rule that applies to them."),
     "show": ("show_command", "Show the tree in a snapshot file, its pools and what is in flight."),
     "diff": ("diff", "Say what changed between two snapshots of one cache."),
+    "replay": ("replay", "Do a trace again, and say whether it still goes wrong."),
     "rules": ("rules", "List the rules, or explain one."),
+    "hunt": ("hunt", "Search a live cache for operations after which something is wrong."),
     "demo": ("demo", "Show a real bug in a real engine, live and offline."),
     "engine": ("engine", "Get real engines to run against, and list those at hand."),
 }

@@ -8,7 +8,7 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -16,16 +16,13 @@ from sanitree.checker.hunt.confirm import Confirmed, confirm
 from sanitree.checker.hunt.search import Event, Failed, Progress, Task, search
 from sanitree.checker.hunt.wrong import Sighting
 
-_GRACE = 60.0
-"""Seconds that a process may take beyond its budget, to shrink what it has."""
-
 
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def searches(tasks: Sequence[Task]) -> Iterator[tuple[int, Event]]:
+def searches(tasks: Sequence[Task]) -> Generator[tuple[int, Event], None, None]:
     """Runs every task in a process, and yields what each tells until all are done. Closed early, it ends them."""
     with _Processes([(search, (task,)) for task in tasks]) as running:
         left = set(range(len(tasks)))

@@ -99,7 +99,10 @@ class _Search:
     def _shrunk(self, lab: Lab, spent: float) -> bool:
         found = bool(self.waiting)
         for first in self.waiting:
-            shrunk = shrink(first, partial(lab.replay, first.wrong.kind)) if self.task.shrinks else first
+            patience = max(3.0, min(20.0, self.task.seconds / 4))
+            shrunk = (
+                shrink(first, partial(lab.replay, first.wrong.kind), seconds=patience) if self.task.shrinks else first
+            )
             self.tell(Sighted(first, shrunk, lab.operations.total(), spent))
         self.waiting.clear()
         return found
