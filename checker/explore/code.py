@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sanitree.checker.explore.ground import Ground
-from sanitree.checker.explore.words import Layout, layout
+from sanitree.checker.explore.words import Layout, layout, swaps
 from sanitree.checker.symbolic import FALSE, TRUE, E, const
 from sanitree.invariants.rules import checks
 from sanitree.models.protocol.system import Action, System
@@ -28,7 +28,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The source of `successors(state, out, by) -> count` and `violated(state) -> rule or -1`.
+    """The source of `Functions`: `successors(state, out, by) -> count` and `violated(state) -> rule or -1`.
 
     A count below 0 says that move -1 - count would take a variable beyond its top or below 0.
     state: int64, shape [words]. out: the successors, shape [moves, words]; by: the move of
@@ -44,8 +44,11 @@ class Machine:
     source: str
 
 
-def machine(system: System) -> Machine:
-    """Compiles a model to source. Raises ValueError for an action that the model has no variables for."""
+def machine(system: System, symmetry: bool = False) -> Machine:
+    """Compiles a model to source; with `symmetry`, states that differ in the order of sibling subtrees are one.
+
+    Raises ValueError for an action that the model has no variables for.
+    """
     ground, places = Ground(system), layout(system)
     write = _Writer(places, [v.top for v in system.variables])
     moves: list[Move] = []
@@ -63,7 +66,10 @@ def machine(system: System) -> Machine:
             moves.append(Move(a, node))
     rules, unsaid, tests = _rules(system, ground, write)
     source = _FUNCTIONS.format(
-        load=write.load, moves=textwrap.indent("".join(blocks), "    "), tests=textwrap.indent("".join(tests), "    ")
+        load=write.load,
+        moves=textwrap.indent("".join(blocks), "    "),
+        normal=_normal(system, places) if symmetry else "    pass",
+        tests=textwrap.indent("".join(tests), "    "),
     )
     return Machine(system, places, tuple(moves), rules, unsaid, source)
 
@@ -85,6 +91,19 @@ def _assigned(system: System, a: Action, node: int, values: list[tuple[E, ...]])
     return found
 
 
+def _normal(system: System, places: Layout) -> str:
+    """Source that brings the successors to their normal form."""
+    lines = [f"    w{i} = out[r, {i}]" for i in range(places.words)]
+    for swap in swaps(system, places):
+        a, b, mask = swap.first, swap.second, (1 << swap.first.width) - 1
+        lines.append(f"    a, b = (w{a.word} >> {a.offset}) & {mask}, (w{b.word} >> {b.offset}) & {mask}")
+        lines.append("    if a > b:")
+        lines.append(f"        w{a.word} ^= (a ^ b) << {a.offset}")
+        lines.append(f"        w{b.word} ^= (a ^ b) << {b.offset}")
+    lines += [f"    out[r, {i}] = w{i}" for i in range(places.words)]
+    return "\n".join(["    for r in range(n):", *(f"    {line}" for line in lines)])
+
+
 def _rules(system: System, ground: Ground, write: _Writer) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
     names: list[str] = []
     unsaid: list[str] = []
@@ -104,10 +123,20 @@ def _rules(system: System, ground: Ground, write: _Writer) -> tuple[tuple[str, .
 
 
 _FUNCTIONS = """\
-def successors(state, out, by):
+def steps(state, out, by):
     {load}
     n = 0
 {moves}
+    return n
+
+
+def normal(out, n):
+{normal}
+
+
+def successors(state, out, by):
+    n = steps(state, out, by)
+    normal(out, n)
     return n
 
 
@@ -232,8 +261,22 @@ def _conjuncts(e: E) -> Iterable[E]:
         yield e
 
 
-def functions(m: Machine, decorate: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """`successors` and `violated`, each through `decorate`."""
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """A machine's functions. steps(state, out, by): successors as they are. normal(out, n): brings n of them to their
+    normal form, in place. successors: both. violated(state): see `Machine`.
+    """
+
+    steps: Callable[..., int]
+    normal: Callable[..., None]
+    successors: Callable[..., int]
+    violated: Callable[..., int]
+
+
+def functions(m: Machine, decorate: Callable[[Any], Any]) -> Functions:
+    """A machine's functions, each through `decorate`."""
     made: dict[str, Any] = {}
     exec(compile(m.source, f"<model {m.system.name}>", "exec"), made)
-    return decorate(made["successors"]), decorate(made["violated"])
+    for name in Functions.__slots__:
+        made[name] = decorate(made[name])  # in their own globals: they call each other
+    return Functions(**{name: made[name] for name in Functions.__slots__})

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sanitree.checker.explore.code import Machine, functions
+from sanitree.checker.explore.code import Functions, Machine, functions
 
 Words = NDArray[np.int64]
 
@@ -32,7 +32,7 @@ class Kernel:
     that are new, at the end of `order`; the first that violates a rule, with its place.
     rehash(table, order, count): enters states known to be new in a table that was made anew.
     leading_to(states, target) -> (row, move): a state that a move leads from to another.
-    owner(state, owners) -> who enters a state. violated(state) -> rule, or -1.
+    owner(state, owners) -> who enters a state. own: the model's functions.
     """
 
     expand: Callable[..., int]
@@ -40,13 +40,14 @@ class Kernel:
     rehash: Callable[..., None]
     leading_to: Callable[..., tuple[int, int]]
     owner: Callable[..., int]
-    violated: Callable[..., int]
+    own: Functions
 
 
 def kernel(m: Machine) -> Kernel:
     """Compiles a model's loops, lazily: each on its first call."""
     compiled = njit(nogil=True)
-    successors, violated = functions(m, compiled)
+    own = functions(m, compiled)
+    successors, violated = own.successors, own.violated
     words, most = m.layout.words, max(1, len(m.moves))
     half = np.uint64(32)
     odd = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
@@ -141,4 +142,4 @@ def kernel(m: Machine) -> Kernel:
                     return row, by[i]
         return -1, -1
 
-    return Kernel(expand, enter, rehash, leading_to, owner, violated)
+    return Kernel(expand, enter, rehash, leading_to, owner, own)

@@ -225,17 +225,31 @@ class _Run:
         return ""
 
     def violation(self, rule: int, owner: int, where: int) -> Violation:
-        """The way to a state, found backwards: of each level, a state that leads on. No parent is kept for that."""
-        states = [self.owned[owner].order[where]]
-        moves: list[Move] = []
+        """The way to a state, found backwards: of each level, a state that leads on."""
+        path = [self.owned[owner].order[where]]
         level = next(i for i, end in enumerate(self.owned[owner].levels) if where < end)
         for earlier in range(level - 1, 0, -1):
             for o in self.owned:
                 begin, end = o.levels[earlier - 1], o.levels[earlier]
-                row, move = self.k.leading_to(o.order[begin:end], states[-1])
+                row, _ = self.k.leading_to(o.order[begin:end], path[-1])
                 if row >= 0:
-                    states.append(o.order[begin + row])
-                    moves.append(self.m.moves[move])
+                    path.append(o.order[begin + row])
                     break
-        shown = tuple(tuple(map(int, s)) for s in reversed(states))
-        return Violation(self.m.rules[rule], tuple(reversed(moves)), shown)
+        moves, states = self.lived(path[::-1])
+        return Violation(self.m.rules[rule], tuple(moves), tuple(tuple(map(int, s)) for s in states))
+
+    def lived(self, path: list[Words]) -> tuple[list[Move], list[Words]]:
+        """States in normal form as a run of the model: the moves, and the states as they follow from each other."""
+        own = self.k.own
+        most = max(1, len(self.m.moves))
+        out, by = np.empty((most, len(path[0])), np.int64), np.empty(most, np.int64)
+        moves: list[Move] = []
+        states = [path[0]]
+        for target in path[1:]:
+            n = own.steps(states[-1], out, by)
+            shown = out[:n].copy()
+            own.normal(shown, n)
+            i = next(i for i in range(n) if (shown[i] == target).all())
+            states.append(out[i].copy())
+            moves.append(self.m.moves[by[i]])
+        return moves, states

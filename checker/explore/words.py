@@ -39,13 +39,68 @@ class Layout:
 
 
 def layout(system: System) -> Layout:
-    """A node's variables side by side, nodes one after the other; no variable in two words."""
+    """A node's variables side by side, and each subtree's nodes one after the other; no variable in two words."""
     places: dict[tuple[int, int], Place] = {}
     word = used = 0
-    for row in range(1, system.nodes + 1):
+    for row in _in_preorder(system.parents):
         for number, variable in enumerate(system.variables):
             if used + variable.bits > WORD:
                 word, used = word + 1, 0
             places[number, row] = Place(word, used, variable.bits)
             used += variable.bits
     return Layout(places, word + 1)
+
+
+def _in_preorder(parents: Sequence[int]) -> list[int]:
+    found, stack = [], [0]
+    while stack:
+        row = stack.pop()
+        found.append(row)
+        stack += [child for child in range(len(parents), 0, -1) if parents[child - 1] == row]
+    return found[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two ranges of bits of one width that may change places: those of two sibling subtrees of one shape."""
+
+    first: Place
+    second: Place
+
+
+def swaps(system: System, places: Layout) -> list[Swap]:
+    """In this order, exchanges that bring every state and its mirror images to one normal form.
+
+    Innermost first, because what is compared must be in normal form itself. Subtrees that do
+    not lie in one word each, or not alike, are left as they are: more states, and no fewer
+    verdicts.
+    """
+    children: dict[int, list[int]] = {row: [] for row in range(system.nodes + 1)}
+    for row, parent in enumerate(system.parents, 1):
+        children[parent].append(row)
+    spans: dict[int, tuple[Place, ...]] = {}
+    found: list[Swap] = []
+    for row in sorted(children, reverse=True):  # a child's number is larger than its parent's
+        own = tuple(places.places[v, row] for v in range(len(system.variables))) if row else ()
+        spans[row] = (*own, *(p for child in children[row] for p in spans[child]))
+        alike: dict[object, list[Place]] = {}
+        for child in children[row]:
+            if (span := _span(spans[child])) is not None:
+                alike.setdefault(_shape(child, children), []).append(span)
+        for group in alike.values():
+            # Each pass brings the largest of those that are left to the end.
+            for end in range(len(group) - 1, 0, -1):
+                found += [Swap(group[i], group[i + 1]) for i in range(end)]
+    return found
+
+
+def _span(parts: Sequence[Place]) -> Place | None:
+    """The one range that these make up; None where they lie in several words."""
+    if len({p.word for p in parts}) != 1:
+        return None
+    begin = min(p.offset for p in parts)
+    return Place(parts[0].word, begin, max(p.offset + p.width for p in parts) - begin)
+
+
+def _shape(row: int, children: dict[int, list[int]]) -> tuple[object, ...]:
+    return tuple(_shape(child, children) for child in children[row])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from sanitree.checker.explore.code import machine
+from sanitree.checker.explore.code import functions, machine
 from sanitree.checker.explore.search import Bounds, search
 from sanitree.invariants.catalogue import BY_ID
 from sanitree.invariants.language import Element
@@ -64,6 +65,41 @@ def test_an_eviction_that_does_not_wait_is_found() -> None:
     assert found.violation is not None
     assert found.violation.rule == "pending_write_keeps_its_source"
     assert [m.action.name for m in found.violation.moves] == ["insert", "start_backup", "evict_device"]
+
+
+@pytest.mark.parametrize("nodes", [3, 5])
+def test_mirror_images_are_one_state(nodes: int) -> None:
+    """As many states are left as there are trees without an order among siblings."""
+    m = machine(heap.heap(Policy.WRITE_BACK, nodes))
+    steps, out, by = functions(m, lambda f: f).steps, np.empty((len(m.moves), 1), np.int64), np.empty(100, np.int64)
+    seen, todo = {0}, [0]
+    while todo:
+        count = steps((todo.pop(),), out, by)
+        new = {int(x) for x in out[:count, 0]} - seen
+        seen |= new
+        todo += new
+
+    def tree(values: dict[tuple[int, int], int], node: int) -> object:
+        below = sorted(tree(values, c) for c in (2 * node, 2 * node + 1) if c <= nodes)  # type: ignore[type-var]
+        return tuple(values[v, node] for v in range(4)), tuple(below)
+
+    folded = search(machine(m.system, symmetry=True))
+    assert folded.states == len({tree(m.layout.unpacked((state,)), 1) for state in seen})
+    assert folded.complete
+
+
+def test_a_way_through_mirror_images_is_a_run_of_the_model() -> None:
+    """What is shown is no normal form: each state follows from the one before by the move that is named."""
+    strict = replace(BY_ID["backup_is_prefix_closed"], when=BY_ID["pending_write_keeps_its_source"].when)
+    system = replace(heap.heap(Policy.WRITE_BACK, 7), rules=(strict,))
+    m = machine(system)
+    found = search(machine(system, symmetry=True)).violation
+    assert found is not None
+    own = functions(m, lambda f: f)
+    for state, move, after in zip(found.states, found.moves, found.states[1:], strict=False):
+        out, by = np.empty((len(m.moves), 1), np.int64), np.empty(len(m.moves), np.int64)
+        count = own.steps(np.array(state), out, by)
+        assert (m.moves.index(move), after) in [(int(by[i]), tuple(out[i].tolist())) for i in range(count)]
 
 
 @pytest.mark.parametrize(
