@@ -7,7 +7,9 @@ from traceback import walk_tb
 from types import CodeType
 
 _OURS = ("checker", "models/observe.py", "models/snapshot", "models/step.py", "models/reading.py", "models/privacy.py")
-_LOOKS = ("observe.py", "calls.py", "watched.py", "view.py", "python_core.py", "rust_core.py", "rust_listing.py")
+_HEARS = "calls.py"
+"""Stands around every call on a cache: what comes through it is not its own."""
+_LOOKS = ("observe.py", "watched.py", "view.py", "python_core.py", "rust_core.py", "rust_listing.py")
 _ROOT = PurePath(__file__).parents[2]
 
 
@@ -20,8 +22,12 @@ def place_of(error: BaseException) -> str | None:
     """
     codes = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
     driver = None
-    for code in reversed(codes):
+    for depth, code in enumerate(reversed(codes)):
         path = PurePath(code.co_filename)
+        if path.name == _HEARS and _is_in(path, "models"):
+            if not depth:
+                return None
+            continue
         if "sglang" in path.parts or (_is_in(path, "models/reference") and path.name not in _LOOKS):
             return _named(path, code)
         if any(_is_in(path, ours) for ours in _OURS) or (_is_in(path, "models") and path.name in _LOOKS):

@@ -16,7 +16,7 @@ from rich.text import Text
 from sanitree.checker.hunt.confirm import LATER, SAME
 from sanitree.checker.hunt.hunt import Finding, Hunt
 from sanitree.checker.hunt.wrong import Kind
-from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, clean, count
+from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, Whole, clean, count
 from sanitree.models.driving.operations import NAMES, Operation
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import encode
@@ -161,7 +161,7 @@ def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[Ren
             yield _in(Text(f"other runs of the same showed {', '.join(names)}", DIM))
     yield _in(Text(f"first seen after {count(f.after, 'operation')}, {f.seconds:.1f} s, in a run of {f.length}", DIM))
     if file:
-        yield _in(Text(f"sanitree replay {file} --on {h.on}"))
+        yield _in(Whole(Text(f"sanitree replay {file} --on {h.on}")))
 
 
 def _in(what: RenderableType, by: int = 3) -> Padding:
@@ -221,4 +221,4 @@ def _legend(h: Hunt) -> Iterator[RenderableType]:
     for kind in kinds:
         doc = " ".join((kind.__doc__ or "").split())
         if found := re.search(r"SGLang: (.*)$|On a GPU: (.*)$", doc):
-            yield _in(Text(f"{NAMES[kind]}: {found[1] or found[2]}", DIM))
+            yield _in(Text(f"{NAMES[kind]}: {(found[1] or found[2]).replace('`', '')}", DIM))
