@@ -101,8 +101,8 @@ class ReferenceDriver:
                 return _started(serving.start(cache, self._tokens(op.prompt), op.load))
             case Finish():
                 request = self._nth(op.request)
-                known = serving.finish(cache, request).known
-                return f"{len(request.tokens)} cached, {known} of them known"
+                serving.finish(cache, request)
+                return f"{len(request.tokens)} cached"
             case Extend():
                 request = self._nth(op.request)
                 refused = serving.extend(cache, request, self._tokens(op.prompt))

@@ -1,0 +1,99 @@
+"""`sanitree replay`: a trace done again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sanitree.checker.cli.exits import Exit, Trouble
+from sanitree.checker.cli.inputs import json_option
+from sanitree.checker.cli.output import print_json, progress
+
+if TYPE_CHECKING:
+    from sanitree.checker.replay import Replay
+    from sanitree.models.driving.trace import Trace
+
+
+@click.command()
+@click.argument("file", metavar="TRACE")
+@click.option("--on", metavar="reference|VERSION", help="What to do it on. [default: where it was recorded]")
+@click.option("--core", type=click.Choice(["python", "rust", "both"]), help="Another core than the trace's.")
+@click.option("--pytest", "as_pytest", is_flag=True, help="Write it as a test to standard output, and do nothing.")
+@json_option
+def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json: bool) -> int:
+    """Do what TRACE says on a fresh cache, with every rule after every step.
+
+    The answer is REPRODUCED, GONE, or CANNOT RUN with the reason, and where results part
+    from those recorded. Exits: something went wrong (1), nothing did (0), it cannot be
+    done there (3), TRACE is no trace (2).
+    """
+    from sanitree.models.snapshot import SnapshotError
+
+    try:
+        from sanitree.models.driving.trace import read
+
+        trace = read(file)
+    except SnapshotError as error:
+        raise Trouble(error.what, error.hint, Exit(error.exit_code), where=error.where) from None
+    where = on or trace.on
+    if as_pytest:
+        from sanitree.checker.render.regression import as_test
+
+        click.echo(as_test(trace, where or "reference"), nl=False)
+        return Exit.HOLDS
+    if where is None:
+        raise Trouble("nobody wrote down where it was recorded", "say --on reference, or --on an engine's version")
+    _check_version(where)
+    with progress(f"replaying on {where}"):
+        from sanitree.checker.replay import replay as again
+
+        told = again(trace, where, core)
+    code = exit_of(told)
+    if as_json:
+        print_json({"exit": int(code), "file": file, **told.plain()})
+    else:
+        _show(trace, told)
+    return code
+
+
+def exit_of(told: Replay) -> Exit:
+    """What went wrong is proof, whatever was looked for; what could not run says nothing."""
+    from sanitree.checker.replay import Answer
+
+    if told.wrong is not None:
+        return Exit.VIOLATED
+    return Exit.INCONCLUSIVE if told.answer is Answer.CANNOT_RUN else Exit.HOLDS
+
+
+def _check_version(where: str) -> None:
+    if where == "reference":
+        return
+    from sanitree.models.engines import store
+    from sanitree.models.engines.errors import EngineError
+
+    try:
+        store.checked(where)
+    except EngineError as error:
+        raise Trouble(str(error), "say --on reference, or --on an engine's version") from None
+
+
+def _show(trace: Trace, told: Replay) -> None:
+    from sanitree.checker.replay import text
+
+    where = "the reference cache" if told.on == "reference" else f"sglang {told.on}"
+    click.echo(f"{told.answer.value} on {where}: {told.reason}")
+    last = told.done + len(told.skipped) - 1
+    for number, done in enumerate(trace.operations):
+        mark = "-" if number in told.skipped else "!" if told.wrong and number == last else " "
+        if number <= last:
+            click.echo(f"  {mark} {number}: {text(done.operation)}")
+    if told.skipped:
+        click.echo("  - had nothing to act on")
+    if told.parted is not None:
+        p = told.parted
+        click.echo(f"Results part at operation {p.number}, {p.operation}: recorded {p.recorded!r}, now {p.now!r}")
+        if p.tree:
+            click.echo(p.tree)
+    if told.wrong is not None and told.wrong.text:
+        click.echo(told.wrong.text)
