@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, Policy, Settings, Tier
-from sanitree.models.engines import traits
+from sanitree.models.engines import drive, traits
 from sanitree.models.engines.build import LiveEngine
 from sanitree.models.engines.copies import Span, TransferEvent, spans_of
 from sanitree.models.engines.errors import EngineError
@@ -77,8 +77,7 @@ def _held(live: LiveEngine) -> Iterator[Held]:
         slots = _own(live, requests.get(lock.number))
         yield Held(lock.number, lock.node, len(lock.slots), slots, {}, tuple(lock.slots.tolist()))
     for p in live.prefetches:
-        top = 1 if live.rust else live.tree.root_node
-        yield Held(p.number, top, 0, {}, {"full": tuple(p.slots.tolist())}, ())
+        yield Held(p.number, drive.root(live), 0, {}, {"full": tuple(p.slots.tolist())}, ())
 
 
 def _own(live: LiveEngine, request: Any | None) -> dict[str, tuple[int, ...]]:
@@ -265,7 +264,8 @@ def named(v: View, node: Any) -> Any | None:
 
 def root(v: View) -> Any:
     """The root: a node of a Python core, an id of the Rust core."""
-    return 1 if v.rust else v.tree.root_node
+    # A core that is emptied numbers on, its root too.
+    return v.cache.root_node_handle(None) if v.rust else v.tree.root_node
 
 
 def is_attached(v: View, node: Any) -> bool:
