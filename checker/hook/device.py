@@ -123,7 +123,7 @@ class ShadowOnDevice(Shadow):
         with self._lock:
             was = self._state.index_select(0, rows)
             since = self._since.index_select(0, rows)
-            self._since.index_copy_(0, rows, torch.where(was == FREE, since, at))
+            self._since.index_copy_(0, rows, torch.where((was == HELD) | (was == UNKNOWN), at, since))
             self._state.index_copy_(0, rows, self._adopted.index_select(0, was))
 
     def use(self, slots: Any, at: int) -> None:
@@ -277,7 +277,8 @@ class ShadowOnDevice(Shadow):
         targets = []
         for t in tensors:
             target = torch.empty(t.shape, dtype=t.dtype, pin_memory=self._cuda)
-            targets.append(target.copy_(t, non_blocking=True))
+            target.copy_(t, non_blocking=True)
+            targets.append(target)
         event = None
         if self._cuda:
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]

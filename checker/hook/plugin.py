@@ -56,7 +56,10 @@ def _is_there(target: str) -> bool:
     """Whether this version has the module of a target; nothing of it is imported."""
     from importlib.util import find_spec
 
-    return find_spec(target.rsplit(".", 2)[0]) is not None
+    try:
+        return find_spec(target.rsplit(".", 2)[0]) is not None
+    except ModuleNotFoundError:  # not even its package
+        return False
 
 
 def watcher_of(cache: Any) -> Watcher | None:

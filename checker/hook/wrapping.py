@@ -8,10 +8,14 @@ from functools import wraps
 from inspect import ismethod
 from types import FrameType
 from typing import Any
+from weakref import WeakValueDictionary
 
 Heard = Callable[..., Any]
 
 _MISSING = object()
+
+_OURS: WeakValueDictionary[int, Any] = WeakValueDictionary()
+"""The methods that those who hear them keep, by identity: bound methods are equal that are not the same."""
 
 
 class Wrapped:
@@ -20,7 +24,6 @@ class Wrapped:
     def __init__(self) -> None:
         self._before: list[tuple[Any, str, Any]] = []
         self._new: dict[tuple[int, str], Heard] = {}
-        self._ours: set[int] = set()
 
     def hear(self, owner: Any, name: str, make: Callable[[Heard], Heard]) -> bool:
         """Replaces a method by what `make` makes of it; False where the object has none of that name."""
@@ -30,7 +33,7 @@ class Wrapped:
         heard = wraps(method)(make(method))
         self._replace(owner, name, heard)
         self._new[id(owner), name] = heard
-        self._ours.add(id(method))
+        _OURS[id(method)] = method
         return True
 
     def rebind(self, owner: Any) -> list[str]:
@@ -40,7 +43,7 @@ class Wrapped:
         """
         left = []
         for kept in gc.get_referrers(owner):
-            if not ismethod(kept) or kept.__self__ is not owner or id(kept) in self._ours:
+            if not ismethod(kept) or kept.__self__ is not owner or _OURS.get(id(kept)) is kept:
                 continue
             heard = self._new.get((id(owner), kept.__name__))
             if heard is None:
