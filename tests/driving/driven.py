@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
+from sanitree.checker.follow import Follower
+from sanitree.checker.live import InvariantViolated
+from sanitree.checker.watch import Watch
 from sanitree.invariants.vocabulary import COMPONENTS, Policy
 from sanitree.models.driving.engine import EngineDriver
 from sanitree.models.driving.open import open_driver
@@ -24,6 +28,7 @@ from sanitree.models.driving.operations import (
 )
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines import content, shims
+from sanitree.models.step import Call
 from tests.driving.work import done_of, random_operations, run
 
 
@@ -106,3 +111,42 @@ def race() -> list[str]:
             driver.do(op)
         said.append(f"{len(driver.live.copies.pending())} in flight, {len(driver.own_check())} complaints")
     return said
+
+
+def watched(cells: list[list[Any]], count: int) -> list[dict[str, Any]]:
+    """Work in each cell under watch: which rules are violated, and how many calls were judged."""
+    return [_watched(_open(**_setup(*cell)), count) for cell in cells]
+
+
+def _watched(driver: EngineDriver, count: int) -> dict[str, Any]:
+    violated: set[str] = set()
+
+    def tell(found: InvariantViolated) -> None:
+        violated.update(v.rule.id for v in found.report.violations)
+
+    watch = Watch(driver, tell)
+    try:
+        for op in random_operations(driver, 11, count):
+            driver.do(op)
+        driver.settle()
+        watch.end()
+    except AssertionError:
+        assert violated, "an engine that fails had been seen to be wrong before"
+    return {"violated": sorted(violated), "calls": len(watch.calls)}
+
+
+def judged_steps(core: str, count: int) -> list[str]:
+    """The rules about steps of which some instance was checked."""
+    checked: set[str] = set()
+    for policy, components in product(("write_through", "write_back"), (["full"], ["full", "swa"])):
+        driver = _open(**_setup(policy, components, 1, core))
+        follower, calls = Follower(driver.subject().snapshot(None)), list[Call]()
+
+        def settle(driver: EngineDriver = driver, follower: Follower = follower, calls: list[Call] = calls) -> None:
+            if calls:
+                report = follower.follow(calls.pop(), driver.subject().snapshot(None))
+                checked.update(f.check.rule.id for f in report.findings if f.checked)
+
+        driver.listen(settle, calls.append)
+        run(driver, 13, count)
+    return sorted(checked)

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sanitree.models.driving.operations import OPERATIONS
 from sanitree.models.driving.setup import Setup
-from sanitree.models.engines import deps, store
-from sanitree.models.engines.process import run_in_engine
-from tests.driving import driven
+from sanitree.models.engines import store
+from tests.driving.engines import in_engine
 
 pytestmark = pytest.mark.engine
 
 VERSIONS = (("0.5.12", "python"), ("0.5.13.post1", "python"), ("0.5.23", "python"), ("0.5.23", "rust"))
-ROOT = Path(__file__).parents[2]
 POLICIES = ("write_through", "write_through_selective", "write_back")
 ALONE = {"prefetch", "finish_prefetch"}
 """Operations of caches with full attention alone."""
-
-
-def in_engine(version: str, function: str, **arguments: Any) -> Any:
-    if version not in {i.version for i in store.installed()}:
-        pytest.skip(f"sglang {version} is not fetched (sanitree engine fetch {version})")
-    if not deps.ready():
-        pytest.skip("engine dependencies are not installed (sanitree engine setup)")
-    return run_in_engine(version, f"{driven.__name__}:{function}", arguments, search=[ROOT])
 
 
 @pytest.mark.parametrize(("version", "core"), VERSIONS)

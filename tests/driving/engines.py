@@ -1,0 +1,23 @@
+"""Runs what `driven` has in an engine's process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sanitree.models.engines import deps, store
+from sanitree.models.engines.process import run_in_engine
+from tests.driving import driven
+
+ROOT = Path(__file__).parents[2]
+
+
+def in_engine(version: str, function: str, **arguments: Any) -> Any:
+    """What a function of `driven` returns where a version is active; skips if that is not here."""
+    if version not in {i.version for i in store.installed()}:
+        pytest.skip(f"sglang {version} is not fetched (sanitree engine fetch {version})")
+    if not deps.ready():
+        pytest.skip("engine dependencies are not installed (sanitree engine setup)")
+    return run_in_engine(version, f"{driven.__name__}:{function}", arguments, search=[ROOT])
