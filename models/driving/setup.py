@@ -12,7 +12,8 @@ class Setup:
     """What kind of cache, and how small.
 
     components: the backbone first. page_size, window: tokens. device_pages, host_pages:
-    of each per-token component; 0 host pages is no host tier. states: of each per-node
+    of each per-token component; 0 host pages is no host tier, and an engine up to 0.5.14,
+    which wants more of them than on the device, gets one more. states: of each per-node
     component on the device; the host has as many for each as it has pages for each page. core:
     which implementation of the tree, where an engine has several; None is its default.
     fault: named fault of the reference cache that is planted; none is planted in an engine.
