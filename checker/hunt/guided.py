@@ -56,7 +56,7 @@ def guided(lab: Lab, rng: Random, coverage: Coverage) -> Iterator[None]:
 
 
 def _run(play: Play, rng: Random, coverage: Coverage, seeds: list[_Seed], length: int) -> None:
-    chooser = Chooser(rng, Style.draw(rng), play.driver.setup)
+    chooser = Chooser(rng, Style.draw(rng, play.driver.setup), play.driver.setup)
     stale = 0
     for _ in range(length):
         move = chooser.move(play.books)

@@ -85,35 +85,32 @@ def _fresh(known: Iterable[Prompt]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What a run is like: which operations are frequent, which are left out, what prompts look like.
+    """What a run is like: which moves are frequent, which are left out, what prompts look like.
 
     Swarm testing (Groce and others, ISSTA 2012): runs that each leave something out reach
-    more than runs that all do everything. weights: of each operation by name, and of the
-    moves "serve" and "land". longest: pages of a prompt. reuse: how likely a prompt begins
-    as another did; whole: that it then goes on where that one ends. symbols: 0 for a new
-    one wherever prompts part, else how many there are.
+    more than runs that all do everything. weights: of operations by name, and of the moves
+    "serve" (a whole request), "land" (all copies) and "demote" (all copies, then everything
+    is evicted). longest: pages of a prompt. kinds: how likely a prompt is the same as
+    another, the beginning of one, goes on where one ends, leaves one halfway, is new.
+    symbols: 0 for a new one wherever prompts part, else how many there are.
     """
 
     weights: dict[str, float]
     longest: int
-    reuse: float
-    whole: float
+    kinds: tuple[float, ...]
     symbols: int
 
     @staticmethod
-    def draw(rng: Random) -> Style:
+    def draw(rng: Random, setup: Setup) -> Style:
         """Any style."""
-        weights = {name: rng.choice((0.0, 0.3, 1.0, 1.0, 3.0)) for name in OPERATIONS}
-        weights |= {"serve": rng.choice((1.0, 3.0, 6.0)), "land": rng.choice((0.0, 0.5, 2.0))}
-        weights["start"] = max(weights["start"], 0.3)
-        for name in ("finish", "release"):
-            weights[name] = max(weights[name], weights["start"])
-        weights["finish_prefetch"] = max(weights["finish_prefetch"], weights["prefetch"])
-        weights["reset"] *= 0.1
-        return Style(
-            weights, rng.choice((2, 3, 4, 6)), rng.choice((0.4, 0.7, 0.9)), rng.choice((0.2, 0.5, 0.8)),
-            rng.choice((0, 0, 2, 3)),
-        )  # fmt: skip
+        weights = {name: rng.choice((0.0, 0.0, 0.5, 1.0, 2.0)) for name in OPERATIONS}
+        weights |= {"serve": rng.choice((2.0, 4.0, 8.0)), "match": rng.choice((0.0, 0.3, 1.0)), "reset": 0.05}
+        weights["finish"] = weights["release"] = max(0.5, weights["start"])
+        weights["unlock"], weights["finish_prefetch"] = weights["lock"], weights["prefetch"]
+        if setup.host_pages:
+            weights |= {"land": rng.choice((0.0, 1.0, 2.0, 4.0)), "demote": rng.choice((0.0, 0.5, 1.0, 2.0))}
+        kinds = tuple(rng.choice((0.3, 1.0, 2.0)) for _ in range(5))
+        return Style(weights, rng.choice((2, 3, 4, 6)), kinds, rng.choice((0, 0, 2, 3)))
 
 
 class Chooser:
@@ -137,7 +134,9 @@ class Chooser:
             case "serve":
                 return Start(self.prompt(books), rng.random() < 0.9), Finish(requests), Release(requests)
             case "land":
-                return (*(Copy(0) for _ in range(books.flying)), Poll()) if books.flying else None
+                return _land(books) if books.flying else None
+            case "demote":
+                return (*_land(books), *(Evict(c.name, EVERYTHING) for c in self.setup.components))
             case "start":
                 return (Start(self.prompt(books), rng.random() < 0.8),) if requests < 3 else None
             case "finish" | "finish_prefetch" | "release" | "extend":
@@ -145,7 +144,7 @@ class Chooser:
             case "unlock":
                 return (Unlock(rng.randrange(len(books.locks))),) if books.locks else None
             case "lock":
-                return (Lock(self.prompt(books)),) if len(books.locks) < 3 else None
+                return (Lock(self.prompt(books, known=True)),) if len(books.locks) < 3 else None
             case "evict" | "evict_host":
                 c = rng.choice(self.setup.components)
                 unit = self.setup.page_size if c.per_token else 1
@@ -160,11 +159,11 @@ class Chooser:
             case "prefetch":
                 return (Prefetch(self.prompt(books)),) if requests < 3 else None
             case "match":
-                return (Match(self.prompt(books)),)
+                return (Match(self.prompt(books, known=True)),)
             case "back_up":
-                return (BackUp(self.prompt(books)),)
+                return (BackUp(self.prompt(books, known=True)),)
             case "load_back":
-                return (LoadBack(self.prompt(books)),)
+                return (LoadBack(self.prompt(books, known=True)),)
         raise AssertionError(f"no move is called {name}")
 
     def _of_request(self, name: str, books: Books) -> Move | None:
@@ -183,20 +182,33 @@ class Chooser:
         prompt = self.prompt(books)
         return (Extend(i, prompt[: self.rng.randrange(1, 3)]),)
 
-    def prompt(self, books: Books) -> Prompt:
-        """A prompt: one that there was, a part of one, one that goes on, one that leaves one halfway, or a new one."""
-        rng, style, known = self.rng, self.style, _known(books)
-        stem: Prompt = ()
-        if known and rng.random() < style.reuse:
-            stem = rng.choice(known)
-            if rng.random() >= style.whole:
-                stem = stem[: rng.randrange(1, len(stem) + 1)]
-            stem = stem[: style.longest]
-        more = rng.randrange(0 if stem else 1, max(2, style.longest - len(stem) + 1))
-        if style.symbols:
-            return stem + tuple(rng.randrange(1, style.symbols + 1) for _ in range(more))
-        fresh = _fresh(known)
-        return stem + tuple(range(fresh, fresh + more))
+    def prompt(self, books: Books, known: bool = False) -> Prompt:
+        """A prompt; with `known` one that there was, or a part of one, if there was any."""
+        rng, style, before = self.rng, self.style, _known(books)
+        if not before:
+            return self._new(before, 1)
+        kind = rng.choices(range(2), style.kinds[:2])[0] if known else rng.choices(range(5), style.kinds)[0]
+        stem = rng.choice(before)
+        if kind in (_PART, _LEAVES):
+            stem = stem[: rng.randrange(1, len(stem) + 1)]
+        if kind in (_SAME, _PART):
+            return stem
+        stem = () if kind == _NEW else stem[: style.longest - 1]
+        return stem + self._new(before, 1, style.longest - len(stem))
+
+    def _new(self, before: Sequence[Prompt], least: int, most: int = 0) -> Prompt:
+        more = self.rng.randrange(least, max(least, most or self.style.longest) + 1)
+        if self.style.symbols:
+            return tuple(self.rng.randrange(1, self.style.symbols + 1) for _ in range(more))
+        fresh = _fresh(before)
+        return tuple(range(fresh, fresh + more))
+
+
+_SAME, _PART, _, _LEAVES, _NEW = range(5)
+
+
+def _land(books: Books) -> Move:
+    return (*(Copy(0) for _ in range(books.flying)), Poll())
 
 
 def any_size(setup: Setup, rng: Random) -> Setup:

@@ -16,6 +16,9 @@ from sanitree.checker.hunt.shrink import shrink
 from sanitree.checker.hunt.wrong import Sighting
 from sanitree.models.driving.setup import Setup
 
+SHRINKING = 15.0
+"""Seconds for each finding at most, beyond the budget if need be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -99,9 +102,8 @@ class _Search:
     def _shrunk(self, lab: Lab, spent: float) -> bool:
         found = bool(self.waiting)
         for first in self.waiting:
-            patience = max(3.0, min(20.0, self.task.seconds / 4))
             shrunk = (
-                shrink(first, partial(lab.replay, first.wrong.kind), seconds=patience) if self.task.shrinks else first
+                shrink(first, partial(lab.replay, first.wrong.kind), seconds=SHRINKING) if self.task.shrinks else first
             )
             self.tell(Sighted(first, shrunk, lab.operations.total(), spent))
         self.waiting.clear()
