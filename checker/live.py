@@ -1,7 +1,9 @@
 """Checks a live cache: a fast yes or no in place, and a full report from a snapshot where it is no.
 
-from sanitree.models.engines.observe import subject  # or from sanitree.models.reference
-LiveChecker().nothing_violated(subject(subject))
+from sanitree.models.engines.observe import subject  # or of sanitree.models.reference.observe
+from sanitree.models.engines.view import View
+
+LiveChecker().nothing_violated(subject(View(cache, "0.5.23")))
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.fused import Fused, compile_checks
 from sanitree.checker.report import Report, check
+from sanitree.checker.rowwise import Programs, Seen, judging
 from sanitree.invariants.plugins import catalogue_for
 from sanitree.invariants.rules import Check, Cost, Rule, checks
 from sanitree.invariants.terms import Gather, Get, Range, walk
@@ -45,9 +48,12 @@ class LiveChecker:
 
     def nothing_violated_in_slots(self, subject: Subject) -> bool:
         """The same for the others: their columns are gathered from the live nodes, and judged vectorised."""
-        on_columns = self.compiled(subject).on_columns
-        judge = Evaluator(subject.snapshot(frozenset(key for c in on_columns for key in fields_read(c)))).judge
-        return not any(judge(c).violated for c in on_columns)
+        compiled = self.compiled(subject)
+        state = subject.snapshot(compiled.wanted)
+        if len(state.nodes) <= SMALL:
+            return compiled.row_by_row.on(Seen(state)) is None
+        judge = Evaluator(state).judge
+        return not any(judge(c).violated for c in compiled.on_columns)
 
     def report(self, subject: Subject) -> Report:
         """Every rule on a snapshot taken now: all violations with their evidence, and what was not checked."""
@@ -62,20 +68,34 @@ class LiveChecker:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """`fused` judges `in_place`, and is None where the nodes are no Python objects; columns judge the others."""
+    """`fused` judges `in_place`, and is None where the nodes are no Python objects; columns judge the others.
+
+    row_by_row: the same as `on_columns`, for small trees. wanted: the columns and lists of nodes that they read.
+    """
 
     fused: Fused | None
     in_place: tuple[Check, ...]
     on_columns: tuple[Check, ...]
+    row_by_row: Programs
+    wanted: frozenset[Key]
+
+
+SMALL = 500
+"""Nodes up to which checks are made row by row: about where that takes as long as columns do."""
 
 
 def _compile(rules: tuple[Rule, ...] | None, subject: Subject) -> Compiled:
     applying = checks(catalogue_for(subject.settings) if rules is None else rules, subject.settings)
     if subject.reading is None:
-        return Compiled(None, (), applying)
+        return _compiled(None, (), applying)
     fused = compile_checks((c for c in applying if c.rule.cost not in (Cost.SLOT, Cost.BYTES)), subject.reading())
     judged = set(fused.checks)
-    return Compiled(fused, fused.checks, tuple(c for c in applying if c not in judged))
+    return _compiled(fused, fused.checks, tuple(c for c in applying if c not in judged))
+
+
+def _compiled(fused: Fused | None, in_place: tuple[Check, ...], others: tuple[Check, ...]) -> Compiled:
+    wanted = frozenset(key for c in others for key in fields_read(c))
+    return Compiled(fused, in_place, others, judging(others), wanted)
 
 
 def fields_read(c: Check) -> Iterator[Key]:
