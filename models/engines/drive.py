@@ -23,6 +23,7 @@ from sanitree.models.engines import content, store
 from sanitree.models.engines.build import Component, LiveEngine
 from sanitree.models.engines.copies import Transfer
 from sanitree.models.engines.errors import EngineError
+from sanitree.models.engines.rust_listing import listing
 
 Handle = Any
 
@@ -212,8 +213,17 @@ def _backup_action(live: LiveEngine, node: Handle) -> Any:
         return live.tree.build_backup_kv_action(node)
     if live.rust:
         actions = importlib.import_module("sglang.srt.mem_cache.unified_cache.cache_action")
-        return actions.BackupKV(node_ids=[node])
+        return actions.BackupKV(node_ids=_without_backup(live, node))
     return live.tree._build_backup_kv_action(live.tree.node_by_id(node))
+
+
+def _without_backup(live: LiveEngine, node: Handle) -> list[Handle]:
+    """A node of a Rust core and its ancestors up to the first that is backed up, that one's child first."""
+    seen = listing(live.tree._binding)
+    row, chain = seen.row[node], [node]
+    while (row := seen.parents[row]) and not is_backed_up(live, seen.ids[row]):
+        chain.append(seen.ids[row])
+    return chain[::-1]
 
 
 def flush(live: LiveEngine) -> None:
