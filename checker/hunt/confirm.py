@@ -44,7 +44,7 @@ def confirm(on: str, sightings: Sequence[Sighting], tell: Callable[[Confirmed], 
 
 def _own(play: Play, wrong: Wrong) -> tuple[str, tuple[str, ...]]:
     if wrong.kind in (Kind.EXCEPTION, Kind.COMPLAINT):
-        return SAME, (wrong.text,)
+        return SAME, tuple(wrong.text.splitlines())
     for when in (SAME, LATER):
         try:
             if when is LATER:

@@ -154,7 +154,8 @@ def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[Ren
     yield from (_in(Text(line)) for line in _evidence(f))
     if w.place:
         yield _in(Text(f"raised in {w.place}"))
-    yield _in(Text(_own(f), YELLOW if f.confirmed and f.confirmed.own != SAME else ""))
+    if own := _own(f):
+        yield _in(Text(own, YELLOW if f.confirmed and f.confirmed.own != SAME else ""))
     if f.also:
         names = dict.fromkeys(n for x in f.also for n in x.names if n not in w.names)
         if names:
@@ -177,7 +178,7 @@ def _name(f: Finding) -> str:
         case Kind.LEAK:
             return f.wrong.text
         case Kind.COMPLAINT:
-            return f"the cache's own check complains where every rule holds: {f.wrong.names[0]}"
+            return f"the cache's own check complains where every rule holds: {f.wrong.text.splitlines()[0]}"
     return f"the two cores differ: {', '.join(f.wrong.names)}"
 
 
@@ -196,7 +197,9 @@ def _own(f: Finding) -> str:
         return "nobody looked at it in a fresh process"
     if f.wrong.kind is Kind.EXCEPTION:
         return "the cache stops by itself here"
-    words = "; ".join(clean(x) for x in f.confirmed.complaints[:2])
+    if f.wrong.kind is Kind.COMPLAINT:
+        return ""
+    words = "; ".join(clean(x.strip()) for x in f.confirmed.complaints[:2])
     if f.confirmed.own == SAME:
         return f"the cache's own check complains too: {words}"
     return f"the cache's own check is silent{' until later: ' + words if f.confirmed.own == LATER else ''}"
