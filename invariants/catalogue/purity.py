@@ -1,7 +1,7 @@
 """Purity: what only looks changes nothing but recency. A match may split a node: that moves no slot."""
 
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.language import all_of, iff, implies
+from sanitree.invariants.language import all_of, iff, implies, trait
 from sanitree.invariants.rules import Cost, Family, step
 from sanitree.invariants.steps import before
 from sanitree.invariants.vocabulary import DEVICE, HOST, Kind, Sort
@@ -45,7 +45,8 @@ def query_keeps_sizes(t, c):
 def query_keeps_marks(n):
     """A query leaves pending writes and loads pending, and starts none."""
     there = before(n).exists & n.exists
-    return implies(there, (n.write_ack == before(n).write_ack) & (n.load_ack == before(n).load_ack))
+    loads = implies(trait("marks_pending_loads"), n.load_ack == before(n).load_ack)
+    return implies(there, (n.write_ack == before(n).write_ack) & loads)
 
 
 @step(PURITY, Sort.TRANSFER, on=_LOOKS)

@@ -61,6 +61,7 @@ FINDINGS = (
                 "transfer_node_is_in_the_tree",
                 "transfer_node_is_locked",
                 "write_publishes_its_nodes",
+                "write_is_pending_until_acked",
             }
         ),
     ),

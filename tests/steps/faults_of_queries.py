@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.planted.tools import fresh, mark_load, mark_write, pick, still
 from tests.steps.found import fly, full_of, lose_request, pending, transfer_id
 from tests.steps.plant import fault
-from tests.steps.stage import forget, hand_out, transfer
+from tests.steps.stage import forget, hand_out, marks_loads, transfer
 
 # Purity.
 
@@ -145,7 +145,7 @@ def query_marks_a_write(s, rng, c, t):
 @fault("query_keeps_marks")
 def query_marks_a_load(s, rng, c, t):
     row = pick(rng, s.after.rows())
-    if row is None:
+    if row is None or not marks_loads(s.after):
         return None
     mark_load(s.after, row, s.after.nodes("load_ack")[row] + rng.choice((7, 1000)))
     return {s.after.nodes.ids[row]}
