@@ -15,6 +15,7 @@ from rich.text import Text
 
 from sanitree.checker.hunt.confirm import LATER, SAME
 from sanitree.checker.hunt.hunt import Finding, Hunt
+from sanitree.checker.hunt.known import known
 from sanitree.checker.hunt.wrong import Kind
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, Whole, clean, count
 from sanitree.models.driving.operations import NAMES, Operation
@@ -69,6 +70,7 @@ def _plain_finding(h: Hunt, f: Finding, file: str | None) -> dict[str, Any]:
         "text": w.text,
         "also": [{"kind": x.kind.value, "names": list(x.names), "place": x.place} for x in f.also],
         "confirmed": f.is_confirmed,
+        "known": [k.id for k in known(h.on, f.sighting.setup, w)],
         "own_check": None if f.confirmed is None else f.confirmed.own,
         "own_words": [] if f.confirmed is None else list(f.confirmed.complaints),
         "after_operations": f.after,
@@ -156,6 +158,9 @@ def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[Ren
         yield _in(Text(f"raised in {w.place}"))
     if own := _own(f):
         yield _in(Text(own, YELLOW if f.confirmed and f.confirmed.own != SAME else ""))
+    for k in known(h.on, f.sighting.setup, w):
+        fixed = f"fixed in {k.fixed}" if k.fixed else "not fixed in any version so far"
+        yield _in(Text(f"known as {k.id}: SGLang {k.first} and later, {fixed}; see docs/findings.md"))
     if f.also:
         names = dict.fromkeys(n for x in f.also for n in x.names if n not in w.names)
         if names:

@@ -7,7 +7,7 @@ has met it; one that fails elsewhere has found another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sanitree.models.engines.build import EngineConfig
@@ -20,7 +20,7 @@ class Finding:
 
     rules: those of ours that report it, what it leads to included; none where it is the
     engine's own check that is wrong. crash: words of the exception that it ends in, if
-    no state before that is illegal.
+    no state before that is illegal. complaint: how the engine's own check begins, where that errs.
     """
 
     id: str
@@ -31,11 +31,27 @@ class Finding:
     applies_to: Callable[[EngineConfig], bool]
     rules: frozenset[str] = frozenset()
     crash: str = ""
+    complaint: tuple[str, ...] = ()
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
         late = self.fixed is not None and version_key(version) >= version_key(self.fixed)
         return version_key(version) >= version_key(self.first) and not late and self.applies_to(config)
+
+    def shows(self, kind: str, names: Iterable[str], text: str) -> bool:
+        """Whether what went wrong in a cache that can show it is this, or what it leads to.
+
+        kind: "rule", with the ids of the rules violated; "exception" or "complaint", with its text.
+        """
+        match kind:
+            case "rule":
+                return set(names) <= self.rules
+            case "exception":
+                return bool(self.crash) and self.crash in text
+            case "complaint":
+                lines = text.splitlines()
+                return bool(self.complaint) and all(any(w in line for w in self.complaint) for line in lines)
+        return False
 
 
 FINDINGS = (
@@ -82,6 +98,7 @@ FINDINGS = (
         "the check demands that a backed-up node's parent is backed up, which write_back "
         "does not promise: a false alarm on a legal tree.",
         lambda config: config.host_tier and config.policy == "write_back",
+        complaint=("backed up but parent",),
     ),
     Finding(
         "window-recovery-frees-locked-slots",
@@ -131,6 +148,18 @@ FINDINGS = (
         "the check misses nodes of a load back in flight in the duplicate tracking: they "
         "join it at the ack, and only write_back marks them until then. A false alarm.",
         lambda config: config.host_tier and config.policy != "write_back",
+        complaint=("Duplicate missing", "Full host coexistence missing"),
+    ),
+    Finding(
+        "eviction-stalls-when-host-is-full",
+        "0.5.13",
+        "0.5.17",
+        "unified_radix_cache.py: UnifiedRadixCache._evict_device_leaf",
+        "when the host has no room for a leaf's backup, and what it has cannot be evicted, the leaf "
+        "stays on the device: an eviction frees nothing although all it was asked for is evictable, "
+        "and the allocation that it was for fails.",
+        lambda config: config.host_tier and config.policy == "write_back",
+        frozenset({"eviction_frees_what_was_asked"}),
     ),
 )
 
