@@ -1,6 +1,6 @@
 """Hunts in every kind of cache of every engine, and what came of each.
 
-    python -m tests.hunt.campaign [--on reference 0.5.12 …] [--budget 8] [--seed 0] [--save DIR] [--cores python rust both]
+    python -m tests.hunt.campaign [--on reference 0.5.12 …] [--cores python rust both] [--budget 8] [--save DIR]
 
 A line a cell; exits 1 where something was found that no known finding explains, or a hunt failed.
 """
