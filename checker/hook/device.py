@@ -80,7 +80,6 @@ class ShadowOnDevice(Shadow):
         self._asked: list[_Asked] = []
         self._copies: deque[_Copy] = deque()
         self._answers = torch.zeros(BATCH, dtype=torch.int32, device=self._device)
-        self._idle_at = -1
         super().__init__(shape, clock, tell)
 
     def clear(self) -> None:
@@ -157,11 +156,9 @@ class ShadowOnDevice(Shadow):
             self._receive()
 
     def idle(self, at: int) -> None:
-        """Nothing runs: copies the tables, once for each time of rest; what they tell comes later."""
+        """Nothing runs: copies the tables; what they tell comes later."""
         with self._lock:
-            if self._idle_at != self._clock.serial - 1:
-                self._copy([self._state, self._since, self._users], lambda tables: self._leaks(tables, at))
-            self._idle_at = self._clock.serial
+            self._copy([self._state, self._since, self._users], lambda tables: self._leaks(tables, at))
             self._receive()
 
     def _leaks(self, tables: list[Any], at: int) -> None:

@@ -9,6 +9,7 @@ A folder appears whole or not at all. Tokens are salted hashes unless raw ones a
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -19,6 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sanitree.models.snapshot import Snapshot, write
+
+_NUMBERS = itertools.count(1)
+"""Of the process: it may watch several caches, and names do not collide."""
 
 SNAPSHOT, REPORT, TEXT = "snapshot.json.gz", "report.json", "report.txt"
 
@@ -49,7 +53,7 @@ class Dumps:
         self._written += 1
         self._last = time.monotonic()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        name = f"sanitree-{stamp}-{rank()}-pid{os.getpid()}-{self._written}-{why}"
+        name = f"sanitree-{stamp}-{rank()}-pid{os.getpid()}-{next(_NUMBERS)}-{why}"
         draft, final = self._folder / f".{name}", self._folder / name
         draft.mkdir(parents=True)
         try:

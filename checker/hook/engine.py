@@ -69,7 +69,13 @@ class Sanitizer:
         self._tracked = list(self._track(view, on_device))
         self.pools = {(t.component, t.tier): t.shadow for t in self._tracked}
         self._flights: Flights | None = None
+        self._sizes = [
+            (self.pools[c, "device"], getattr(view.cache, evictable), getattr(view.cache, protected))
+            for c, (evictable, protected) in _COUNTED.items()
+            if (c, "device") in self.pools
+        ]
         self._depth = 0
+        self._rested = -1
         for t in self._tracked:
             self._hear_allocator(t)
         if view.controller is not None:
@@ -93,10 +99,12 @@ class Sanitizer:
     def idle(self, lent: bool = False) -> None:
         """Nothing runs: slots that are neither free nor the tree's have leaked. lent: storage may hold host slots."""
         self.settle()
+        if self._rested == self.clock.serial:
+            return
+        self._rested = self.clock.serial
         for t in self._tracked:
-            if t.tier == HOST.value and lent:
-                continue
-            t.shadow.idle(self.clock.now())
+            if t.tier == DEVICE.value or not lent:
+                t.shadow.idle(self.clock.rest())
 
     # What is heard.
 
@@ -269,12 +277,8 @@ class Sanitizer:
             return
         if self._flights is not None and self._flights.settle():
             self.changes += 1
-        for component, sizes in _COUNTED.items():
-            shadow = self.pools.get((component, "device"))
-            if shadow is None or shadow.tree is None:
-                continue
-            said = sum(getattr(self._cache, name)() for name in sizes)
-            if said != shadow.tree:
+        for shadow, evictable, protected in self._sizes:
+            if shadow.tree is not None and (said := evictable() + protected()) != shadow.tree:
                 shadow.miscounted(said, self.clock.now(2))
         self._rest()
 

@@ -51,18 +51,27 @@ def _signal(name: str) -> signal.Signals:
 
 
 def _look(watcher: Watcher, asked: threading.Event, file: Path | None) -> None:
-    while not watcher.off:
+    seen = _stamp(file)
+    while True:
         by_signal = asked.wait(EVERY)
-        by_file = file is not None and file.exists()
-        if not by_signal and not by_file:
+        if watcher.off:  # another may watch this cache by now, and be asked
+            return
+        before, seen = seen, _stamp(file)
+        if not by_signal and (seen is None or seen == before):
             continue
         asked.clear()
-        if by_file and file is not None:
-            file.unlink(missing_ok=True)
         watcher.request_dump("asked")
         done = watcher.dumped.wait(PATIENCE)
-        if not done and not watcher.off:
+        if not done:
             try:
                 watcher.dump("hanging")
             except Exception:  # noqa: BLE001  a torn tree may be beyond reading
                 LOGGER.exception("sanitree: no dump could be written")
+
+
+def _stamp(file: Path | None) -> int | None:
+    """When a file was last touched; None where there is none. It stays, so that every rank sees it."""
+    try:
+        return None if file is None else file.stat().st_mtime_ns
+    except OSError:
+        return None

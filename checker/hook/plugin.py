@@ -5,7 +5,7 @@
     SANITREE_TOKENS     raw writes tokens as they are; hashed if it is not set
     SANITREE_BUDGET_MS  milliseconds that one slice of the full walk may take, 1 if it is not set
     SANITREE_SIGNAL     name of a signal that asks for a dump, as SIGUSR2
-    SANITREE_DUMP_NOW   a file: when it appears, a dump is written, and it is removed
+    SANITREE_DUMP_NOW   a file: when it appears, or is touched, every rank writes a dump
 
 Engines load it in every process, most of which hold no cache. So only the standard library
 is imported here, and of the engine what its own loader has imported; the rest when the

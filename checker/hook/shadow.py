@@ -78,6 +78,10 @@ class Clock:
         self._last.append(word)
         return word
 
+    def rest(self) -> int:
+        """The word of a moment at which nothing is done."""
+        return self.serial << _STACK_BITS | self.stacks.here(1)
+
     def last(self) -> list[Did]:
         """The last operations, oldest first."""
         return [self.did(word) for word in self._last]
@@ -151,7 +155,8 @@ class Shadow:
             if was is None:
                 return
             if was.count(HELD) != len(was):
-                self._judge(Rule.slot_is_freed_once, rows, was, NOT_FREE, at)
+                if was.count(FREE):
+                    self._judge(Rule.slot_is_freed_once, rows, was, NOT_FREE, at)
                 if was.count(TREE) and not self._clock.stacks.of_the_tree(stack_of(at)):
                     self._judge(Rule.tree_slot_is_freed_by_the_tree, rows, was, BY_REQUESTS, at)
             if self.in_flight:
@@ -195,15 +200,17 @@ class Shadow:
 
     def fly(self, slots: Any, at: int) -> Any:
         """A transfer that is submitted reads or writes these slots; returns what `land` takes."""
-        rows = np.unique(self._rows(slots))
-        if self.shape.padded:
-            rows = rows[rows != 0]
+        rows = self._rows(slots[:: self.shape.unit])  # whole pages are copied
         with self._lock:
             was = self._seen(rows, at)
             if was is None:
                 rows = rows[:0]
-            elif was.count(FREE):
-                self._judge(Rule.freed_slot_is_not_used, rows, was, NOT_FREE, at)
+            else:
+                if was.count(FREE):
+                    self._judge(Rule.freed_slot_is_not_used, rows, was, NOT_FREE, at)
+                if was.count(PADDING):  # where a token has no window slot
+                    rows = rows[rows != 0]
+            rows = rows.copy()  # the engine's own may be written into again
             self._users[rows] += 1
             self.in_flight += 1
             return self._era, rows

@@ -1,7 +1,9 @@
 """Speed, as ratios to the engine: `make bench`.
 
-    python -m tests.bench [--engine 0.5.13.post1] [--nodes 1000 10000 100000] [--rounds 9] [--only checks|operations]
+    python -m tests.bench [--engine 0.5.13.post1] [--nodes 1000 10000 100000] [--rounds 9]
+                          [--only checks|operations|hook]
 
+*hook*: what watching adds to each operation of an engine, and the slices of the full walk.
 *checks*: the live check against the engine's own, and the offline ways. *operations*: the
 reference cache against the engine's Python core on the same work. Every figure of a row
 comes from one process, round by round in turn, and is a median. A ratio above 1 is how
@@ -27,13 +29,15 @@ def main() -> None:
     parser.add_argument("--engine", default="0.5.13.post1")
     parser.add_argument("--nodes", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=("checks", "operations"))
+    parser.add_argument("--only", choices=("checks", "operations", "hook"))
     args = parser.parse_args()
     print(f"SGLang {args.engine}, {_machine()}, {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}")
-    if args.only != "operations":
+    if args.only in (None, "checks"):
         checks(args.engine, args.nodes, args.rounds)
-    if args.only != "checks":
+    if args.only in (None, "operations"):
         operations(args.engine, args.rounds)
+    if args.only in (None, "hook"):
+        hook(args.engine, args.nodes, args.rounds)
 
 
 def checks(engine: str, sizes: list[int], rounds: int) -> None:
@@ -78,6 +82,27 @@ def operations(engine: str, rounds: int) -> None:
                     f"  {way:8} engine {own * 1e6:7.1f}  reference {ours * 1e6:7.1f}  {own / ours:.2f} times faster",
                     flush=True,
                 )
+
+
+def hook(engine: str, sizes: list[int], rounds: int) -> None:
+    """What watching costs: operation by operation on three cores, and slice by slice on trees of several sizes."""
+    for version, core in ((engine, None), ("0.5.23", "python"), ("0.5.23", "rust")):
+        where = {"version": version, "core": core, "rounds": rounds}
+        told = run_in_engine(version, "tests.bench.hook:operations", where, search=[ROOT], timeout=3600)
+        print(f"\n{version}, {core or 'python'} core, 16 tokens; µs an operation, and what watching adds to it")
+        for name, ways in told.items():
+            bare = ways.pop("unwatched")
+            rest = "  ".join(f"{how} {(t - bare) * 1e6:+7.1f}" for how, t in ways.items())
+            print(f"  {name:18} {bare * 1e6:7.1f}  {rest}", flush=True)
+    print("\nthe full walk in slices of 1 ms")
+    for nodes in sizes:
+        where = {"version": engine, "components": ["full"], "nodes": nodes, "budget": 0.001}
+        told = run_in_engine(engine, "tests.bench.hook:slices", where, search=[ROOT], timeout=3600)
+        print(
+            f"  {told['nodes']:>7,} nodes: {told['slices']} slices, longest {told['longest'] * 1e3:.2f} ms, together "
+            f"{told['walk'] * 1e3:.1f} ms; the engine's own check in one go {told['engine'] * 1e3:.1f} ms",
+            flush=True,
+        )
 
 
 def _machine() -> str:

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,3 +102,20 @@ def imports_nothing(version: str) -> list[str]:
     """What the plug-in has imported of what is large, when it has nothing to do."""
     del version
     return [name for name in ("torch", "z3", "numpy") if name in sys.modules]
+
+
+def asked(version: str, folder: str, hang: bool) -> list[str]:
+    """A dump that somebody asks for by a file, of a server that works or hangs; what was written."""
+    now = Path(folder, "now")
+    load("dump", folder, SANITREE_DUMP_NOW=str(now))
+    live = build(version, EngineConfig(policy="write_through"), mode="instant")
+    serving.insert(live, BASE)
+    time.sleep(1)
+    now.touch()
+    for _ in range(60):
+        if not hang:
+            drive.evict(live, 0)
+        time.sleep(0.1)
+        if found := sorted(p.name for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith(".")):
+            return found
+    return []

@@ -167,3 +167,11 @@ def test_raise_stops_the_free_before_it_is_done() -> None:
 def test_a_fault_inside_sanitree_ends_the_watching_and_nothing_else() -> None:
     answer = in_engine("0.5.13.post1", "planted:broken_watcher")
     assert answer["off"].startswith("TypeError") and answer["served"] == 4 and answer["hooks"] == []
+
+
+@pytest.mark.parametrize("hang", [False, True], ids=["working", "hanging"])
+def test_a_dump_when_a_file_appears(tmp_path: Path, hang: bool) -> None:
+    """Between two operations of a server that works, and of one that does not come to the next where it stands."""
+    (name,) = in_engine("0.5.13.post1", "served:asked", folder=str(tmp_path), hang=hang)
+    assert name.endswith("-hanging" if hang else "-asked")
+    assert (tmp_path / name / "snapshot.json.gz").is_file()
