@@ -22,6 +22,10 @@ from sanitree.models.engines.view import View
 from sanitree.models.observe import FAULTS
 
 
+_SHARE = 0.9
+"""Of the budget: the last nodes of a slice are judged after it has looked at the clock."""
+
+
 class Walk:
     """The walks over one cache. budget: seconds that a slice may take; compiled when it is made."""
 
@@ -54,7 +58,7 @@ class Walk:
         if not self.checks or now == self._done:
             return None
         start = time.perf_counter()
-        self._until = start + self._budget
+        self._until = start + _SHARE * self._budget
         if self._running is None or now != self._began:
             self.given_up += self._running is not None
             self._running, self._began = self._make(self._view), now

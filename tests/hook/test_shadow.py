@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 
@@ -110,3 +112,25 @@ def test_nothing_waits_for_a_gpu() -> None:
     torch.cuda.synchronize()
     ours, device = pair.found()
     assert len(ours) > 20 and device == ours
+
+
+def test_threads_may_free_while_the_scheduler_allocates() -> None:
+    """Transfer threads free host slots; none of their operations is lost, and none is a fault."""
+    told = []
+    clock = Clock()
+    shadow = Shadow(PoolShape("full host", 4000, padded=False), clock, told.append)
+
+    def work(first: int) -> None:
+        for _ in range(200):
+            for at in range(first, first + 1000, 50):
+                slots = torch.arange(at, at + 50)
+                shadow.take(slots, clock.now())
+                shadow.give(slots, clock.now())
+
+    threads = [threading.Thread(target=work, args=(i * 1000,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    shadow.idle(clock.rest())
+    assert not told
