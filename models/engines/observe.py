@@ -10,6 +10,7 @@ import torch
 
 from sanitree.invariants.vocabulary import DEVICE, HOST, SWA, Sort
 from sanitree.models import observe
+from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.python_core import reading, requests
 from sanitree.models.engines.view import Flight, Held, View, flights, lends_host_slots, pool
 from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
@@ -41,6 +42,8 @@ def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
 
 def subject(v: View) -> Subject:
     """The cache as a checker takes it."""
+    if not isinstance(v, View):
+        raise EngineError(f"a {type(v).__name__} is no View: pass View(cache, version)")
     kind = ("sglang", v.version, v.rust, v.settings, v.requests is None)
     return Subject(v, v.settings, kind, None if v.rust else partial(reading, v), partial(snapshot, v))
 

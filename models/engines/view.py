@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, Policy, Settings, Tier
-from sanitree.models.engines import drive, traits
+from sanitree.models.engines import drive, store, traits
 from sanitree.models.engines.build import LiveEngine
 from sanitree.models.engines.copies import Span, TransferEvent, spans_of
 from sanitree.models.engines.errors import EngineError
@@ -43,7 +43,10 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One live cache. requests: None where nobody can say which requests hold what."""
+    """One live cache. requests: None where nobody can say which requests hold what.
+
+    Raises `EngineError` for what is no cache, or visibly not one of `version`.
+    """
 
     cache: Any
     version: str
@@ -54,6 +57,8 @@ class View:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tree", getattr(self.cache, "tree_core", self.cache))
         with unpoisoned():
+            _refuse_no_cache(self.cache, self.tree)
+            _refuse_another_version(self)
             object.__setattr__(self, "settings", _settings(self.cache, self.version))
 
     @property
@@ -92,6 +97,50 @@ def _own(live: LiveEngine, request: Any | None) -> dict[str, tuple[int, ...]]:
     if live.has("mamba"):  # forked when a request finishes, and the tree's at once
         slots["mamba"] = () if request.state is None else tuple(request.state.tolist())
     return slots
+
+
+def _refuse_no_cache(cache: Any, tree: Any) -> None:
+    lacking = [name for name in ("page_size", "token_to_kv_pool_allocator") if not hasattr(cache, name)]
+    if not hasattr(cache, "tree_components") and not hasattr(tree, "component_types"):
+        lacking.append("tree_components")
+    if lacking:
+        raise EngineError(
+            f"a {type(cache).__name__} is no tiered cache of sglang, it has no {lacking[0]}: "
+            "pass the scheduler's `tree_cache`, a UnifiedRadixCache"
+        )
+
+
+_SINCE = {
+    "write_through_pending_id": "0.5.13",
+    "_node_arena": "0.5.17",
+    "full_host_duplicates": "0.5.18",
+    "load_back_pending_id": "0.5.18",
+}
+"""What a Python core keeps, or each of its nodes, since which version: a cache cannot name its own."""
+
+_FIRST_RUST = "0.5.19"
+
+
+def _refuse_another_version(v: View) -> None:
+    store.refuse_older(v.version)
+    if v.rust:
+        if not store.at_least(v.version, _FIRST_RUST):
+            raise _other(v, f"it has a Rust core, which came with {_FIRST_RUST}")
+        return
+    # A build on the way to a release may have what comes with it, or not yet.
+    release, building = store.version_key(v.version)[0], ".dev" in v.version
+    for name, first in _SINCE.items():
+        has = any(hasattr(x, name) for x in (v.tree, v.tree.root_node))
+        if not has and store.at_least(v.version, first):
+            raise _other(v, f"it has no {name}, which came with {first}")
+        if has and not building and release < store.version_key(first)[0]:
+            raise _other(v, f"it has {name}, which came with {first}")
+
+
+def _other(v: View, why: str) -> EngineError:
+    return EngineError(
+        f"this cache is not of sglang {v.version}: {why}; pass the version that runs (sglang.__version__)"
+    )
 
 
 def _settings(cache: Any, version: str) -> Settings:

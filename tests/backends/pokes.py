@@ -101,7 +101,8 @@ def leaf_set(v: View, rng: Random) -> None:
 
 
 def register(v: View, rng: Random) -> None:
-    table = rng.choice((v.tree.full_host_duplicates, v.tree._node_arena))
+    tables = [getattr(v.tree, name, {}) for name in ("full_host_duplicates", "_node_arena")]
+    table = rng.choice(tables)
     x = rng.choice([some(v, rng), Node(GHOST + 5)])
     if table.pop(x.id, None) is None:
         table[x.id] = x

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, SWA, Component, Tier
+from sanitree.models.engines import store
 from sanitree.models.engines.copies import CopyQueue, Span, Transfer, TransferEvent
 from sanitree.models.engines.view import NUMBER, Held, View
 from tests.drafts import Draft
@@ -119,7 +120,18 @@ class _Builder:
             prefix = tuple(d.requests.of("uses", FULL, DEVICE)[i])
             held.append(Held(number, node, d.requests("prefix_len")[i], device, host, prefix))
         assert n.ids[0] == root.id
+        self.age(cache)
         return View(cache, d.origin.version, held)
+
+    def age(self, cache: Any) -> None:
+        """Takes away what a cache of this version does not have yet."""
+        version = self.d.origin.version
+        for name, first in (("_node_arena", "0.5.17"), ("full_host_duplicates", "0.5.18")):
+            if not store.at_least(version, first):
+                delattr(cache, name)
+        for name, first in (("write_through_pending_id", "0.5.13"), ("load_back_pending_id", "0.5.18")):
+            for node in self.nodes if not store.at_least(version, first) else ():
+                delattr(node, name)
 
     def node(self, row: int, node: Node) -> None:
         n = self.d.nodes

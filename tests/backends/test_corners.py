@@ -13,6 +13,7 @@ from sanitree.invariants.vocabulary import FULL, HOST
 from sanitree.models.engines.observe import snapshot
 from sanitree.models.engines.view import View
 from sanitree.models.snapshot import Key as Name
+from tests.backends.pokes import nodes_of
 from tests.backends.standin import Key, view
 from tests.backends.test_backends import whole
 from tests.legal import checks_of, legal
@@ -36,7 +37,7 @@ def test_a_key_below_a_page_is_a_violation_and_no_crash(backend: str) -> None:
     found = [p.draft for p in planted(fault, range(288)) if 0 < min(p.draft.nodes("key_len")[1:]) < 4]
     assert found != []
     v = view(found[0])
-    for node in [v.tree.root_node, *v.tree._node_arena.values()]:
+    for node in nodes_of(v):
         node.key.__class__ = StrictKey
     if backend == "fused":
         assert whole(v).run(v) is not None
