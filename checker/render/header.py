@@ -87,11 +87,19 @@ def header(file: str, s: Snapshot, says: FileSays) -> RenderableType:
     lines: list[RenderableType] = [Whole(first), Text(" · ".join([*how, *size]))]
     if settings.traits or says.file.settings.traits:
         lines.append(Text(f"traits: {says.traits}", DIM))
-    lines += [Text(f"note: {clean(n)}", YELLOW) for n in s.notes[:_MOST]]
+    lines += notes(s)
     if known_pools := pools(s):
         lines += [Text(), _pools(known_pools)]
     flights = [*_transfers(s), *_requests(s)]
     return Group(*lines, *([Text()] if flights else []), *flights)
+
+
+def notes(s: Snapshot) -> Iterator[Text]:
+    """What of the file was left out, a line each."""
+    for note in s.notes[:_MOST]:
+        yield Text(f"note: {clean(note)}", YELLOW)
+    if len(s.notes) > _MOST:
+        yield Text(f"note: … and {len(s.notes) - _MOST:,} more (--json has all)", YELLOW)
 
 
 def _pools(found: list[Pool]) -> RenderableType:

@@ -98,6 +98,7 @@ def report(
         "overridden": says.overridden,
         "nodes": len(s.nodes),
         "tokens_are": s.tokens,
+        "notes": list(s.notes),
         "violated": c.violated,
         "violations": [violation(s, v) for v in violations],
         "coverage": coverage(c),

@@ -13,6 +13,7 @@ from rich.text import Text
 from sanitree.checker.findings import Finding
 from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name
+from sanitree.checker.render.header import notes
 from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.render.words import (
     BOLD,
@@ -48,6 +49,7 @@ def render(
     return Group(
         Whole(_headline(file, verdict, coverage, partial)),
         _indent(Text(about(s, says), DIM), 2),
+        *(_indent(note, 2) for note in notes(s)),
         *_violations(s, violations, coverage),
         Text(),
         *_coverage(coverage, verdict, partial),

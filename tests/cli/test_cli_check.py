@@ -84,6 +84,20 @@ def test_what_was_not_observed_is_inconclusive_and_said(run: Run, write: Write) 
     assert "? node.write_ack" in result.stdout
 
 
+def test_parts_of_a_file_that_were_left_out_are_said(run: Run, write: Write) -> None:
+    path = Path(write(small()))
+    document = json.loads(path.read_text())
+    document["minor"] += 1  # as a newer version writes
+    document["nodes"]["columns"] |= {f"colour{i}": [0] * len(document["nodes"]["ids"]) for i in range(8)}
+    path.write_text(json.dumps(document))
+    text = run("check", str(path)).stdout
+    notes = found(run("check", "--json", str(path)))["files"][0]["notes"]
+    assert len(notes) == 8
+    assert text.count("  note: ") == 7
+    assert f"  note: {notes[0]}\n" in text
+    assert "note: … and 2 more (--json has all)" in text
+
+
 def test_partial_accepts_it_and_still_says_it(run: Run, write: Write) -> None:
     path = write(without(observe(small()), "write_ack"))
     result = run("check", "--partial", path)
