@@ -165,12 +165,14 @@ class _Run:
     def _concluded(self) -> Replay:
         found, wrong = self.trace.found, self._wrong()
         if wrong is not None and found is not None and wrong.shows(_wrong_of(found)):
-            return self._told(Answer.REPRODUCED, f"{_named(found)} goes wrong again")
+            return self._told(Answer.REPRODUCED, f"{_named(found)} {_verb(found, 'go')} wrong again")
         if wrong is not None:
             other = "" if found is None else f", and not {_named(found)}"
-            return self._told(Answer.CANNOT_RUN, f"{_named(_found_of(wrong))} goes wrong{other}")
+            return self._told(
+                Answer.CANNOT_RUN, f"{_named(_found_of(wrong))} {_verb(_found_of(wrong), 'go')} wrong{other}"
+            )
         if found is not None:
-            return self._told(Answer.GONE, f"{_named(found)} does not go wrong any more")
+            return self._told(Answer.GONE, f"{_named(found)} {_verb(found, 'do')} not go wrong any more")
         if self.parted is None:
             return self._told(Answer.REPRODUCED, "every result is as recorded, and no rule is violated")
         return self._told(Answer.GONE, "results are not as recorded; no rule is violated")
@@ -232,7 +234,13 @@ def _short(name: str, value: object) -> str:
 
 def _named(found: Found) -> str:
     where = f" in {found.place}" if found.place else ""
-    return f"the {found.kind} {', '.join(found.names[:3])}{where}"
+    names, more = found.names[:3], len(found.names) - 3
+    several = "s" if len(found.names) > 1 else ""
+    return f"the {found.kind}{several} {', '.join(names)}{f' and {more} more' if more > 0 else ''}{where}"
+
+
+def _verb(found: Found, verb: str) -> str:
+    return verb if len(found.names) > 1 else f"{verb}es"
 
 
 def _wrong_of(found: Found) -> Wrong:

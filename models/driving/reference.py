@@ -155,7 +155,7 @@ class ReferenceDriver:
         try:
             self.cache.sanity_check()
         except AssertionError as error:
-            return tuple(str(error).splitlines()) or ("assertion without a message",)
+            return tuple(line.strip() for line in str(error).splitlines()[1:]) or (str(error),)  # the first line counts
         return ()
 
     def _tokens(self, prompt: Prompt) -> tuple[int, ...]:
