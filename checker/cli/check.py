@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from sanitree.checker.cli.inputs import (
     family_option,
     json_option,
     load,
+    refuse_twice,
     setting_options,
     shown,
 )
@@ -58,6 +59,7 @@ def check(
     from sanitree.checker.render.report import render
     from sanitree.checker.report import check as judge
 
+    refuse_twice(files)
     choose = choose_state_rules(rules, family)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
     exits, told = [], []
@@ -67,9 +69,10 @@ def check(
             with progress(f"reading {name}") as tell:
                 snapshot = load(file)
                 says = FileSays(snapshot, as_if.apply(snapshot.settings, name), as_if.version)
-                report = judge(snapshot.with_settings(says.judged), choose(says.judged), tell)
+                asked = choose(says.judged)
+                report = judge(snapshot.with_settings(says.judged), asked, tell)
                 tell("collecting the evidence")
-                violations, coverage = report.first(keep), Coverage(report.snapshot, report.findings)
+                violations, coverage = report.first(keep), Coverage(report.snapshot, report.findings, asked)
                 code, verdict = conclude(report, coverage, partial)
         except Trouble as error:
             if len(files) == 1:
@@ -113,9 +116,10 @@ def _show(what: RenderableType, first: bool) -> None:
 
 
 def _summary(exits: list[Exit]) -> None:
+    holding = exits.count(Exit.HOLDS)
     names: dict[Exit, str] = {
-        Exit.HOLDS: "hold", Exit.VIOLATED: "violated", Exit.INCONCLUSIVE: "inconclusive",
-        Exit.USAGE: "not a snapshot", Exit.FAILED: "failed",
+        Exit.HOLDS: "holds" if holding == 1 else "hold", Exit.VIOLATED: "violated",
+        Exit.INCONCLUSIVE: "inconclusive", Exit.USAGE: "not judged", Exit.FAILED: "failed",
     }  # fmt: skip
-    counts: dict[str, Any] = {text: exits.count(code) for code, text in names.items()}
+    counts = {text: exits.count(code) for code, text in names.items()}
     click.echo(f"\n{len(exits)} files: " + ", ".join(f"{n} {text}" for text, n in counts.items() if n))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sanitree.checker.cli.exits import Trouble
-from sanitree.checker.cli.inputs import json_option, load, shown
+from sanitree.checker.cli.inputs import json_option, load, refuse_twice, shown
 from sanitree.checker.cli.output import console, print_json, progress, show
 
 
@@ -22,6 +22,7 @@ def diff(before: str, after: str, full: bool, as_json: bool) -> None:
     Nodes are matched by their ids, or by token path where the snapshots are of different
     engines. A difference is no violation: the exit is 0 whether or not there is one.
     """
+    refuse_twice((before, after))
     with progress(f"reading {shown(before)}") as tell:
         a = load(before)
         tell(f"reading {shown(after)}")

@@ -183,6 +183,12 @@ def _traits_of(version: str) -> frozenset[str]:
 STDIN = "-"
 
 
+def refuse_twice(files: Sequence[str]) -> None:
+    """Of several files at most one is standard input: who reads it second finds nothing."""
+    if files.count(STDIN) > 1:
+        raise click.UsageError("`-` is given twice, and standard input can be read once")
+
+
 def load(path: str) -> Snapshot:
     """The snapshot in a file, or with `-` on standard input; Trouble says what is wrong with it."""
     from sanitree.models.snapshot import SnapshotError, read, receive
@@ -194,11 +200,16 @@ def load(path: str) -> Snapshot:
             with broken_plugins_told():
                 return receive(sys.stdin.buffer)
         file = Path(path)
-        if stat.S_ISDIR(file.stat().st_mode):
+        mode = file.stat().st_mode
+        if stat.S_ISDIR(mode):
             # A dump of the hook is a folder; a name that is written here spares importing it.
             file /= "snapshot.json.gz"
             if not file.is_file():
-                raise Trouble("is a directory, and no dump with a snapshot in it", where=path)
+                hint = "name the snapshot files in it"
+                raise Trouble("is a directory, and no dump with a snapshot in it", hint, where=path)
+        if stat.S_ISFIFO(mode):  # a shell's <(…)
+            with broken_plugins_told(), file.open("rb") as pipe:
+                return receive(pipe)
         with broken_plugins_told():
             return read(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -232,7 +243,7 @@ def choose_rules(ids: Sequence[str] = (), family: str | None = None) -> tuple[Ru
     known = {r.id: r for r in rules}
     for wanted in ids:
         if wanted not in known:
-            near = difflib.get_close_matches(wanted, list(known), n=3, cutoff=0.4)
+            near = difflib.get_close_matches(wanted.lower(), list(known), n=3, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}?" if near else "`sanitree rules` lists them"
             raise Trouble(f"no rule is called {wanted!r}", hint=hint)
     chosen = tuple(known[i] for i in dict.fromkeys(ids)) if ids else rules

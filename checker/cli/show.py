@@ -23,7 +23,7 @@ PAGE = 60  # lines of a tree where there is no terminal to fill
 
 
 @click.command(name="show")
-@click.argument("file")
+@click.argument("files", nargs=-1, required=True, metavar="FILE")
 @setting_options
 @click.option("--node", type=int, metavar="ID", help="Only this node and what is below it, with its slots.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Only so many levels.")
@@ -31,7 +31,7 @@ PAGE = 60  # lines of a tree where there is no terminal to fill
 @click.option("--full", is_flag=True, help="Every node, however many.")
 @json_option
 def show_command(
-    file: str,
+    files: tuple[str, ...],
     as_if: Overrides,
     node: int | None,
     depth: int | None,
@@ -50,6 +50,9 @@ def show_command(
     from sanitree.checker.render.overridden import FileSays
     from sanitree.checker.report import check
 
+    if len(files) > 1:
+        raise click.UsageError(f"show takes one file, not {len(files)}")
+    (file,) = files
     with progress(f"reading {shown(file)}") as tell:
         snapshot = load(file)
         says = FileSays(snapshot, as_if.apply(snapshot.settings, shown(file)), as_if.version)

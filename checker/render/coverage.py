@@ -24,6 +24,8 @@ class Coverage:
 
     snapshot: Snapshot
     findings: Sequence[Finding]
+    asked: Sequence[Rule] = ()
+    """Every rule that was asked for, those that do not apply to the cache among them."""
 
     @cached_property
     def instances(self) -> int:

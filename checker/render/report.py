@@ -15,6 +15,7 @@ from sanitree.checker.render.coverage import Coverage, Gap
 from sanitree.checker.render.elements import name, node_name
 from sanitree.checker.render.header import notes
 from sanitree.checker.render.overridden import FileSays
+from sanitree.checker.render.rules import conditions, scope_of
 from sanitree.checker.render.words import (
     BOLD,
     CYAN,
@@ -30,7 +31,7 @@ from sanitree.checker.render.words import (
     value,
 )
 from sanitree.checker.report import Verdict, Violation
-from sanitree.invariants.rules import Check
+from sanitree.invariants.rules import Check, Rule
 from sanitree.models.snapshot import Snapshot
 
 _STYLE = {Verdict.HOLDS: GREEN, Verdict.VIOLATED: RED, Verdict.INCONCLUSIVE: YELLOW}
@@ -86,8 +87,10 @@ def _headline(file: str, verdict: Verdict, coverage: Coverage, partial: bool) ->
             text.append(f"  nothing is violated, but {_cannot(len(coverage.unseen))} be checked")
         case Verdict.INCONCLUSIVE if coverage.gaps:
             text.append("  nothing is violated, but some rules could not be checked everywhere")
-        case Verdict.INCONCLUSIVE:
+        case Verdict.INCONCLUSIVE if coverage.findings:
             text.append("  no rule that was asked for had anything to judge here")
+        case Verdict.INCONCLUSIVE:
+            text.append("  none of the rules that were asked for applies to this cache")
     return text
 
 
@@ -152,6 +155,8 @@ def _violation(s: Snapshot, v: Violation) -> RenderableType:
 
 
 def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[RenderableType]:
+    if not c.findings:
+        yield from (_indent(Text(_applies(rule)), 2) for rule in c.asked[:_MOST])
     checked = f"checked: {count(len(c.judged), 'rule')} on {count(c.instances, 'instance')}"
     if c.idle:
         checked += f"; {count(len(c.idle), 'rule')} had nothing to judge ({some_of(c.idle, 3)})"
@@ -169,6 +174,13 @@ def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[Renderab
         yield _indent(Text(some_of(affected, 12), DIM), 8)
     if verdict is Verdict.INCONCLUSIVE and not partial:
         yield _indent(Text("--partial accepts a partial view and judges what was observed", DIM), 2)
+
+
+_MOST = 12  # rules that do not apply, with what they apply to
+
+
+def _applies(rule: Rule) -> str:
+    return f"{rule.id} applies {conditions(rule) or f'to each {scope_of(rule)}'}"
 
 
 def _lacking(gaps: Iterable[Gap]) -> dict[tuple[str, ...], list[str]]:

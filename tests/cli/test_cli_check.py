@@ -120,7 +120,12 @@ def test_a_rule_that_was_nowhere_checked_does_not_hold(run: Run, write: Write) -
 def test_a_rule_that_does_not_apply_does_not_hold(run: Run, write: Write) -> None:
     result = run("check", write(small()), "--rule", "write_back_is_finished", "--partial")
     assert result.exit_code == Exit.INCONCLUSIVE
-    assert "no rule that was asked for" in result.stdout
+    assert "none of the rules that were asked for applies to this cache" in result.stdout
+    assert "write_back_is_finished applies when policy is write_back" in result.stdout
+    content = run("check", write(small()), "--family", "content").stdout
+    assert "copies_agree applies when trait reads_bytes" in content
+    auxiliary = run("check", write(small()), "--rule", "device_lru_is_exact").stdout
+    assert "device_lru_is_exact applies to each node × auxiliary component" in auxiliary
 
 
 def test_json_is_one_object_with_all_of_it(run: Run, write: Write) -> None:
@@ -195,11 +200,19 @@ def test_several_files_end_as_the_worst(run: Run, write: Write, tmp_path: Path) 
     assert run("check", good, bad).exit_code == Exit.VIOLATED
     result = run("check", good, str(junk), bad)
     assert result.exit_code == Exit.VIOLATED
-    assert "3 files: 1 hold, 1 violated, 1 not a snapshot" in result.stdout
+    assert "3 files: 1 holds, 1 violated, 1 not judged" in result.stdout
+    assert "2 files: 2 hold\n" in run("check", good, good).stdout
     assert "junk.json" in result.stderr
     data = found(run("check", "--json", good, str(junk)))
     assert data["exit"] == Exit.USAGE
     assert "error" in data["files"][1]
+
+
+def test_standard_input_is_read_once(run: Run, write: Write) -> None:
+    for words in (("check", "-", write(small()), "-"), ("diff", "-", "-")):
+        result = run(*words)
+        assert result.exit_code == Exit.USAGE
+        assert "`-` is given twice" in result.stderr
 
 
 def test_the_order_of_exits() -> None:
@@ -235,7 +248,7 @@ def test_a_missing_file_is_said(run: Run, tmp_path: Path) -> None:
     for path, told in (
         (tmp_path / "nowhere.json", "there is no such file"),
         (tmp_path / "file" / "x", "there is no such file"),
-        (tmp_path, "is a directory"),
+        (tmp_path, "is a directory, and no dump with a snapshot in it\n  name the snapshot files in it"),
     ):
         result = run("check", str(path))
         assert result.exit_code == Exit.USAGE

@@ -133,6 +133,17 @@ def test_wrong_words_get_a_hint(run: Run) -> None:
         assert "--help" in result.stderr, words
 
 
+def test_what_was_meant_is_said(run: Run, write: Write) -> None:
+    for words, told in (
+        (["shwo", "x"], "no command is called 'shwo'; did you mean show?"),
+        (["show", "a", "b"], "show takes one file, not 2"),
+        (["rules", "SOURCE_IS_NOT_FREE"], "did you mean source_is_not_free"),
+    ):
+        result = run(*words)
+        assert result.exit_code == Exit.USAGE
+        assert told in result.stderr
+
+
 def test_engines(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SANITREE_HOME", str(tmp_path))
     text = run("engine", "list").stdout

@@ -40,6 +40,14 @@ def test_other_commands_take_it_too(tmp_path: Path) -> None:
     assert [f["file"] for f in json.loads(as_json.stdout)["files"]] == ["-", str(path)]
 
 
+def test_a_shells_substitution_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tree.json"
+    path.write_bytes(encode(BROKEN, tokens="raw"))
+    command = f"{sys.executable} -m sanitree.checker check <(cat {path})"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == Exit.VIOLATED, done.stderr
+
+
 def test_what_is_wrong_there_is_said() -> None:
     result = CliRunner().invoke(cli, ["check", "-"], input=b"")
     assert result.exit_code == Exit.USAGE
