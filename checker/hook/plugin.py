@@ -72,11 +72,11 @@ def _made(_: Any, cache: Any, *_args: Any, **_more: Any) -> None:
     mode = os.environ.get("SANITREE", "")
     try:
         from sanitree.checker.hook.ondemand import ask_by
-        from sanitree.checker.hook.watcher import watch
+        from sanitree.checker.hook.watcher import watch_engine
 
         if (before := watcher_of(cache)) is not None:
             before.stop("the cache got its host tier")
-        watcher = watch(cache, mode, **options(os.environ))
+        watcher = watch_engine(cache, mode, **options(os.environ))
         setattr(cache, _ATTRIBUTE, watcher)
         if mode != "raise":
             ask_by(watcher, os.environ.get("SANITREE_SIGNAL"), os.environ.get("SANITREE_DUMP_NOW"))

@@ -223,6 +223,10 @@ class Shadow:
                 self._users[rows] -= 1
                 self.in_flight -= 1
 
+    def state(self, row: int) -> str:
+        """What a row is now, as reports say it; reads back from a device."""
+        return NAMES[int(self._state[row])]
+
     def flown(self, flown: Any) -> set[int]:
         """The rows of what `fly` returned."""
         return set(flown[1].tolist())

@@ -21,7 +21,6 @@ from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.view import View
 from sanitree.models.observe import FAULTS
 
-
 _SHARE = 0.9
 """Of the budget: the last nodes of a slice are judged after it has looked at the clock."""
 

@@ -22,6 +22,7 @@ from sanitree.checker.hook.counters import Counters
 from sanitree.checker.hook.dump import Dumps, Limits
 from sanitree.checker.hook.engine import Sanitizer
 from sanitree.checker.hook.faults import Fault, SlotMisused
+from sanitree.checker.hook.reference import ReferenceWatcher
 from sanitree.checker.hook.telling import LOGGER, Once
 from sanitree.checker.hook.walk import Walk
 from sanitree.checker.live import InvariantViolated
@@ -29,6 +30,7 @@ from sanitree.checker.report import check
 from sanitree.models.engines import store
 from sanitree.models.engines.observe import subject
 from sanitree.models.engines.view import View, lends_host_slots
+from sanitree.models.reference.cache import UnifiedRadixCache
 
 KEPT = 64
 """Faults that a dump tells of."""
@@ -220,8 +222,21 @@ class Watcher:
         self.counters.count("not_checked", walks * len(self.walk.skipped))
 
 
-def watch(cache: Any, mode: Mode | str = Mode.LOG, *, version: str | None = None, **options: Any) -> Watcher:
-    """Watches a live cache of SGLang from now on; `stop` ends it. `options` are those of `Options`.
+def watch(
+    cache: Any, mode: Mode | str = Mode.LOG, *, version: str | None = None, **options: Any
+) -> Watcher | ReferenceWatcher:
+    """Watches a live cache from now on; `stop` ends it. Raises ValueError for a mode that there is not.
+
+    Of SGLang: as `watch_engine`. A reference cache is small and shows everything: of it every
+    rule is judged at every call, and the other arguments are not looked at.
+    """
+    if isinstance(cache, UnifiedRadixCache):
+        return ReferenceWatcher(cache, raising=Mode(mode) is Mode.RAISE)
+    return watch_engine(cache, mode, version=version, **options)
+
+
+def watch_engine(cache: Any, mode: Mode | str = Mode.LOG, *, version: str | None = None, **options: Any) -> Watcher:
+    """Watches a live cache of SGLang. `options` are those of `Options`.
 
     version: the engine's; the one that is imported, where it is not given. A newer one than
     sanitree knows is judged as the newest known, which is logged. Raises ValueError for a

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sanitree.checker.hook.watcher import Watcher, watch
+from sanitree.checker.hook.watcher import Watcher, watch_engine
 from sanitree.models.engines import drive, serving, workload
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 
@@ -30,7 +30,7 @@ class Cache:
         self.live: LiveEngine = build(version, config, mode="instant")
         self.watcher: Watcher | None = None
         if how != UNWATCHED:
-            self.watcher = watch(self.live.cache, "log", version=version, on_device=how == DEVICE or None)
+            self.watcher = watch_engine(self.live.cache, "log", version=version, on_device=how == DEVICE or None)
         self._next = 0
 
     def _fill(self) -> None:
@@ -134,7 +134,7 @@ def slices(version: str, components: list[str], nodes: int, budget: float) -> di
     )  # fmt: skip
     live = build(version, config, mode="instant")
     grown = workload.grow(live, nodes)
-    watcher = watch(live.cache, "log", version=version, budget=budget)
+    watcher = watch_engine(live.cache, "log", version=version, budget=budget)
     gc.collect()
     gc.freeze()
     spent: list[float] = []

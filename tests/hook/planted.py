@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sanitree.checker.hook.faults import SlotMisused
-from sanitree.checker.hook.watcher import Mode, Watcher, watch
+from sanitree.checker.hook.watcher import Mode, Watcher, watch_engine
 from sanitree.models.engines import drive, serving
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 
@@ -24,7 +24,7 @@ def run(version: str, core: str | None, on_device: bool = False) -> dict[str, An
 def _planted(version: str, core: str | None, plant: Callable[..., None], on_device: bool) -> dict[str, Any]:
     live = build(version, EngineConfig(policy="write_through", core=core), mode="manual")  # type: ignore[arg-type]
     told: list[str] = []
-    watcher = watch(live.cache, Mode.LOG, version=version, on_device=on_device or None)
+    watcher = watch_engine(live.cache, Mode.LOG, version=version, on_device=on_device or None)
     serving.insert(live, PROMPT)
     serving.insert(live, (1, 2, 30, 40))
     assert not watcher.faults
@@ -141,7 +141,7 @@ PLANTS = (
 def raised(version: str) -> dict[str, Any]:
     """Mode raise: the free that is at fault raises before the allocator has seen it."""
     live = build(version, EngineConfig(policy="write_through"), mode="instant")
-    watch(live.cache, "raise", version=version)
+    watch_engine(live.cache, "raise", version=version)
     slots = drive.alloc(live, 3)
     assert slots is not None
     drive.free(live, slots)
@@ -156,7 +156,7 @@ def raised(version: str) -> dict[str, Any]:
 def broken_watcher(version: str) -> dict[str, Any]:
     """A fault inside sanitree: the engine works on, the watcher is off, and its hooks are gone."""
     live = build(version, EngineConfig(policy="write_through"), mode="instant")
-    watcher = watch(live.cache, "log", version=version)
+    watcher = watch_engine(live.cache, "log", version=version)
     watcher.sanitizer.pools["full", "device"]._state = None  # type: ignore[attr-defined]
     serving.insert(live, PROMPT)
     serving.insert(live, (1, 2, 7, 8))

@@ -93,9 +93,11 @@ def write_back_race(version: str, mode: str, folder: str = "") -> dict[str, Any]
         drive.evict(live, 2)
     except AssertionError as error:
         raised = str(error)
+    cache, allocator = live.cache, live.full_allocator
+    lost = allocator.size - allocator.available_size() - cache.full_evictable_size() - cache.full_protected_size()
     moved = sum(t.done for t in live.copies.pending())
     files = sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*")) if folder else []
-    return {"before": before, "lines": heard.lines, "raised": raised, "copied": moved, "files": files}
+    return {"before": before, "lines": heard.lines, "raised": raised, "copied": moved, "lost": lost, "files": files}
 
 
 def imports_nothing(version: str) -> list[str]:

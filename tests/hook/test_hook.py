@@ -48,11 +48,11 @@ def test_found_by_the_engines_loader_and_clean(version: str, core: str | None) -
     answer = in_engine(version, "served:works", config=config, steps=400, seed=3)
     assert answer["lines"] == []
     assert answer["off"] == ""
-    assert answer["steps"] == 400 and answer["heard"] > 1000
+    assert answer["steps"] == 400 and answer["heard"] > 800
     if core == "rust":
         assert answer["walks"] == 0
     else:
-        assert answer["walks"] > 3 and answer["checks"] > 30
+        assert answer["walks"] >= 2 and answer["checks"] > 30
     assert answer["counters"]["operations"] == answer["heard"]
 
 
@@ -82,7 +82,7 @@ def clean(version: str, core: str | None, steps: int, seed: int, **how: Any) -> 
             assert any(f.crash and f.crash in answer["crash"] for f in known) or "write-back-ack" in str(known), answer
         else:
             assert answer["steps"] == steps
-        assert answer["untracked"] == []
+        assert answer["untracked"] == [] and answer["apart"] == []
 
 
 @pytest.mark.parametrize(("version", "core"), SLICE)
@@ -136,6 +136,7 @@ def test_the_seeds_bug_is_told_at_the_eviction(tmp_path: Path) -> None:
     """0.5.12 under write_back: `evict` frees what its own write reads, and no byte is wrong yet."""
     answer = in_engine("0.5.12", "served:write_back_race", mode="dump", folder=str(tmp_path))
     assert answer["before"] == 0 and answer["copied"] == 0
+    assert answer["lost"] == 0, "the engine's count of the pool is even"
     text = answer["lines"][0]
     assert "slot_in_flight_is_not_freed" in text and "full device slots [3, 4], in the tree before" in text
     assert "in UnifiedRadixCache.evict" in text and "write to the host, nodes [6]" in text
