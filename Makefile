@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Setuptools warns at length of any editable installation.
+PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet -c constraints.txt
 # The slice of engines that the default tests run on: the first, the first fixed, the newest.
 ENGINES := 0.5.12 0.5.13.post1 0.5.23
 ALL_ENGINES := 0.5.12 0.5.12.post1 0.5.13 0.5.13.post1 0.5.14 0.5.15 0.5.15.post1 0.5.16 0.5.17 0.5.18 \
@@ -15,13 +17,15 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/.sanitree: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
-	$(BIN)/python -m pip install --quiet -c constraints.txt --editable .
+	@echo "setting up $(VENV): sanitree and torch (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(PIP) --editable .
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.sanitree
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev --editable ".[explore]"
+	@echo "adding what development needs"
+	@$(PIP) --group dev --editable ".[explore]"
 	@touch $@
 
 setup: $(BIN)/.sanitree  ## a virtual environment with sanitree in it

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sanitree.checker.live import LiveChecker
+from sanitree.checker.render.coverage import Coverage
 from sanitree.checker.render.elements import name
 from sanitree.checker.report import Report
 from sanitree.models.engines import drive, serving, workload
@@ -40,7 +41,7 @@ def write_back_race(version: str, file: str) -> dict[str, Any]:
         "violations": violations(report),
         "flying": [_told(s) for t in live.copies.pending() for s in t.spans],
         "unchecked": len(report.unchecked),
-        "checked": len(report.findings),
+        "checked": Coverage(report.snapshot, report.findings).extent,
     }
     # The server carries on: the free slots go to the next request before the copy has read them.
     serving.insert(live, OTHERS)

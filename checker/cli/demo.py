@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +33,8 @@ def demo(folder: str, nodes: int, as_json: bool) -> int:
     Needs `sanitree engine setup` and `sanitree engine fetch 0.5.12 0.5.13.post1`.
     """
     out = None if as_json else _Out()
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    _need_engines()
+    place = _writable(folder)
     races = []
     for version in (BROKEN, FIXED):
         races.append(_race(version, place))
@@ -41,12 +44,42 @@ def demo(folder: str, nodes: int, as_json: bool) -> int:
     good = all(told["as_expected"] for told in (*races, large))
     if out:
         _tell_large(large, out)
-        out.print(f"Look around: [cyan]sanitree show {races[0]['file']}")
+        from rich.markup import escape
+
+        out.print(f"Look around: [cyan]{_command()} show {escape(races[0]['file'])}")
         if not good:
             raise Trouble("the demo did not go as it should: see above", "", Exit.FAILED)
     else:
         print_json({"exit": int(Exit.HOLDS if good else Exit.FAILED), "races": races, "large_tree": large})
     return Exit.HOLDS if good else Exit.FAILED
+
+
+def _need_engines() -> None:
+    from sanitree.models.engines import deps, store
+
+    here = {install.version for install in store.installed()}
+    missing = [version for version in (BROKEN, FIXED) if version not in here]
+    steps = [] if deps.ready() else ["`sanitree engine setup`"]
+    steps += [f"`sanitree engine fetch {' '.join(missing)}`"] if missing else []
+    if steps:
+        raise Trouble("the demo runs real engines, which are not here yet", f"run {' and '.join(steps)}", Exit.FAILED)
+
+
+def _writable(folder: str) -> Path:
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        raise Trouble(what, "--folder names another", Exit.FAILED, where=folder) from None
+    return place
+
+
+def _command() -> str:
+    """What runs sanitree in the shell that ran this: with `make demo`, no environment is activated there."""
+    said = sys.argv[0]
+    return said if Path(said).name == "sanitree" and not shutil.which("sanitree") else "sanitree"
 
 
 def _race(version: str, place: Path) -> dict[str, Any]:
@@ -138,9 +171,11 @@ def _tell_large(told: dict[str, Any], out: _Out) -> None:
 
 
 def _tell_offline(told: dict[str, Any], out: _Out) -> None:
+    from sanitree.checker.render.words import count
+
     found = told["offline"]
     out.print(
-        f"Offline, from {told['file']}: {found['verdict']}, {found['violations']} violations: "
+        f"Offline, from {told['file']}: {found['verdict']}, {count(found['violations'], 'violation')}: "
         + ("[green]the same as live" if found["same_as_live"] else "[red]NOT what was found live")
     )
     out.print()
@@ -172,7 +207,7 @@ def _judged(complaint: str) -> str:
 
 def _ours(told: dict[str, Any]) -> str:
     if not told["violations"]:
-        return f"[green]holds[/green]: {told['checked']} checks, none violated"
+        return f"[green]holds[/green]: {told['checked']}, none violated"
     from rich.markup import escape
 
     grouped: dict[str, list[dict[str, Any]]] = {}

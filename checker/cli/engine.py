@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.checker.cli.inputs import json_option
 from sanitree.checker.cli.output import print_json, progress
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Inside, what an engine or its folder fails with is a Trouble."""
+    from sanitree.models.engines import store
+    from sanitree.models.engines.errors import EngineError
+
+    try:
+        yield
+    except EngineError as error:
+        raise Trouble(str(error), code=Exit.FAILED) from None
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        hint = "set SANITREE_HOME to a folder that can"
+        raise Trouble(what, hint, Exit.FAILED, where=str(store.home())) from None
 
 
 @click.group()
@@ -35,11 +54,8 @@ def fetch(versions: tuple[str, ...], as_json: bool) -> None:
         raise Trouble(str(error)) from None
     done = []
     for version in versions:
-        try:
-            with progress(f"fetching sglang {version}") as tell:
-                path = store.fetch(version, tell)
-        except EngineError as error:
-            raise Trouble(str(error), code=Exit.FAILED) from None
+        with _told(), progress(f"fetching sglang {version}") as tell:
+            path = store.fetch(version, tell)
         done.append({"version": version, "path": str(path)})
         if not as_json:
             click.echo(f"sglang {version} is in {path}")
@@ -52,13 +68,9 @@ def fetch(versions: tuple[str, ...], as_json: bool) -> None:
 def setup(as_json: bool) -> None:
     """Install what engines import on a CPU, from a lock file, into a folder of their own."""
     from sanitree.models.engines import deps
-    from sanitree.models.engines.errors import EngineError
 
-    try:
-        with progress("installing what engines import") as tell:
-            path = deps.setup(tell)
-    except EngineError as error:
-        raise Trouble(str(error), code=Exit.FAILED) from None
+    with _told(), progress("installing what engines import") as tell:
+        path = deps.setup(tell)
     if as_json:
         print_json({"path": str(path)})
     else:
@@ -91,7 +103,10 @@ def list_command(as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"sglang in {store.home()}")
+    home = store.home()
+    click.echo(
+        f"sglang in {home}" + (" (not a folder: set SANITREE_HOME)" if home.exists() and not home.is_dir() else "")
+    )
     for v in versions:
         told = "not fetched"
         if v in have:

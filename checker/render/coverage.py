@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sanitree.checker.findings import Finding
+from sanitree.checker.render.words import count
 from sanitree.invariants.rules import Check, Rule
 from sanitree.invariants.terms import Gather, Get, Range, Term, Var, children_of
 from sanitree.invariants.vocabulary import Component, Sort, Tier
@@ -31,6 +32,11 @@ class Coverage:
     def instances(self) -> int:
         """Instances that were decided."""
         return sum(f.checked for f in self.findings)
+
+    @property
+    def extent(self) -> str:
+        """How much was judged: `49 rules on 596 instances`."""
+        return f"{count(len(self.judged), 'rule')} on {count(self.instances, 'instance')}"
 
     @cached_property
     def violated(self) -> int:

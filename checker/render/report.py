@@ -157,7 +157,7 @@ def _violation(s: Snapshot, v: Violation) -> RenderableType:
 def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[RenderableType]:
     if not c.findings:
         yield from (_indent(Text(_applies(rule)), 2) for rule in c.asked[:_MOST])
-    checked = f"checked: {count(len(c.judged), 'rule')} on {count(c.instances, 'instance')}"
+    checked = f"checked: {c.extent}"
     if c.idle:
         checked += f"; {count(len(c.idle), 'rule')} had nothing to judge ({some_of(c.idle, 3)})"
     yield _indent(Text(checked), 2)

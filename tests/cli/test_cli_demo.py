@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from click.testing import Result
 
 from sanitree.checker.cli.demo import BROKEN, FIXED
+from sanitree.checker.cli.exits import Exit
 from sanitree.models.engines import deps, store
 
 pytestmark = pytest.mark.engine
@@ -42,3 +46,20 @@ def test_people_are_told(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stdout
     assert "4 with another prompt's KV bytes" in result.stdout
     assert result.stdout.count("the same as live") == 3
+    assert re.search(r"holds: \d+ rules on\s+\d+ instances,\s+none violated", result.stdout)
+    assert "Look around: sanitree show " in result.stdout
+
+
+def test_it_names_the_command_as_it_was_called(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [".venv/bin/sanitree"])
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    result = run("demo", "--nodes", "60", "--folder", str(tmp_path))
+    assert "Look around: .venv/bin/sanitree show " in result.stdout
+
+
+@pytest.mark.parametrize("folder", ["/proc/xx", "/dev/null/xx", "/proc"])
+def test_a_folder_that_cannot_be_written_is_said(run: Run, folder: str) -> None:
+    result = run("demo", "--folder", folder)
+    assert result.exit_code == Exit.FAILED
+    assert result.stderr.startswith(f"sanitree: {folder}: cannot be written: ")
+    assert "--folder names another" in result.stderr

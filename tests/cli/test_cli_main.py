@@ -158,6 +158,24 @@ def test_engines(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "not a version" in result.stderr
 
 
+def test_a_home_that_cannot_be_written_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANITREE_HOME", "/dev/null")
+    for words in (("engine", "fetch", "0.5.14"), ("engine", "setup")):
+        result = run(*words)
+        assert result.exit_code == Exit.FAILED
+        told = "/dev/null: cannot be written: Not a directory\n  set SANITREE_HOME to a folder that can\n"
+        assert result.stderr == f"sanitree: {told}"
+    assert "sglang in /dev/null (not a folder: set SANITREE_HOME)" in run("engine", "list").stdout
+
+
+def test_the_demo_says_at_once_all_that_it_needs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANITREE_HOME", str(tmp_path / "home"))
+    result = run("demo", "--folder", str(tmp_path / "shots"))
+    assert result.exit_code == Exit.FAILED
+    assert "run `sanitree engine setup` and `sanitree engine fetch 0.5.12 0.5.13.post1`" in result.stderr
+    assert not (tmp_path / "shots").exists()
+
+
 def test_an_engine_that_fails_is_exit_4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from sanitree.models.engines import store
     from sanitree.models.engines.errors import EngineError
