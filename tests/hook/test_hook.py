@@ -176,3 +176,9 @@ def test_a_dump_when_a_file_appears(tmp_path: Path, hang: bool) -> None:
     (name,) = in_engine("0.5.13.post1", "served:asked", folder=str(tmp_path), hang=hang)
     assert name.endswith("-hanging" if hang else "-asked")
     assert (tmp_path / name / "snapshot.json.gz").is_file()
+
+
+@pytest.mark.parametrize("version", ["0.5.13.post1", "0.5.23"])
+def test_a_streaming_session_is_no_leak(version: str) -> None:
+    answer = in_engine(version, "planted:held_by_a_session")
+    assert answer == {"during": 0, "after": ["idle_slots_have_owners"], "off": ""}
