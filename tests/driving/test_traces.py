@@ -32,17 +32,20 @@ def installed(wanted: Callable[[str], bool]) -> str:
 @pytest.mark.parametrize("path", TRACES, ids=lambda p: p.stem)
 def test_an_engine_that_has_it_shows_it(path: Path) -> None:
     finding, trace = BY_ID[path.stem], read(path)
-    version = installed(partial(shown, finding))
+    assert trace.on is not None
+    assert shown(finding, trace.on)
+    version = installed(partial(str.__eq__, trace.on))
     assert replay(trace, version).answer is Answer.REPRODUCED
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda p: p.stem)
-def test_it_is_gone_where_it_is_fixed(path: Path) -> None:
+def test_it_is_not_there_where_it_is_fixed(path: Path) -> None:
+    """GONE, or the operations that led there cannot be done any more."""
     finding, trace = BY_ID[path.stem], read(path)
     if finding.fixed is None:
         pytest.skip("no version has fixed it")
     version = installed(partial(fixed_in, finding.fixed))
-    assert replay(trace, version).answer is Answer.GONE
+    assert replay(trace, version).answer is not Answer.REPRODUCED
 
 
 def fixed_in(floor: str, version: str) -> bool:
