@@ -119,14 +119,9 @@ class InvariantViolated(AssertionError):  # noqa: N818  reads as what happened
 
     def __init__(self, report: Report, calls: Sequence[Call] = ()) -> None:
         self.report, self.calls = report, tuple(calls)
-        rules = len({v.rule.id for v in report.violations})
+        headline, *lines = str(report).splitlines()
         after = f" after {calls[-1]}" if calls else ""
-        lines = [f"{len(report.violations)} violations of {rules} rules{after}"]
-        for v in report.first(3):
-            where = v.rule.scope.value if v.element is None else f"{v.rule.scope.value} {v.element}"
-            values = ", ".join(f"{e.what} = {e.value}" for e in v.evidence)
-            lines.append(f"  {v.check.name} at {where}: {v.rule.prose} ({values})")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join([f"{headline}{after}", *lines]))
 
 
 def sanity_check(subject: Subject, checker: LiveChecker | None = None) -> None:

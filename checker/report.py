@@ -10,6 +10,8 @@ from functools import cached_property
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.findings import Finding
+from sanitree.checker.render.coverage import Coverage
+from sanitree.checker.render.words import count
 from sanitree.invariants.plugins import catalogue_for
 from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.sentences import sentence
@@ -63,10 +65,20 @@ class Violation:
         """The rule as it was instantiated, as a sentence."""
         return sentence(self.check.term)
 
+    def __str__(self) -> str:
+        """On one line: the rule, the element, and the values that refute the rule."""
+        scope = self.rule.scope.value
+        where = scope if self.element is None else f"{scope} {self.element}"
+        values = ", ".join(f"{e.what} = {e.value}" for e in self.evidence)
+        return f"{self.check.name} at {where}: {self.rule.prose} ({values})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Report:
-    """The outcome of checking one state. What was found is known at once; evidence is collected when asked for."""
+    """The outcome of checking one state. What was found is known at once; evidence is collected when asked for.
+
+    As text it is a headline and a line for each violation, at most three of a rule.
+    """
 
     evaluator: Evaluator
     findings: tuple[Finding, ...]
@@ -95,13 +107,36 @@ class Report:
     def first(self, limit: int | None) -> tuple[Violation, ...]:
         """The same for at most `limit` instances of each rule; all where None."""
         found: list[Violation] = []
-        count: Counter[str] = Counter()
+        taken: Counter[str] = Counter()
         for f in self.findings:
-            room = None if limit is None else max(0, limit - count[f.check.rule.id])
+            room = None if limit is None else max(0, limit - taken[f.check.rule.id])
             rows = f.violated[:room]
-            count[f.check.rule.id] += len(rows)
+            taken[f.check.rule.id] += len(rows)
             found += [_explain(self.evaluator, f.check, row) for row in rows]
         return tuple(found)
+
+    @property
+    def headline(self) -> str:
+        """The outcome on one line."""
+        seen = Coverage(self.snapshot, self.findings)
+        match self.verdict:
+            case Verdict.VIOLATED:
+                rules = len({f.check.rule.id for f in self.findings if f.violated})
+                return f"{count(seen.violated, 'violation')} of {count(rules, 'rule')}"
+            case Verdict.HOLDS:
+                return f"holds: {seen.extent}"
+        return f"inconclusive: nothing is known to be violated, {seen.extent}; not checked: {seen.lacking}"
+
+    def __str__(self) -> str:
+        shown = self.first(_TOLD)
+        rest = sum(len(f.violated) for f in self.findings) - len(shown)
+        return "\n".join([self.headline, *(f"  {v}" for v in shown), *([f"  … and {rest:,} more"] if rest else [])])
+
+    def __repr__(self) -> str:
+        return f"<Report: {self.headline}>"
+
+
+_TOLD = 3  # violations of a rule in a report's text
 
 
 def check(

@@ -38,6 +38,13 @@ class Coverage:
         """How much was judged: `49 rules on 596 instances`."""
         return f"{count(len(self.judged), 'rule')} on {count(self.instances, 'instance')}"
 
+    @property
+    def lacking(self) -> str:
+        """How much was not: `2 rules nowhere, 5 rules not everywhere`."""
+        partly = len({f.check.rule.id for f in self.findings if undecided(f)} - set(self.unseen))
+        parts = ((len(self.unseen), "nowhere"), (partly, "not everywhere"))
+        return ", ".join(f"{count(n, 'rule')} {where}" for n, where in parts if n) or "nothing"
+
     @cached_property
     def violated(self) -> int:
         """Instances that are violated."""

@@ -165,10 +165,7 @@ def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[Renderab
         if c.findings:
             yield _indent(Text("not checked: nothing, every instance was judged", DIM), 2)
         return
-    partly = len({f.check.rule.id for g in c.gaps for f in g.findings} - set(c.unseen))
-    nowhere = [f"{count(len(c.unseen), 'rule')} nowhere"] if c.unseen else []
-    head = ", ".join([*nowhere, *([f"{count(partly, 'rule')} not everywhere"] if partly else [])])
-    yield _indent(Text(f"not checked: {head}, for want of these observations:", YELLOW), 2)
+    yield _indent(Text(f"not checked: {c.lacking}, for want of these observations:", YELLOW), 2)
     for lacking, affected in _lacking(c.gaps).items():
         yield _indent(Text.assemble(("? ", YELLOW), ", ".join(lacking) or "unknown values"), 4)
         yield _indent(Text(some_of(affected, 12), DIM), 8)
