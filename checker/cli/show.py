@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sanitree.checker.render.marks import Marks
     from sanitree.checker.render.outline import Outline
     from sanitree.checker.render.overridden import FileSays
-    from sanitree.models.snapshot import Snapshot
+    from sanitree.checker.report import Report
 
 PAGE = 60  # lines of a tree where there is no terminal to fill
 
@@ -70,11 +70,11 @@ def show_command(
 
         print_json(plain.tree(file, snapshot, found, sorted(red) if violations else outline.inside, says))
         return
-    _draw(file, snapshot, outline, found, says, violations=violations, full=full)
+    _draw(file, report, outline, found, says, violations=violations, full=full)
 
 
 def _draw(
-    file: str, s: Snapshot, outline: Outline, found: Marks, says: FileSays, *, violations: bool, full: bool
+    file: str, report: Report, outline: Outline, found: Marks, says: FileSays, *, violations: bool, full: bool
 ) -> None:
     from rich.console import Group
 
@@ -82,9 +82,9 @@ def _draw(
     from sanitree.checker.render.summary import node_details, verdict_lines
     from sanitree.checker.render.tree import Tree
 
-    out = console()
+    out, s = console(), report.snapshot
     head = Group(node_details(s, outline.top)) if outline.top else header(shown(file), s, says)
-    foot: list[Text] = list(verdict_lines(file, s, found, violations))
+    foot: list[Text] = list(verdict_lines(found, report.verdict))
     if sys.stdout.isatty():
         spent = len(out.render_lines(head, pad=False)) + len(out.render_lines(Group(*foot), pad=False))
         room = max(out.height - spent - 6, 12)  # a blank on both sides, heading, legend of two lines, prompt

@@ -87,12 +87,16 @@ class Outline:
         return found
 
     def choose(self, room: int | None, only_pinned: bool = False) -> None:
-        """Choose rows for about `room` lines; None for every row (or every pinned one)."""
+        """Choose rows for about `room` lines; None for every row. only_pinned: the pinned ones with what leads
+        to them, as runs where that is too much."""
         self.terse = only_pinned
         most = None if room is None else max(room, MOST_PINNED)
         pinned = sorted(self.pinned, key=lambda row: (self.depth_of[row], row))[:most]
         self.chosen = {self.top, *pinned, *self._joints(pinned)}
         if only_pinned:
+            above = self._holding()
+            if most is None or len(above) <= most:
+                self.chosen = above
             return
         if room is None:
             self.chosen = set(self.inside)
@@ -176,6 +180,10 @@ class Outline:
             return self._node(child, last, holds)
         end = self._end_of_run(child, holds)
         nodes, red = (of[child] - of[end] for of in (self.weight, self.red_below))
+        if nodes == 1:
+            # Counting it takes the line that showing it does.
+            self.chosen.add(child)
+            return self._node(child, last, holds)
         return Line(child, last, Kind.RUN, 0, nodes, red)
 
     def _holding(self) -> set[int]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from sanitree.checker.render.elements import known, node_name
 from sanitree.checker.render.marks import Marks
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, count, ranges, some_of, tokens
+from sanitree.checker.report import Verdict
 from sanitree.invariants.vocabulary import DEVICE, HOST
 from sanitree.models.snapshot import Key, Snapshot
 
@@ -42,13 +43,16 @@ def node_details(s: Snapshot, row: int) -> RenderableType:
     return Group(*lines)
 
 
-def verdict_lines(file: str, s: Snapshot, found: Marks, only: bool) -> Iterator[Text]:
+def verdict_lines(found: Marks, verdict: Verdict) -> Iterator[Text]:
     """What is violated outside the tree, and how much in all."""
     for name, elements in list(found.elsewhere.items())[:12]:
         numbers = [e for e in elements if e >= 0]
         where = f": {some_of([ranges(numbers, 6)], 1)}" if numbers else ": the tree as a whole"
         yield Text(f"✗ {name}{where}", RED)
-    if not found.violated and not found.elsewhere:
+    if verdict is Verdict.HOLDS:
+        yield Text("every rule holds", GREEN)
+        return
+    if verdict is Verdict.INCONCLUSIVE:
         yield Text("no rule is violated by what was observed; `sanitree check` tells what was not checked", GREEN)
         return
     parts = []

@@ -21,6 +21,7 @@ def _console() -> Console:
     return Console(width=80)
 
 
+_HEADING = "node [tokens]"
 _BELOW = " below"
 _STEP = 2  # columns a level
 
@@ -39,7 +40,7 @@ class Tree:
         """The heading, the lines, and the legend."""
         lines = self.outline.lines()
         lefts = [self._left(line) for line in lines]
-        left = min(max(map(len, lefts)), self._room)
+        left = min(max(len(_HEADING), *map(len, lefts)), self._room)
         yield self._heading(left)
         for line, text in zip(lines, lefts, strict=True):
             yield from self._line(line, text, left)
@@ -80,7 +81,7 @@ class Tree:
 
     def _heading(self, left: int) -> Text:
         names = " ".join(f"{c.name:<{self._block}}" for c in self._components)
-        return Text(f"{'node [tokens]':<{left}}  {names} hits", DIM)
+        return Text(f"{_HEADING:<{left}}  {names} hits", DIM)
 
     @cached_property
     def _legend(self) -> str:

@@ -27,7 +27,9 @@ def test_a_small_tree_is_whole(run: Run, write: Write) -> None:
     assert "  └ 8 [72]       ·H        1" in text
     assert "write 3: node 6, full device 7-9 → host 7-9" in text
     assert "12: locks node 6, prefix of 7 tokens, holds full device 14-15" in text
-    assert "no rule is violated" in text
+    assert "every rule holds" in text
+    unseen = run("show", write(replace(observe(small()), requests=None))).stdout
+    assert "no rule is violated by what was observed; `sanitree check` tells what was not checked" in unseen
     assert "the root's D marks presence and holds no slots" in text
     assert "the root's D" not in run("show", write(small()), "--node", "1").stdout
 
@@ -63,6 +65,20 @@ def test_violated_nodes_stay_in_sight(run: Run, write: Write) -> None:
     text = run("show", path).stdout
     assert red
     assert all(f" {i} [" in text for i in red)
+
+
+def test_what_leads_to_a_violation_is_shown(run: Run, write: Write) -> None:
+    text = run("show", write(freed_while_read()), "--violations").stdout
+    assert "└ 5 [1 2]" in text
+    assert "not shown" not in text
+    assert "not shown" not in run("show", write(big(2000, broken=12)), "--violations").stdout
+
+
+def test_the_heading_is_above_its_columns(run: Run, write: Write) -> None:
+    lines = run("show", write(Cache([Node(0, 0, (), lock=1), Node(1, 0, (7,), (1,))]))).stdout.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("node [tokens]"))
+    assert lines[at].index("full") == lines[at + 1].index("D· 1")
+    assert lines[at].index("hits") + 3 == lines[at + 2].rindex("1")
 
 
 def test_full_shows_every_node(run: Run, write: Write) -> None:
@@ -126,6 +142,7 @@ def test_what_is_shown_and_what_is_counted_add_up(
     outline.choose(room, only_pinned)
     lines = outline.lines()
     shown = [line.row for line in lines if line.kind is Kind.NODE]
+    assert not any(line.nodes == 1 for line in lines if line.kind is Kind.RUN)
     assert len(shown) == len(set(shown))
     assert pinned <= set(shown)
     if not only_pinned:
