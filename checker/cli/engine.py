@@ -63,7 +63,7 @@ def fetch(versions: tuple[str, ...], as_json: bool) -> None:
         print_json({"fetched": done})
 
 
-@engine.command()
+@engine.command(short_help="Install what engines import on a CPU.")
 @json_option
 def setup(as_json: bool) -> None:
     """Install what engines import on a CPU, from a lock file, into a folder of their own."""
@@ -77,7 +77,7 @@ def setup(as_json: bool) -> None:
         click.echo(f"what engines import is in {path}")
 
 
-@engine.command(name="list")
+@engine.command(name="list", short_help="List the versions, and which are fetched.")
 @json_option
 def list_command(as_json: bool) -> None:
     """List the versions that sanitree knows, and which of them are fetched."""

@@ -285,4 +285,5 @@ def family_option(f: F) -> F:
     from sanitree.invariants.rules import Family
 
     names = [x.value.replace(" ", "-") for x in Family]
-    return click.option("--family", type=click.Choice(names), help="Only rules of this family.")(f)
+    told = f"Only rules of this family: {', '.join(names)}."
+    return click.option("--family", type=click.Choice(names), metavar="NAME", help=told)(f)

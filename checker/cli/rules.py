@@ -36,12 +36,16 @@ def rules(
     from sanitree.checker.render.rules import in_full, listing, plain
 
     if rule:
+        if family or as_if != Overrides():
+            raise click.UsageError("options leave out rules of the list: give them, or one RULE to explain")
         (one,) = choose_rules([rule])
         if as_json:
             print_json(plain(one))
         else:
             show(console(), in_full(one))
         return
+    if as_if.components and not any(c.backbone for c in as_if.components):
+        raise click.UsageError("--components names no backbone: every cache keeps full, whatever else")
     chosen = [r for r in choose_rules(family=family) if may_apply(r, as_if)]
     if as_json:
         print_json({"rules": [plain(r) for r in chosen]})

@@ -74,6 +74,13 @@ def test_every_command_has_help_and_json(run: Run, name: str) -> None:
     assert "--json" in (run(name, "list", "--help").stdout if name == "engine" else result.stdout)
 
 
+@pytest.mark.parametrize("words", [["check"], ["show"], ["rules"], ["engine"], ["engine", "list"]])
+def test_help_fits_a_terminal_and_cuts_nothing(words: list[str]) -> None:
+    text = process(*words, "--help", COLUMNS="80").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "..." not in text.partition("Options:")[2]
+
+
 def test_a_reader_that_leaves_is_no_failure(write: Write) -> None:
     path = write(big(2000))
     # `true` reads nothing: every write of ours meets a closed pipe.

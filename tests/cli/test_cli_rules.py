@@ -67,6 +67,20 @@ def test_every_rule_can_be_told_in_full(run: Run) -> None:
         assert run("rules", r.id).exit_code == 0
 
 
+def test_filters_that_would_be_ignored_are_refused(run: Run) -> None:
+    for words in (("source_is_not_free", "--family", "locks"), ("source_is_not_free", "--policy", "write_back")):
+        result = run("rules", *words)
+        assert result.exit_code == 2
+        assert "or one RULE to explain" in result.stderr
+
+
+def test_a_cache_without_a_backbone_is_refused(run: Run) -> None:
+    result = run("rules", "--components", "swa")
+    assert result.exit_code == 2
+    assert "names no backbone" in result.stderr
+    assert "device_lru_is_exact" in ids(run("rules", "--json", "--components", "swa,full"))
+
+
 def test_an_unknown_rule(run: Run) -> None:
     result = run("rules", "freed_twice")
     assert result.exit_code == 2
