@@ -54,12 +54,13 @@ def check(
     files the worst exit wins: holds (0) < inconclusive (3) < not a snapshot (2) <
     failed (4) < violated (1).
     """
-    from sanitree.checker.render.coverage import Coverage
-    from sanitree.checker.render.overridden import FileSays
-    from sanitree.checker.render.report import render
-    from sanitree.checker.report import check as judge
-
     refuse_twice(files)
+    with progress("starting"):  # importing torch takes a while
+        from sanitree.checker.render.coverage import Coverage
+        from sanitree.checker.render.overridden import FileSays
+        from sanitree.checker.render.report import render
+        from sanitree.checker.report import check as judge
+
     choose = choose_state_rules(rules, family)
     keep = (None if as_json else SHOWN) if limit is None else limit or None
     exits, told = [], []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-PATIENCE = 2.0  # seconds before a person wants to know that something is going on
+PATIENCE = 1.0  # seconds before a person wants to know that something is going on
 
 
 def console() -> Console:
@@ -57,7 +57,7 @@ def print_json(data: dict[str, Any]) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Shows `what`, or what it is told since, if the block takes more than two seconds; only on a terminal."""
+    """Shows `what`, or what it is told since, if the block takes more than a second; only on a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

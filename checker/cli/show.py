@@ -45,14 +45,15 @@ def show_command(
     place; nodes that violate a rule or are in flight always stay. Looking at a tree is not
     judging it: the exit is 0 whatever it shows.
     """
-    from sanitree.checker.render.marks import marks
-    from sanitree.checker.render.outline import Outline
-    from sanitree.checker.render.overridden import FileSays
-    from sanitree.checker.report import check
-
     if len(files) > 1:
         raise click.UsageError(f"show takes one file, not {len(files)}")
     (file,) = files
+    with progress("starting"):  # importing torch takes a while
+        from sanitree.checker.render.marks import marks
+        from sanitree.checker.render.outline import Outline
+        from sanitree.checker.render.overridden import FileSays
+        from sanitree.checker.report import check
+
     with progress(f"reading {shown(file)}") as tell:
         snapshot = load(file)
         says = FileSays(snapshot, as_if.apply(snapshot.settings, shown(file)), as_if.version)

@@ -19,6 +19,7 @@ from sanitree.checker.render.words import (
     GREEN,
     RED,
     YELLOW,
+    Whole,
     clean,
     count,
     ranges,
@@ -42,7 +43,11 @@ def render(names: tuple[str, str], d: Difference, limit: int | None = _MOST) -> 
         ("requests", list(_requests(d))),
         ("counters", [Text(f"{_field(c.key)}: {_arrow(c)}") for c in d.counters]),
     ]
-    lines: list[RenderableType] = [_headline(names, d), Text(f"  nodes are matched by {d.matched_by.value}", DIM)]
+    lines: list[RenderableType] = [
+        Whole(_between(names)),
+        _headline(d),
+        Text(f"  nodes are matched by {d.matched_by.value}", DIM),
+    ]
     for title, found in sections:
         if found:
             lines += [Text(), Text(title, BOLD)]
@@ -65,7 +70,11 @@ def _indented(line: Text) -> RenderableType:
 _SIGNS = "+-~÷"
 
 
-def _headline(names: tuple[str, str], d: Difference) -> Text:
+def _between(names: tuple[str, str]) -> Text:
+    return Text(f"{clean(names[0])} → {clean(names[1])}", BOLD)
+
+
+def _headline(d: Difference) -> Text:
     parts = [
         f"{len(d.added):,} added" if d.added else "",
         f"{len(d.removed):,} removed" if d.removed else "",
@@ -73,10 +82,7 @@ def _headline(names: tuple[str, str], d: Difference) -> Text:
         f"{len(d.changed):,} changed" if d.changed else "",
     ]
     told = ", ".join(p for p in parts if p) or "none changed"
-    return Text.assemble(
-        (f"{clean(names[0])} → {clean(names[1])}", BOLD),
-        f"  {len(d.before.nodes):,} → {count(len(d.after.nodes), 'node')}: {told}",
-    )
+    return Text(f"  {len(d.before.nodes):,} → {count(len(d.after.nodes), 'node')}: {told}")
 
 
 def _own(s: Snapshot, row: int) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
 from sanitree.checker.render.elements import known, node_name, transfer_name
@@ -103,14 +102,19 @@ def notes(s: Snapshot) -> Iterator[Text]:
 
 
 def _pools(found: list[Pool]) -> RenderableType:
-    grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=DIM)
-    grid.add_column("pool (slots)")
-    for title in ("in tree", "requests", "free", "capacity", "in flight"):
-        grid.add_column(title, justify="right", no_wrap=True)
-    for p in found:
-        cells = [p.in_tree, p.held, p.free, p.capacity, p.in_flight]
-        grid.add_row(p.name, *("?" if n is None else f"{n:,}" for n in cells))
-    return grid
+    titles = ("pool (slots)", "in tree", "requests", "free", "capacity", "in flight")
+    rows = [
+        (p.name, *("?" if n is None else f"{n:,}" for n in (p.in_tree, p.held, p.free, p.capacity, p.in_flight)))
+        for p in found
+    ]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    # Own lines: of a table rich gives up the names first where a terminal is narrow.
+    return Group(*(_pool_line(row, widths, DIM if row is titles else "") for row in (titles, *rows)))
+
+
+def _pool_line(row: tuple[str, ...], widths: list[int], style: str) -> Text:
+    cells = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+    return Text("  ".join((f"{row[0]:<{widths[0]}}", *cells)), style, no_wrap=True, overflow="ignore")
 
 
 def _transfers(s: Snapshot) -> Iterator[Text]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from sanitree.checker.findings import Finding
-from sanitree.checker.render.coverage import Coverage, Gap
+from sanitree.checker.render.coverage import Coverage
 from sanitree.checker.render.elements import name, node_name
 from sanitree.checker.render.header import notes
 from sanitree.checker.render.overridden import FileSays
@@ -166,7 +165,7 @@ def _coverage(c: Coverage, verdict: Verdict, partial: bool) -> Iterator[Renderab
             yield _indent(Text("not checked: nothing, every instance was judged", DIM), 2)
         return
     yield _indent(Text(f"not checked: {c.lacking}, for want of these observations:", YELLOW), 2)
-    for lacking, affected in _lacking(c.gaps).items():
+    for lacking, affected in _lacking(c).items():
         yield _indent(Text.assemble(("? ", YELLOW), ", ".join(lacking) or "unknown values"), 4)
         yield _indent(Text(some_of(affected, 12), DIM), 8)
     if verdict is Verdict.INCONCLUSIVE and not partial:
@@ -180,14 +179,14 @@ def _applies(rule: Rule) -> str:
     return f"{rule.id} applies {conditions(rule) or f'to each {scope_of(rule)}'}"
 
 
-def _lacking(gaps: Iterable[Gap]) -> dict[tuple[str, ...], list[str]]:
-    """Rules by the fields they lacked, whatever component and tier; "in part" where some instances were judged."""
-    found: dict[tuple[str, ...], dict[str, list[Finding]]] = {}
-    for gap in gaps:
+def _lacking(c: Coverage) -> dict[tuple[str, ...], list[str]]:
+    """Rules by the fields they lacked, whatever component and tier; "in part" where they were judged somewhere."""
+    found: dict[tuple[str, ...], dict[str, None]] = {}
+    for gap in c.gaps:
         fields = tuple(sorted({re.sub(r"\[.*?\]", "", name) for name in gap.missing}))
         for f in gap.findings:
-            found.setdefault(fields, {}).setdefault(f.check.rule.id, []).append(f)
+            found.setdefault(fields, {})[f.check.rule.id] = None
+    nowhere = set(c.unseen)
     return {
-        fields: [f"{rule} (in part)" if any(f.checked for f in fs) else rule for rule, fs in rules.items()]
-        for fields, rules in found.items()
+        fields: [rule if rule in nowhere else f"{rule} (in part)" for rule in rules] for fields, rules in found.items()
     }

@@ -12,8 +12,8 @@ import pytest
 from click.testing import Result
 
 from sanitree.checker.cli.exits import Exit, worst
-from sanitree.invariants.vocabulary import FULL, SWA
-from sanitree.models.snapshot import Snapshot
+from sanitree.invariants.vocabulary import DEVICE, FULL, SWA
+from sanitree.models.snapshot import Key, Snapshot
 from tests.cli.caches import big, freed_while_read, observe, small
 
 Run = Callable[..., Result]
@@ -96,6 +96,18 @@ def test_parts_of_a_file_that_were_left_out_are_said(run: Run, write: Write) -> 
     assert text.count("  note: ") == 7
     assert f"  note: {notes[0]}\n" in text
     assert "note: … and 2 more (--json has all)" in text
+
+
+def test_a_rule_is_not_checked_in_part_or_nowhere_but_never_both(run: Run, write: Write) -> None:
+    s = observe(big(50, components=(FULL, SWA)))
+    nodes = replace(s.nodes, columns={k: c for k, c in s.nodes.columns.items() if k != Key.of("lock", SWA, DEVICE)})
+    path = write(replace(s, nodes=nodes, requests=None))
+    text = " ".join(run("check", path).stdout.split())
+    nowhere = found(run("check", "--json", path))["files"][0]["coverage"]["rules_not_checked"]
+    assert nowhere
+    listed = text.partition("not checked: ")[2]
+    assert not [rule for rule in nowhere if f"{rule} (in part)" in listed]
+    assert all(rule in listed for rule in nowhere)
 
 
 def test_partial_accepts_it_and_still_says_it(run: Run, write: Write) -> None:

@@ -81,6 +81,12 @@ def test_the_heading_is_above_its_columns(run: Run, write: Write) -> None:
     assert lines[at].index("hits") + 3 == lines[at + 2].rindex("1")
 
 
+def test_pools_keep_their_names_on_a_narrow_terminal(run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = run("show", write(small())).stdout
+    assert "\npool (slots)  in tree  requests  free  capacity  in flight\nfull device         9" in text
+
+
 def test_full_shows_every_node(run: Run, write: Write) -> None:
     text = run("show", "--full", write(big(500))).stdout
     assert "not shown" not in text
