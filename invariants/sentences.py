@@ -46,8 +46,9 @@ def _say(t: Term, outer: int) -> str:
             if argument is None:
                 return setting.name
             if isinstance(argument, tuple):
-                what = "the" if isinstance(argument[1], Tier) else "a"
-                return f"{_name(argument[0])} is {what} {_name(argument[1])}"
+                kind = _name(argument[1])
+                what = "the" if isinstance(argument[1], Tier) else "an" if kind[0] in "aeiou" else "a"
+                return f"{_name(argument[0])} is {what} {kind}"
             return f"{setting.name.replace('_', ' ')} {_name(argument)}"
         case Get():
             return _get(t)
