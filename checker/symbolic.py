@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from sanitree.invariants.semantics import Algebra
 from sanitree.invariants.terms import Op
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +109,19 @@ def computed(op: Op, a: E, b: E) -> E:
     if a == zero and sign == "+":
         return b
     return zero if (sign, b) == ("%", one) else E(sign, (a, b))
+
+
+class Expressions(Algebra[E, V]):
+    """What every algebra whose truths are expressions has in common."""
+
+    def truth(self, value: bool) -> E:
+        return const(bool(value))
+
+    def conj(self, a: E, b: E) -> E:
+        return conj(a, b)
+
+    def disj(self, a: E, b: E) -> E:
+        return disj(a, b)
+
+    def neg(self, a: E) -> E:
+        return neg(a)

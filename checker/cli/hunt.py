@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
-from sanitree.checker.cli.inputs import Names, _components, broken_plugins_told, json_option
+from sanitree.checker.cli.inputs import Names, broken_plugins_told, chosen_components, json_option, known_components
 from sanitree.checker.cli.output import console, print_json, progress, show
-from sanitree.invariants.vocabulary import Component, Policy
+from sanitree.invariants.vocabulary import Policy
 
 if TYPE_CHECKING:
     from sanitree.checker.hunt.hunt import Hunt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--on", required=True, metavar="NAME", help='"reference", or the version of a fetched engine.')
 @click.option("--policy", type=click.Choice([p.value for p in Policy]), default="write_through", show_default=True)
-@click.option("--components", type=Names("component", _components), default="full", show_default=True,
+@click.option("--components", type=Names("component", known_components), default="full", show_default=True,
               metavar="NAMES", help="What the cache keeps, e.g. full,swa.")  # fmt: skip
 @click.option("--core", type=click.Choice(["python", "rust", "both"]),
               help="Of an engine that has two; both compares them.")  # fmt: skip
@@ -63,7 +63,7 @@ def hunt(
 
     with broken_plugins_told():
         setup = Setup(
-            policy=Policy(policy), components=_chosen(components), page_size=page, window=2 * page, core=core,
+            policy=Policy(policy), components=chosen_components(components), page_size=page, window=2 * page, core=core,
             fault=fault,
         )  # fmt: skip
     _refuse(on, setup)
@@ -88,14 +88,6 @@ def conclude(found: Hunt) -> Exit:
         told.VIOLATED: Exit.VIOLATED, told.UNSURE: Exit.INCONCLUSIVE, told.FAILED: Exit.FAILED,
         told.NOTHING: Exit.HOLDS,
     }[told.verdict(found)]  # fmt: skip
-
-
-def _chosen(names: tuple[str, ...]) -> tuple[Component, ...]:
-    """Components in the order in which they are known, the backbone first."""
-    from sanitree.invariants.plugins import component
-
-    found = [component(name) for name in _components() if name in names]
-    return tuple(c for c in found if c is not None)
 
 
 def _refuse(on: str, setup: Setup) -> None:

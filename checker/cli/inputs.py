@@ -52,10 +52,19 @@ def _closest(name: str, known: Sequence[str]) -> str:
     )
 
 
-def _components() -> list[str]:
+def known_components() -> list[str]:
+    """Their names, those of plug-ins too."""
     from sanitree.invariants.plugins import component_names
 
     return component_names()
+
+
+def chosen_components(names: Sequence[str]) -> tuple[Component, ...]:
+    """Components by their names, in the order in which they are known: the backbone first."""
+    from sanitree.invariants.plugins import component
+
+    found = (component(name) for name in known_components() if name in names)
+    return tuple(c for c in found if c is not None)
 
 
 @contextmanager
@@ -91,7 +100,7 @@ def setting_options(f: F) -> F:
             help="Judge as with these traits, e.g. tiered,host_leaf_unlocked; or change some: --traits=-tiered.",
         ),
         click.option(
-            "--components", type=Names("component", _components), metavar="NAMES",
+            "--components", type=Names("component", known_components), metavar="NAMES",
             help="Judge these components, e.g. full,swa.",
         ),
         click.option(
@@ -122,11 +131,8 @@ class Overrides:
     @property
     def components(self) -> tuple[Component, ...]:
         """The backbone first, as everywhere; empty where none are given."""
-        from sanitree.invariants.plugins import component
-
         with broken_plugins_told():
-            found = [component(name) for name in _components() if name in (self.component_names or ())]
-        return tuple(c for c in found if c is not None)
+            return chosen_components(self.component_names or ())
 
     def traits(self, known: frozenset[str] | None) -> frozenset[str] | None:
         """The traits, where `known` are those of the snapshot; None where nothing says them."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sanitree.checker.symbolic import FALSE, TRUE, E, choose, compared, computed, conj, const, disj, neg
-from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value
+from sanitree.checker.symbolic import FALSE, TRUE, E, Expressions, choose, compared, computed, const, neg
+from sanitree.invariants.semantics import Env, Meaning, Semantics, Truth, Value
 from sanitree.invariants.terms import Gather, Get, Op, PathSum, Var
 from sanitree.invariants.vocabulary import FIELDS, Component, Field, Sort, Tier
 from sanitree.models.reading import Access, Reading
 
 
-class TwoValued(Algebra[E, E]):
+class TwoValued(Expressions[E]):
     """The algebra of expressions; knows which fields the adapter reads."""
 
     def __init__(self, reading: Reading) -> None:
@@ -20,18 +20,6 @@ class TwoValued(Algebra[E, E]):
 
     def literal(self, value: int) -> E:
         return const(int(value))
-
-    def truth(self, value: bool) -> E:
-        return const(bool(value))
-
-    def conj(self, a: E, b: E) -> E:
-        return conj(a, b)
-
-    def disj(self, a: E, b: E) -> E:
-        return disj(a, b)
-
-    def neg(self, a: E) -> E:
-        return neg(a)
 
     def compare(self, op: Op, a: E, b: E) -> E:
         # Of a rank in a list that is linked, the sign is known without counting.

@@ -20,7 +20,7 @@ from sanitree.checker.hunt.wrong import Kind
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, Whole, clean, count
 from sanitree.models.driving.operations import NAMES, Operation
 from sanitree.models.driving.setup import Setup
-from sanitree.models.driving.trace import encode
+from sanitree.models.driving.trace import encode, plain_setup
 
 VIOLATED, NOTHING, UNSURE, FAILED = "violated", "nothing found", "inconclusive", "failed"
 
@@ -40,7 +40,7 @@ def plain(h: Hunt, exit_code: int, saved: list[str]) -> dict[str, Any]:
         "verdict": verdict(h),
         "exit": exit_code,
         "on": h.on,
-        "setup": orjson.loads(encode(_empty_trace(h)))["setup"],
+        "setup": plain_setup(h.setup),
         "operations": h.operations.total(),
         "operations_by_kind": dict(sorted(h.operations.items())),
         "seconds": round(h.seconds, 2),
@@ -50,12 +50,6 @@ def plain(h: Hunt, exit_code: int, saved: list[str]) -> dict[str, Any]:
         "failures": h.failures,
         "findings": [_plain_finding(h, f, saved[i] if saved else None) for i, f in enumerate(h.findings)],
     }
-
-
-def _empty_trace(h: Hunt) -> Any:
-    from sanitree.models.driving.trace import Trace
-
-    return Trace.of(h.setup, ())
 
 
 def _plain_finding(h: Hunt, f: Finding, file: str | None) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sanitree.checker.columns import Place, fields_of
 from sanitree.checker.rowwise.program import EXISTS, TOLD, Input, Kind, Program, Seen, kind_of
-from sanitree.checker.symbolic import FALSE, TRUE, E, choose, compared, computed, conj, const, disj, neg
-from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
+from sanitree.checker.symbolic import FALSE, TRUE, E, Expressions, choose, compared, computed, conj, const, neg
+from sanitree.invariants.semantics import Env, Meaning, Semantics, Truth, Value, is_reference
 from sanitree.invariants.steps import CALL
 from sanitree.invariants.terms import Gather, Get, Moment, Op, PathSum, Range, Var
 from sanitree.invariants.vocabulary import Sort
@@ -30,7 +30,7 @@ V = E | Ref
 _ROW = E("name", ("i",))
 
 
-class Writer(Algebra[E, V]):
+class Writer(Expressions[V]):
     """Writes one program: folds first, each once, then the loops that use them. Every loop's row is called `i`."""
 
     def __init__(self, seen: Seen) -> None:
@@ -98,18 +98,6 @@ class Writer(Algebra[E, V]):
 
     def literal(self, value: int) -> V:
         return const(int(value))
-
-    def truth(self, value: bool) -> E:
-        return const(bool(value))
-
-    def conj(self, a: E, b: E) -> E:
-        return conj(a, b)
-
-    def disj(self, a: E, b: E) -> E:
-        return disj(a, b)
-
-    def neg(self, a: E) -> E:
-        return neg(a)
 
     def number(self, v: V) -> E:
         """A number as it is; a reference as its row, so that references compare by row."""

@@ -95,19 +95,20 @@ class Trace:
 
 def encode(trace: Trace) -> str:
     """The trace as JSON, an operation a line."""
-    setup = asdict(trace.setup) | {
-        "policy": trace.setup.policy.value,
-        "components": [c.name for c in trace.setup.components],
-    }
     head: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if trace.on is not None:
         head["on"] = trace.on
-    lines = [f'"{name}": {json.dumps(value)}' for name, value in {**head, "setup": setup}.items()]
+    lines = [f'"{name}": {json.dumps(value)}' for name, value in {**head, "setup": plain_setup(trace.setup)}.items()]
     done = ",\n    ".join(_encoded(d) for d in trace.operations)
     lines.append(f'"operations": [\n    {done}\n  ]' if done else '"operations": []')
     if trace.found is not None:
         lines.append(f'"found": {json.dumps(asdict(trace.found))}')
     return "{\n  " + ",\n  ".join(lines) + "\n}\n"
+
+
+def plain_setup(setup: Setup) -> dict[str, Any]:
+    """A setup as a trace has it."""
+    return asdict(setup) | {"policy": setup.policy.value, "components": [c.name for c in setup.components]}
 
 
 def _encoded(done: Done) -> str:

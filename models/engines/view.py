@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sanitree.invariants.vocabulary import COMPONENTS, DEVICE, HOST, Component, Policy, Settings, Tier
 from sanitree.models.engines import drive, store, traits
-from sanitree.models.engines.build import LiveEngine
+from sanitree.models.engines.build import FIRST_RUST, LiveEngine
 from sanitree.models.engines.copies import Span, TransferEvent, spans_of
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.rust_listing import unpoisoned
@@ -118,14 +118,12 @@ _SINCE = {
 }
 """What a Python core keeps, or each of its nodes, since which version: a cache cannot name its own."""
 
-_FIRST_RUST = "0.5.19"
-
 
 def _refuse_another_version(v: View) -> None:
     store.refuse_older(v.version)
     if v.rust:
-        if not store.at_least(v.version, _FIRST_RUST):
-            raise _other(v, f"it has a Rust core, which came with {_FIRST_RUST}")
+        if not store.at_least(v.version, FIRST_RUST):
+            raise _other(v, f"it has a Rust core, which came with {FIRST_RUST}")
         return
     # A build on the way to a release may have what comes with it, or not yet.
     release, building = store.version_key(v.version)[0], ".dev" in v.version

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from sanitree.checker.hook.watcher import Watcher, watch_engine
-from sanitree.models.engines import drive, serving, workload
+from sanitree.models.engines import drive, serving
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
+from tests.bench.live import grown
 
 PAGE = 16
 """Tokens of what is allocated and inserted."""
@@ -128,12 +129,7 @@ def operations(version: str, core: str | None, rounds: int) -> dict[str, dict[st
 def slices(version: str, components: list[str], nodes: int, budget: float) -> dict[str, Any]:
     """A full walk in slices: how many, how long the longest was, and the engine's own check on the same tree."""
     torch.set_num_threads(1)
-    config = EngineConfig(
-        policy="write_through", components=tuple(components), core="python", device_tokens=2 * nodes + 64,
-        mamba_slots=nodes + 64, layers=2, host_ratio=1.0,
-    )  # fmt: skip
-    live = build(version, config, mode="instant")
-    grown = workload.grow(live, nodes)
+    live, count = grown(version, components, nodes)
     watcher = watch_engine(live.cache, "log", version=version, budget=budget)
     gc.collect()
     gc.freeze()
@@ -147,6 +143,6 @@ def slices(version: str, components: list[str], nodes: int, budget: float) -> di
     own = time.perf_counter() - start
     assert not watcher.faults and not watcher.off
     return {
-        "nodes": grown, "slices": len(spent), "longest": max(spent), "median": statistics.median(spent),
+        "nodes": count, "slices": len(spent), "longest": max(spent), "median": statistics.median(spent),
         "walk": sum(spent), "engine": own, "checks": len(watcher.walk.checks), "given up": watcher.walk.given_up,
     }  # fmt: skip

@@ -18,7 +18,7 @@ from sanitree.checker.report import check
 from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.rules import Cost, checks
 from sanitree.models.engines import workload
-from sanitree.models.engines.build import EngineConfig, build
+from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 from sanitree.models.engines.observe import snapshot, subject
 from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.view import view
@@ -28,15 +28,20 @@ from sanitree.models.snapshot import read, write
 ENGINE = "engine"
 
 
-def measure(version: str, components: list[str], nodes: int, rounds: int) -> dict[str, Any]:
-    """Seconds of each way to check one tree: medians over interleaved rounds."""
-    torch.set_num_threads(1)
+def grown(version: str, components: list[str], nodes: int) -> tuple[LiveEngine, int]:
+    """A Python core with a tree of about so many nodes, and how many they are."""
     config = EngineConfig(
         policy="write_through", components=tuple(components), core="python", device_tokens=2 * nodes + 64,
         mamba_slots=nodes + 64, layers=2, host_ratio=1.0,
     )  # fmt: skip
     live = build(version, config, mode="instant")
-    grown = workload.grow(live, nodes)
+    return live, workload.grow(live, nodes)
+
+
+def measure(version: str, components: list[str], nodes: int, rounds: int) -> dict[str, Any]:
+    """Seconds of each way to check one tree: medians over interleaved rounds."""
+    torch.set_num_threads(1)
+    live, count = grown(version, components, nodes)
     now = view(live)
     checker = LiveChecker()
     compiled = checker.compiled(subject(now))
@@ -69,7 +74,7 @@ def measure(version: str, components: list[str], nodes: int, rounds: int) -> dic
                 times[name].append(time.perf_counter() - start)
         size = {"json": plain.stat().st_size, "json.gz": packed.stat().st_size}
     return {
-        "nodes": grown, "bytes": size, "checks": {"fused": len(same.checks), "fused with keys": len(whole.checks),
+        "nodes": count, "bytes": size, "checks": {"fused": len(same.checks), "fused with keys": len(whole.checks),
         "slots": len(compiled.on_columns)}, "seconds": {n: statistics.median(t) for n, t in times.items()},
     }  # fmt: skip
 

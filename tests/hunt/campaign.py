@@ -23,9 +23,9 @@ from sanitree.invariants.vocabulary import COMPONENTS, FULL, MAMBA, SWA, Compone
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import write
 from sanitree.models.engines import store
+from sanitree.models.engines.build import FIRST_RUST
 
 SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
-FIRST_RUST = "0.5.19"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from sanitree.checker.columns import Evaluator
 from sanitree.invariants.rules import Rule, checks
@@ -13,6 +14,7 @@ from tests.planted.faults import FAULTS
 from tests.planted.plant import planted
 from tests.planted.tools import Fault
 
+F, C = TypeVar("F"), TypeVar("C")
 Verdicts = dict[str, tuple[int, ...]]
 
 
@@ -35,6 +37,19 @@ class Case:
         return self.judge(changed) != self.known[rule]
 
 
+def cases_for(
+    rule: Rule, faults: Sequence[F], faulty: Callable[[F], list[C]], legal: Iterable[C], others: int
+) -> Iterator[C]:
+    """Cases of a rule's own faults, legal ones, and of each other fault so many."""
+    own = [f for f in faults if f.rule == rule.id]
+    for fault in own:
+        yield from faulty(fault)
+    yield from legal
+    for fault in faults:
+        if fault not in own:
+            yield from faulty(fault)[:others]
+
+
 class Corpus:
     """Cases for each rule: caches with a fault of its own, legal ones, caches with a fault of another's.
 
@@ -47,13 +62,7 @@ class Corpus:
         self.planted: dict[Fault, list[Case]] = {}
 
     def cases(self, rule: Rule) -> Iterator[Case]:
-        own = [f for f in FAULTS if f.rule == rule.id]
-        for fault in own:
-            yield from self.faulty(fault)
-        yield from self.legal
-        for fault in FAULTS:
-            if fault not in own:
-                yield from self.faulty(fault)[: self.others]
+        return cases_for(rule, FAULTS, self.faulty, self.legal, self.others)
 
     def faulty(self, fault: Fault) -> list[Case]:
         """Caches with a fault, each on another seed."""

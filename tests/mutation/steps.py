@@ -17,7 +17,7 @@ from sanitree.invariants.steps import Ghost
 from sanitree.invariants.terms import Get, walk
 from sanitree.models.step import Call
 from tests.legal import PLANS
-from tests.mutation.corpus import Verdicts
+from tests.mutation.corpus import Verdicts, cases_for
 from tests.steps.faults import FAULTS
 from tests.steps.moves import MOVES
 from tests.steps.plant import Fault, planted
@@ -83,13 +83,7 @@ class StepCorpus:
         self.planted: dict[Fault, list[StepCase]] = {}
 
     def cases(self, rule: Rule) -> Iterator[StepCase]:
-        own = [f for f in FAULTS if f.rule == rule.id]
-        for fault in own:
-            yield from self.faulty(fault)
-        yield from self.legal
-        for fault in FAULTS:
-            if fault not in own:
-                yield from self.faulty(fault)[: self.others]
+        return cases_for(rule, FAULTS, self.faulty, self.legal, self.others)
 
     def cases_of(self, ghost: Ghost) -> Iterator[StepCase]:
         return chain.from_iterable(self.cases(r) for r in STEP_RULES if _speaks_of(r, ghost))
