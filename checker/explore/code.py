@@ -6,24 +6,14 @@ What a conjunction demands of single variables becomes one masked comparison a w
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sanitree.checker.explore.ground import Ground
+from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.explore.words import Layout, layout, swaps
 from sanitree.checker.symbolic import FALSE, TRUE, E, const
-from sanitree.invariants.rules import checks
-from sanitree.models.protocol.system import Action, System
-from sanitree.models.snapshot import Key
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """An action of one node; the place in `Machine.moves` is its number."""
-
-    action: Action
-    node: int
+from sanitree.models.protocol.system import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,64 +21,30 @@ class Machine:
     """The source of `Functions`: `successors(state, out, by) -> count` and `violated(state) -> rule or -1`.
 
     A count below 0 says that move -1 - count would take a variable beyond its top or below 0.
-    state: int64, shape [words]. out: the successors, shape [moves, words]; by: the move of
-    each. rules: those that the model has variables for, by the number that `violated`
-    returns; unsaid: names of the others.
+    state: int64, shape [words]. out: the successors, shape [moves, words]; by: the number of
+    each one's move. What `violated` returns is a rule's place in `model.rules`.
     """
 
-    system: System
+    model: Transitions
     layout: Layout
-    moves: tuple[Move, ...]
-    rules: tuple[str, ...]
-    unsaid: tuple[str, ...]
     source: str
 
 
-def machine(system: System, symmetry: bool = False) -> Machine:
-    """Compiles a model to source; with `symmetry`, states that differ in the order of sibling subtrees are one.
-
-    Raises ValueError for an action that the model has no variables for.
-    """
-    ground, places = Ground(system), layout(system)
+def machine(t: Transitions, symmetry: bool = False) -> Machine:
+    """Compiles a model to source; with `symmetry`, states that differ in the order of sibling subtrees are one."""
+    system, places = t.system, layout(t.system)
     write = _Writer(places, [v.top for v in system.variables])
-    moves: list[Move] = []
-    blocks: list[str] = []
-    for a in system.actions:
-        guards, sure = ground.truth(a.guard, a.var)
-        values = [ground.value(x.value, x.target.of) for x in a.assigns]  # type: ignore[arg-type]
-        for node in range(1, system.nodes + 1):
-            if guards[node] == FALSE:
-                if sure[node] == FALSE:
-                    raise ValueError(f"the model {system.name} has no variable for a part of the guard of {a.name}")
-                continue
-            assigned = _assigned(system, a, node, values)
-            blocks.append(write.block(guards[node], assigned, len(moves)))
-            moves.append(Move(a, node))
-    rules, unsaid, tests = _rules(system, ground, write)
+    moves = (write.block(m.guard, m.assigned, number) for number, m in enumerate(t.moves))
+    tests = (
+        f"if {write.truth(r.wrong)}:\n    return {number}\n" for number, r in enumerate(t.rules) if r.wrong != FALSE
+    )
     source = _FUNCTIONS.format(
         load=write.load,
-        moves=textwrap.indent("".join(blocks), "    "),
+        moves=textwrap.indent("".join(moves), "    "),
         normal=_normal(system, places) if symmetry else "    pass",
         tests=textwrap.indent("".join(tests), "    "),
     )
-    return Machine(system, places, tuple(moves), rules, unsaid, source)
-
-
-def _assigned(system: System, a: Action, node: int, values: list[tuple[E, ...]]) -> dict[tuple[int, int], E]:
-    """What an action of a node gives each variable."""
-    number_of = {v.key: i for i, v in enumerate(system.variables)}
-    path = [node]
-    while system.parents[path[-1] - 1]:
-        path.append(system.parents[path[-1] - 1])
-    found: dict[tuple[int, int], E] = {}
-    for x, value in zip(a.assigns, values, strict=True):
-        t = x.target
-        key = Key.of(t.field.name, t.component, t.tier)  # type: ignore[arg-type]
-        if key not in number_of:
-            raise ValueError(f"{a.name} assigns {key}, of which the model {system.name} has no variable")
-        for row in path if x.on_path else (node,):
-            found[number_of[key], row] = value[row]
-    return found
+    return Machine(t, places, source)
 
 
 def _normal(system: System, places: Layout) -> str:
@@ -102,24 +58,6 @@ def _normal(system: System, places: Layout) -> str:
         lines.append(f"        w{b.word} ^= (a ^ b) << {b.offset}")
     lines += [f"    out[r, {i}] = w{i}" for i in range(places.words)]
     return "\n".join(["    for r in range(n):", *(f"    {line}" for line in lines)])
-
-
-def _rules(system: System, ground: Ground, write: _Writer) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
-    names: list[str] = []
-    unsaid: list[str] = []
-    tests: list[str] = []
-    there = ground.exists()
-    for c in checks(system.rules, system.settings):
-        yes, no = ground.truth(c.term, c.rule.var)
-        if all(y == FALSE for y in yes) and all(n == FALSE for n in no):
-            unsaid.append(c.name)
-            continue
-        for row, (here, wrong) in enumerate(zip(there, no, strict=True)):
-            if wrong != FALSE:
-                condition = E("and", (here, wrong)) if row else wrong
-                tests.append(f"if {write.truth(condition)}:\n    return {len(names)}\n")
-        names.append(c.name)
-    return tuple(names), tuple(unsaid), tests
 
 
 _FUNCTIONS = """\
@@ -153,7 +91,7 @@ class _Writer:
         self.tops = tops
         self.load = "; ".join(f"w{i} = state[{i}]" for i in range(places.words))
 
-    def block(self, guard: E, assigned: dict[tuple[int, int], E], number: int) -> str:
+    def block(self, guard: E, assigned: Mapping[Cell, E], number: int) -> str:
         """One move: if it may happen, its outcome."""
         lines = []
         checked = 0
@@ -276,7 +214,7 @@ class Functions:
 def functions(m: Machine, decorate: Callable[[Any], Any]) -> Functions:
     """A machine's functions, each through `decorate`."""
     made: dict[str, Any] = {}
-    exec(compile(m.source, f"<model {m.system.name}>", "exec"), made)
+    exec(compile(m.source, f"<model {m.model.system.name}>", "exec"), made)
     for name in Functions.__slots__:
         made[name] = decorate(made[name])  # in their own globals: they call each other
     return Functions(**{name: made[name] for name in Functions.__slots__})

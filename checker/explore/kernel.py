@@ -48,7 +48,7 @@ def kernel(m: Machine) -> Kernel:
     compiled = njit(nogil=True)
     own = functions(m, compiled)
     successors, violated = own.successors, own.violated
-    words, most = m.layout.words, max(1, len(m.moves))
+    words, most = m.layout.words, max(1, len(m.model.moves))
     half = np.uint64(32)
     odd = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 

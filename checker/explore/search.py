@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore.code import Machine, Move
+from sanitree.checker.explore.code import Machine
 from sanitree.checker.explore.kernel import FREE, Kernel, Words, kernel
+from sanitree.checker.explore.transitions import Move
 
 _SENT = 1 << 16
 """Successors that a round may send from one core to another."""
@@ -82,8 +83,8 @@ def search(m: Machine, bounds: Bounds | None = None, cores: int = 2, progress: P
         run = _Run(m, k, bounds or Bounds(), cores, pool, ready)
         at, stopped = run.to_the_end(progress)
     complete = at is None and not stopped
-    fired = {m.moves[i].action.name for i in run.fired.sum(axis=0).nonzero()[0]}
-    unfired = tuple(a.name for a in m.system.actions if a.name not in fired) if complete else ()
+    fired = {m.model.moves[i].action.name for i in run.fired.sum(axis=0).nonzero()[0]}
+    unfired = tuple(a.name for a in m.model.system.actions if a.name not in fired) if complete else ()
     return Searched(
         run.states, run.transitions, run.depth, complete, None if at is None else run.violation(*at), run.dead, unfired,
         ready - begun, time.perf_counter() - ready, run.peak, stopped,
@@ -95,8 +96,8 @@ def _warm(m: Machine, k: Kernel) -> None:
     words = m.layout.words
     first = np.zeros((1, words), np.int64)
     table, order = np.full((8, words), FREE, np.int64), np.empty((8, words), np.int64)
-    sent, counts = np.empty((1, len(m.moves) + 1, words), np.int64), np.zeros(1, np.int64)
-    k.expand(first, sent, counts, np.zeros(len(m.moves), np.int64))
+    sent, counts = np.empty((1, len(m.model.moves) + 1, words), np.int64), np.zeros(1, np.int64)
+    k.expand(first, sent, counts, np.zeros(len(m.model.moves), np.int64))
     k.enter(table, order, 0, first, 1)
     k.rehash(np.full((8, words), FREE, np.int64), order, 1)
 
@@ -138,9 +139,9 @@ class _Run:
     ) -> None:
         self.m, self.k, self.bounds, self.cores, self.pool, self.begun = m, k, bounds, cores, pool, begun
         words = m.layout.words
-        self.slice = max(1, _SENT // max(1, len(m.moves)))
-        self.sent = np.empty((cores, cores, self.slice * max(1, len(m.moves)), words), np.int64)
-        self.fired: NDArray[np.int64] = np.zeros((cores, len(m.moves)), np.int64)
+        self.slice = max(1, _SENT // max(1, len(m.model.moves)))
+        self.sent = np.empty((cores, cores, self.slice * max(1, len(m.model.moves)), words), np.int64)
+        self.fired: NDArray[np.int64] = np.zeros((cores, len(m.model.moves)), np.int64)
         self.owned = [
             _Owned(np.full((1 << 12, words), FREE, np.int64), np.empty((1 << 11, words), np.int64))
             for _ in range(cores)
@@ -186,7 +187,7 @@ class _Run:
             place = ends
             for dead in self.pool.map(self.k.expand, slices, self.sent, counts, self.fired):
                 if dead < 0:
-                    move = self.m.moves[-1 - dead]
+                    move = self.m.model.moves[-1 - dead]
                     raise OverflowError(f"{move.action.name} of node {move.node} takes a variable beyond its bounds")
                 self.dead += dead
             self.transitions += int(counts.sum())
@@ -236,12 +237,12 @@ class _Run:
                     path.append(o.order[begin + row])
                     break
         moves, states = self.lived(path[::-1])
-        return Violation(self.m.rules[rule], tuple(moves), tuple(tuple(map(int, s)) for s in states))
+        return Violation(self.m.model.rules[rule].rule, tuple(moves), tuple(tuple(map(int, s)) for s in states))
 
     def lived(self, path: list[Words]) -> tuple[list[Move], list[Words]]:
         """States in normal form as a run of the model: the moves, and the states as they follow from each other."""
         own = self.k.own
-        most = max(1, len(self.m.moves))
+        most = max(1, len(self.m.model.moves))
         out, by = np.empty((most, len(path[0])), np.int64), np.empty(most, np.int64)
         moves: list[Move] = []
         states = [path[0]]
@@ -251,5 +252,5 @@ class _Run:
             own.normal(shown, n)
             i = next(i for i in range(n) if (shown[i] == target).all())
             states.append(out[i].copy())
-            moves.append(self.m.moves[by[i]])
+            moves.append(self.m.model.moves[by[i]])
         return moves, states

@@ -9,6 +9,7 @@ import pytest
 
 from sanitree.checker.explore.code import functions, machine
 from sanitree.checker.explore.search import Bounds, search
+from sanitree.checker.explore.transitions import transitions
 from sanitree.invariants.catalogue import BY_ID
 from sanitree.invariants.language import Element
 from sanitree.invariants.vocabulary import Policy
@@ -20,7 +21,7 @@ pytest.importorskip("numba", reason="the explorer is the extra [explore]")
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_write_through_of_six(cores: int) -> None:
-    found = search(machine(heap.heap(Policy.WRITE_THROUGH, 6)), cores=cores)
+    found = search(machine(transitions(heap.heap(Policy.WRITE_THROUGH, 6))), cores=cores)
     assert (found.states, found.transitions, found.complete) == (7_720, 54_499, True)
     assert found.violation is None
     assert not found.unfired
@@ -36,7 +37,7 @@ def test_write_through_of_six(cores: int) -> None:
     ],
 )
 def test_large_ones(policy: Policy, nodes: int, states: int, transitions: int) -> None:
-    found = search(machine(heap.heap(policy, nodes)))
+    found = search(machine(transitions(heap.heap(policy, nodes))))
     assert (found.states, found.transitions, found.complete) == (states, transitions, True)
     assert found.peak_bytes / found.states < 25
 
@@ -44,7 +45,7 @@ def test_large_ones(policy: Policy, nodes: int, states: int, transitions: int) -
 def test_the_strict_rule_is_violated_by_a_legal_run_under_write_back() -> None:
     """That host copies form a prefix is a rule of write_through: here it is the rule that is wrong."""
     strict = replace(BY_ID["backup_is_prefix_closed"], when=BY_ID["pending_write_keeps_its_source"].when)
-    found = search(machine(replace(heap.heap(Policy.WRITE_BACK, 3), rules=(strict,))))
+    found = search(machine(transitions(replace(heap.heap(Policy.WRITE_BACK, 3), rules=(strict,)))))
     assert found.violation is not None
     assert found.violation.rule == "backup_is_prefix_closed"
     assert [m.action.name for m in found.violation.moves] == ["insert", "insert", "start_write_back", "ack"]
@@ -61,7 +62,7 @@ def test_an_eviction_that_does_not_wait_is_found() -> None:
 
     system = heap.heap(Policy.WRITE_THROUGH, 3)
     actions = tuple(evict_device if a.name == "evict_device" else a for a in system.actions)
-    found = search(machine(replace(system, actions=actions)))
+    found = search(machine(transitions(replace(system, actions=actions))))
     assert found.violation is not None
     assert found.violation.rule == "pending_write_keeps_its_source"
     assert [m.action.name for m in found.violation.moves] == ["insert", "start_backup", "evict_device"]
@@ -70,8 +71,12 @@ def test_an_eviction_that_does_not_wait_is_found() -> None:
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_mirror_images_are_one_state(nodes: int) -> None:
     """As many states are left as there are trees without an order among siblings."""
-    m = machine(heap.heap(Policy.WRITE_BACK, nodes))
-    steps, out, by = functions(m, lambda f: f).steps, np.empty((len(m.moves), 1), np.int64), np.empty(100, np.int64)
+    m = machine(transitions(heap.heap(Policy.WRITE_BACK, nodes)))
+    steps, out, by = (
+        functions(m, lambda f: f).steps,
+        np.empty((len(m.model.moves), 1), np.int64),
+        np.empty(100, np.int64),
+    )
     seen, todo = {0}, [0]
     while todo:
         count = steps((todo.pop(),), out, by)
@@ -83,7 +88,7 @@ def test_mirror_images_are_one_state(nodes: int) -> None:
         below = sorted(tree(values, c) for c in (2 * node, 2 * node + 1) if c <= nodes)  # type: ignore[type-var]
         return tuple(values[v, node] for v in range(4)), tuple(below)
 
-    folded = search(machine(m.system, symmetry=True))
+    folded = search(machine(transitions(m.model.system), symmetry=True))
     assert folded.states == len({tree(m.layout.unpacked((state,)), 1) for state in seen})
     assert folded.complete
 
@@ -92,14 +97,15 @@ def test_a_way_through_mirror_images_is_a_run_of_the_model() -> None:
     """What is shown is no normal form: each state follows from the one before by the move that is named."""
     strict = replace(BY_ID["backup_is_prefix_closed"], when=BY_ID["pending_write_keeps_its_source"].when)
     system = replace(heap.heap(Policy.WRITE_BACK, 7), rules=(strict,))
-    m = machine(system)
-    found = search(machine(system, symmetry=True)).violation
+    model = transitions(system)
+    m = machine(model)
+    found = search(machine(model, symmetry=True)).violation
     assert found is not None
     own = functions(m, lambda f: f)
     for state, move, after in zip(found.states, found.moves, found.states[1:], strict=False):
-        out, by = np.empty((len(m.moves), 1), np.int64), np.empty(len(m.moves), np.int64)
+        out, by = np.empty((len(m.model.moves), 1), np.int64), np.empty(len(m.model.moves), np.int64)
         count = own.steps(np.array(state), out, by)
-        assert (m.moves.index(move), after) in [(int(by[i]), tuple(out[i].tolist())) for i in range(count)]
+        assert (m.model.moves.index(move), after) in [(int(by[i]), tuple(out[i].tolist())) for i in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_a_way_through_mirror_images_is_a_run_of_the_model() -> None:
     [(Bounds(states=1000), "1,000 states"), (Bounds(seconds=0), "0 seconds"), (Bounds(bytes=1), "1 bytes")],
 )
 def test_a_bound_ends_it_without_an_answer(bounds: Bounds, said: str) -> None:
-    found = search(machine(heap.heap(Policy.WRITE_THROUGH, 6)), bounds)
+    found = search(machine(transitions(heap.heap(Policy.WRITE_THROUGH, 6))), bounds)
     assert (found.complete, found.stopped, found.violation) == (False, said, None)
 
 
@@ -119,11 +125,11 @@ def test_what_takes_a_variable_beyond_its_bounds_is_an_error() -> None:
 
     system = heap.heap(Policy.WRITE_THROUGH, 2)
     with pytest.raises(OverflowError, match="lock of node 1"):
-        search(machine(replace(system, actions=(heap.insert, lock), rules=())))
+        search(machine(transitions(replace(system, actions=(heap.insert, lock), rules=()))))
 
 
 def test_an_action_that_never_fires_is_said() -> None:
     system = heap.heap(Policy.WRITE_THROUGH, 2)
-    found = search(machine(replace(system, actions=(heap.insert, heap.ack))))
+    found = search(machine(transitions(replace(system, actions=(heap.insert, heap.ack)))))
     assert found.unfired == ("ack",)
     assert found.dead == 1, "with everything inserted nothing more can happen"
