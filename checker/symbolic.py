@@ -7,8 +7,7 @@ that what is always known costs nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sanitree.invariants.semantics import Algebra
 from sanitree.invariants.terms import Op
@@ -16,12 +15,36 @@ from sanitree.invariants.terms import Op
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
 class E:
-    """An expression: an operator and its arguments (expressions, or data of the operator)."""
+    """An expression: an operator and its arguments (expressions, or data of the operator).
 
+    Interned: expressions that read alike are one object, so that they are compared and hashed at no cost,
+    however deep, and what is said twice is compiled once.
+    """
+
+    __slots__ = ("args", "op")
     op: str
-    args: tuple[Any, ...] = ()
+    args: tuple[Any, ...]
+
+    def __new__(cls, op: str, args: tuple[Any, ...] = ()) -> E:
+        # True == 1 in Python, so the types of data are part of what it is.
+        key = (op, args, *map(type, args))
+        found = _MADE.get(key)
+        if found is None:
+            found = super().__new__(cls)
+            object.__setattr__(found, "op", op)
+            object.__setattr__(found, "args", args)
+            _MADE[key] = found
+        return found
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("an expression is never changed: build another")
+
+    def __reduce__(self) -> tuple[type[E], tuple[str, tuple[Any, ...]]]:
+        return E, (self.op, self.args)
+
+    def __repr__(self) -> str:
+        return f"E({self.op!r}, {self.args!r})"
 
     def subs(self) -> Iterator[E]:
         """The direct subexpressions."""
@@ -32,6 +55,9 @@ class E:
         yield self
         for a in self.subs():
             yield from a.all()
+
+
+_MADE: dict[tuple[Any, ...], E] = {}
 
 
 TRUE, FALSE = E("const", (True,)), E("const", (False,))

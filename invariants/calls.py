@@ -59,17 +59,21 @@ CALL_FIELDS: Mapping[tuple[Sort, str], Field] = dict(
 GHOST_FIELDS: dict[tuple[Sort, str], Field] = {}
 """Fields that nobody observes and the checker keeps from call to call; declared with `ghosts.ghost`."""
 
+MODEL_FIELDS: dict[tuple[Sort, str], Field] = {}
+"""Fields that only models have: what an action needs and no live tree shows; declared with `system.word`."""
+
+_TABLES = (FIELDS, CALL_FIELDS, GHOST_FIELDS, MODEL_FIELDS)
+
 
 def field_named(owner: Sort, name: str) -> Field | None:
-    """The field of this name, whoever tells it: a state, a call, or the checker."""
-    return next((t[owner, name] for t in (FIELDS, CALL_FIELDS, GHOST_FIELDS) if (owner, name) in t), None)
+    """The field of this name, whoever tells it: a state, a call, the checker, or a model."""
+    return next((t[owner, name] for t in _TABLES if (owner, name) in t), None)
 
 
 def names_of(owner: Sort, index: Index) -> list[str]:
     """The names of an element's fields with this index, for messages."""
-    return sorted(
-        f.name for t in (FIELDS, CALL_FIELDS, GHOST_FIELDS) for f in t.values() if (f.owner, f.index) == (owner, index)
-    )
+    said_of_all = (FIELDS, CALL_FIELDS, GHOST_FIELDS)
+    return sorted(f.name for t in said_of_all for f in t.values() if (f.owner, f.index) == (owner, index))
 
 
 def is_of_a_state(field: Field) -> bool:

@@ -1,7 +1,8 @@
-"""Terms about the nodes of a model, as expressions over its variables: one for each node.
+"""Terms about the elements of a model, as expressions over its variables: one for each element.
 
 The algebra of columns again, with expressions in the place of numbers: `parent` picks, a
-fold over children gathers by parent, and what is fixed folds away.
+fold over children gathers by parent, what is defined is put in the place of its name, and
+what is fixed folds away.
 """
 
 from __future__ import annotations
@@ -9,27 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from itertools import combinations
 
-from sanitree.checker.symbolic import FALSE, TRUE, E, choose, compared, computed, conj, const, disj, neg
+from sanitree.checker.explore.arithmetic import compare, is_set, number_of
+from sanitree.checker.symbolic import FALSE, TRUE, E, choose, computed, conj, const, disj, neg
 from sanitree.invariants.instantiate import instantiate
+from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
 from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Term, Var
-from sanitree.invariants.vocabulary import Sort
-from sanitree.models.protocol.system import System
+from sanitree.invariants.vocabulary import Component, Sort, Tier
+from sanitree.models.protocol.system import NODE, Attached, System
 from sanitree.models.snapshot import Key
 
 Column = tuple[E, ...]
-"""An expression for each node, the root first; of length one where it is the same for all."""
+"""An expression for each element of a group; of length one where it is the same for all."""
+
+Group = Sort | tuple[Component, Tier]
+"""Elements that a fold ranges over or a rule is about: all of a sort, or the slots of one pool."""
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
-    """References to nodes: which row each is; of length one where they are the same."""
+class Rows:
+    """References to elements of a group: which each is; of length one where they are the same."""
 
+    group: Group
     rows: tuple[int, ...]
 
 
-V = Column | Nodes
+V = Column | Rows
 
 
 def bits(variable: int, row: int) -> E:
@@ -38,62 +46,138 @@ def bits(variable: int, row: int) -> E:
 
 
 class Ground:
-    """The meanings of terms about one model's nodes."""
+    """The meanings of terms about one model's elements."""
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self._meaning: Semantics[Column, V] = Semantics(_Rows(system))
+        self._rows = _Rows(system)
 
-    def truth(self, term: Term, var: Var) -> tuple[Column, Column]:
-        """For each node, the root first: where a term about it is known to be true, and where to be false."""
-        found = self._meaning.truth(self._settled(term), self._env(var))
-        return self._each(found.yes), self._each(found.no)
+    def top(self, e: E) -> int:
+        """The largest number that a variable takes."""
+        return self._rows.top(e)
 
-    def value(self, term: Term, var: Var) -> Column:
-        """For each node: a number that a term about it comes to. Raises ValueError where the model does not say."""
+    def truth(self, term: Term, node: int) -> tuple[E, E]:
+        """Where a term about a node is known to be true, and where to be false."""
+        found = self._rows.meaning.truth(self._settled(term), self._at(node))
+        return found.yes[0], found.no[0]
+
+    def condition(self, term: Term, node: int, each: Var | None = None, row: int = 0) -> E:
+        """Where a term about a node, and about another that `each` stands for, is true.
+
+        Raises ValueError where the model does not say.
+        """
+        found = self._rows.meaning.truth(self._settled(term), self._at(node, each, row))
+        if neg(found.yes[0]) is not found.no[0]:
+            raise ValueError(f"the model {self.system.name} has no variable for a part of a condition")
+        return found.yes[0]
+
+    def value(self, term: Term, node: int, each: Var | None = None, row: int = 0) -> E:
+        """A number that a term about a node comes to; a truth value is 1 or 0."""
         if term.sort is Sort.BOOL:
-            yes, no = self.truth(term, var)
-            if any(neg(a) != b for a, b in zip(yes, no, strict=True)):
-                raise ValueError(f"the model {self.system.name} has no variable for a part of a value that it assigns")
-            return tuple(choose(y, const(1), const(0)) for y in yes)
-        found = self._meaning.value(self._settled(term), self._env(var))
-        if found.known != (TRUE,) and any(k != TRUE for k in self._each(found.known)):
+            return number_of(self.condition(term, node, each, row), self.top)
+        found = self._rows.meaning.value(self._settled(term), self._at(node, each, row))
+        if found.known[0] is not TRUE:
             raise ValueError(f"the model {self.system.name} has no variable for a part of a value that it assigns")
-        assert not isinstance(found.it, Nodes)
-        return self._each(found.it)
+        assert not isinstance(found.it, Rows)
+        return found.it[0]
+
+    def judged(self, check: Check) -> list[tuple[E, E, E]]:
+        """For each element that a check is about: that it is there, that the check holds, and that it does not."""
+        group = self._rows.group_of(check)
+        if group is None:
+            return []
+        there = self._rows.there(group)
+        env: Env[V] = {check.rule.var: Rows(group, tuple(range(len(there))))}
+        found = self._rows.meaning.truth(self._settled(check.term), env)
+        return list(zip(there, _level(found.yes, there)[0], _level(found.no, there)[0], strict=True))
 
     def exists(self) -> Column:
-        """For each node, whether it is there."""
-        return _exists(self.system)
+        """For each node, whether it is there; the root always is."""
+        return self._rows.there(Sort.NODE)
 
     def _settled(self, term: Term) -> Term:
         return instantiate(term, self.system.settings, {})
 
-    def _env(self, var: Var) -> Env[V]:
-        return {var: Nodes(tuple(range(self.system.nodes + 1)))}
-
-    def _each(self, c: Column) -> Column:
-        return c if len(c) > 1 else c * (self.system.nodes + 1)
-
-
-def _exists(system: System) -> Column:
-    places = [i for i, v in enumerate(system.variables) if v.key in system.exists]
-    there = [reduce(disj, (_is_set(bits(i, row)) for i in places), FALSE) for row in range(1, system.nodes + 1)]
-    return (TRUE, *there)
-
-
-def _is_set(e: E) -> E:
-    return E("<", (const(0), e))
+    def _at(self, node: int, each: Var | None = None, row: int = 0) -> Env[V]:
+        env: dict[Var, V] = {NODE: Rows(Sort.NODE, (node,))}
+        if each is not None:
+            env[each] = Rows(Sort.NODE, (row,))
+        return env
 
 
 class _Rows(Algebra[Column, V]):
     def __init__(self, system: System) -> None:
         self.system = system
+        self.meaning: Semantics[Column, V] = Semantics(self)
         self.number_of = {v.key: i for i, v in enumerate(system.variables)}
         self.up = (0, *system.parents)
-        self.there = _exists(system)
+        groups: dict[Group, list[tuple[Attached, int]]] = {}
+        for a in system.attached:
+            of_it = groups.setdefault(a.pool or a.sort, [])
+            of_it += [(a, node) for node in range(1, system.nodes + 1)]
+        self.members = groups
+        self.definitions = {d.key: d for d in system.definitions}
+        self.defined: dict[Key, list[E]] = {}
+        self._there: dict[Group, Column] = {}
+        for d in system.definitions:
+            self._define(d.key)
 
-    # Two-valued operations, node by node.
+    def top(self, e: E) -> int:
+        return int(self.system.variables[e.args[0]].top)
+
+    def _define(self, key: Key) -> None:
+        d = self.definitions[key]
+        said = instantiate(d.term, self.system.settings, {})
+        truth = said.sort is Sort.BOOL
+        found = self.defined[key] = [const(bool(d.root)) if truth else const(d.root)]
+        for node in range(1, self.system.nodes + 1):
+            env: Env[V] = {NODE: Rows(Sort.NODE, (node,))}
+            if truth:
+                found.append(self.meaning.truth(said, env).yes[0])
+            else:
+                it = self.meaning.value(said, env).it
+                assert not isinstance(it, Rows)
+                found.append(it[0])
+
+    # Elements.
+
+    def group_of(self, check: Check) -> Group | None:
+        """What a check is about; None where the model has none of it."""
+        sort = check.rule.scope
+        if sort is Sort.SLOT:
+            assert check.component is not None
+            assert check.tier is not None
+            pool = check.component, check.tier
+            return pool if pool in self.members else None
+        return sort if sort in (Sort.NODE, Sort.TREE) or sort in self.members else None
+
+    def there(self, group: Group) -> Column:
+        """For each element of a group, whether it is there."""
+        if group not in self._there:
+            self._there[group] = tuple(is_set(t) for t in self._times(group))
+        return self._there[group]
+
+    def _times(self, group: Group) -> Column:
+        """How often each element of a group is there."""
+        if group is Sort.TREE:
+            return (const(1),)
+        if group is Sort.NODE:
+            places = [self.number_of[key] for key in self.system.exists]
+            some = [reduce(disj, (is_set(bits(i, row)) for i in places)) for row in range(1, len(self.up))]
+            return (const(1), *(number_of(c, self.top) for c in some))
+        found = []
+        for a, node in self.members[group]:
+            said = instantiate(a.times, self.system.settings, {})
+            env: Env[V] = {NODE: Rows(Sort.NODE, (node,))}
+            if said.sort is Sort.BOOL:
+                found.append(number_of(self.meaning.truth(said, env).yes[0], self.top))
+            else:
+                it = self.meaning.value(said, env).it
+                assert not isinstance(it, Rows)
+                found.append(it[0])
+        return tuple(found)
+
+    # Two-valued operations, element by element.
 
     def literal(self, value: int) -> V:
         return (const(int(value)),)
@@ -111,84 +195,175 @@ class _Rows(Algebra[Column, V]):
         return tuple(map(neg, a))
 
     def compare(self, op: Op, a: V, b: V) -> Column:
-        return _zip(lambda x, y: _compared(op, x, y), _numbers(a), _numbers(b))
+        return _zip(lambda x, y: compare(op, x, y, self.top), _numbers(a), _numbers(b))
 
     def arithmetic(self, op: Op, a: V, b: V) -> V:
         return _zip(lambda x, y: computed(op, x, y), _numbers(a), _numbers(b))
 
     def choose(self, c: Column, a: V, b: V) -> V:
-        if isinstance(a, Nodes) or isinstance(b, Nodes):
+        if isinstance(a, Rows) or isinstance(b, Rows):
             raise NotImplementedError("a choice between nodes depends on the state: the explorer knows fixed ones only")
         x, y, z = _level(c, a, b)
-        return tuple(map(choose, x, y, z))
+        return tuple(map(self._chosen, x, y, z))
 
-    # Nodes.
+    def _chosen(self, c: E, a: E, b: E) -> E:
+        if (a, b) == (const(1), const(0)):
+            return number_of(c, self.top)
+        if (a, b) == (const(0), const(1)):
+            return number_of(neg(c), self.top)
+        return choose(c, a, b)
+
+    # Fields.
 
     def read(self, get: Get, of: V) -> Meaning[Column, V]:
-        assert isinstance(of, Nodes)
-        if get.field.name == "parent":
-            return Value(Nodes(tuple(self.up[row] for row in of.rows)), (TRUE,))
-        if get.field.name == "is_root":
-            yes = tuple(const(row == 0) for row in of.rows)
-            return Truth(yes, self.neg(yes))
+        assert isinstance(of, Rows)
         key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated: no variable left
-        number = self.number_of.get(key) if get.field.owner is Sort.NODE else None
-        if number is None:
-            if get.sort is Sort.BOOL:
-                return Truth((FALSE,), (FALSE,))
-            return Value(Nodes((0,)) if is_reference(get.sort) else (const(0),), (FALSE,))
-        values = tuple(const(self.system.root[key]) if row == 0 else bits(number, row) for row in of.rows)
+        if of.group is Sort.TREE:
+            return self._of_the_tree(get, key)
+        if of.group is not Sort.NODE:
+            return self._attached(get, key, of)
+        if key == ("parent", None, None):
+            return Value(Rows(Sort.NODE, tuple(self.up[row] for row in of.rows)), (TRUE,))
+        if key == ("is_root", None, None):
+            return self._told(get, tuple(const(int(row == 0)) for row in of.rows))
+        if key in self.number_of:
+            number, root = self.number_of[key], self.system.root
+            return self._told(get, tuple(const(root[key]) if row == 0 else bits(number, row) for row in of.rows))
+        if key in self.defined:
+            return self._told(get, tuple(self.defined[key][row] for row in of.rows))
+        return self._unknown(get)
+
+    def _of_the_tree(self, get: Get, key: Key) -> Meaning[Column, V]:
+        if key not in self.system.tree:
+            return self._unknown(get)
+        return self.meaning.meaning(instantiate(self.system.tree[key], self.system.settings, {}), {})
+
+    def _attached(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
+        members = self.members[of.group]
+        if is_reference(get.sort):
+            known = all(key.name in members[row][0].references for row in of.rows)
+            nodes = tuple(members[row][1] for row in of.rows)
+            return Value(Rows(Sort.NODE, nodes), (TRUE,)) if known else self._unknown(get)
+        said = [(members[row][0].fields.get(key), members[row][1]) for row in of.rows]
+        if any(term is None for term, _ in said):
+            return self._unknown(get)
+        found = []
+        for term, node in said:
+            assert term is not None
+            settled = instantiate(term, self.system.settings, {})
+            env: Env[V] = {NODE: Rows(Sort.NODE, (node,))}
+            if settled.sort is Sort.BOOL:
+                found.append(self.meaning.truth(settled, env).yes[0])
+            else:
+                it = self.meaning.value(settled, env).it
+                assert not isinstance(it, Rows)
+                found.append(it[0])
+        return self._told(get, tuple(found))
+
+    def _told(self, get: Get, values: Column) -> Meaning[Column, V]:
+        if get.sort is not Sort.BOOL:
+            return Value(values, (TRUE,))
+        yes = tuple(v if self._is_truth(v) else is_set(v) for v in values)
+        return Truth(yes, self.neg(yes))
+
+    @staticmethod
+    def _is_truth(e: E) -> bool:
+        return e in (TRUE, FALSE) or e.op in ("and", "or", "not", "differ", "<", "<=", "=")
+
+    def _unknown(self, get: Get) -> Meaning[Column, V]:
         if get.sort is Sort.BOOL:
-            yes = tuple(const(bool(v.args[0])) if v.op == "const" else _is_set(v) for v in values)
-            return Truth(yes, self.neg(yes))
-        return Value(values, (TRUE,))
+            return Truth((FALSE,), (FALSE,))
+        return Value(Rows(Sort.NODE, (0,)) if is_reference(get.sort) else (const(0),), (FALSE,))
+
+    # Folds.
+
+    def _group(self, gather: Gather) -> Group:
+        if gather.over in (Range.NODES, Range.CHILDREN):
+            return Sort.NODE
+        return gather.pool if gather.pool is not None else gather.over.sort  # type: ignore[return-value]
 
     def observed(self, gather: Gather) -> bool:
-        return gather.over in (Range.NODES, Range.CHILDREN)
+        group = self._group(gather)
+        return group is Sort.NODE or group in self.members
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
-        every = Nodes(tuple(range(len(self.up)))) if self.observed(gather) else Nodes((0,))
+        group = self._group(gather)
+        if not self.observed(gather):
+            return {**env, gather.var: Rows(Sort.NODE, (0,))}
+        every = Rows(group, tuple(range(len(self.there(group)))))
         if gather.over is not Range.CHILDREN:
             return {gather.var: every}
         # Seen from the child's row, everything outside is found at its parent's.
         moved: dict[Var, V] = {}
         for v, of in env.items():
-            assert isinstance(of, Nodes)
-            moved[v] = of if len(of.rows) == 1 else Nodes(tuple(of.rows[up] for up in self.up))
+            assert isinstance(of, Rows)
+            moved[v] = of if len(of.rows) == 1 else Rows(of.group, tuple(of.rows[up] for up in self.up))
         return {**moved, gather.var: every}
 
     def any_over(self, gather: Gather, env: Env[V], body: Column) -> Column:
         if not self.observed(gather):
             return body
-        return self._gathered(gather, self.conj(body, self.there), disj, FALSE)
+        return self._gathered(gather, env, self.conj(body, self.there(self._group(gather))), disj, FALSE)
 
     def sum_over(self, gather: Gather, env: Env[V], body: V) -> V:
         if not self.observed(gather):
             return body
-        each = self.choose(self.there, body, (const(0),))
-        assert not isinstance(each, Nodes)
-        return self._gathered(gather, each, lambda a, b: computed(Op.ADD, a, b), const(0))
+        numbers, times = _level(_numbers(body), self._times(self._group(gather)))
+        each = tuple(self._repeated(t, e) for t, e in zip(times, numbers, strict=True))
+        return self._gathered(gather, env, each, lambda a, b: computed(Op.ADD, a, b), const(0))
 
-    def _gathered(self, gather: Gather, each: Column, join: Callable[[E, E], E], nothing: E) -> Column:
-        each = _level(each, self.there)[0]
+    def _repeated(self, times: E, number: E) -> E:
+        """A number as often as something is there."""
+        if number == const(1) or times == const(0):
+            return times
+        if times.op == "bits" and self.top(times) > 1:
+            parts = (self._chosen(E("<", (const(k), times)), number, const(0)) for k in range(self.top(times)))
+            return reduce(lambda a, b: computed(Op.ADD, a, b), parts)
+        return self._chosen(is_set(times), number, const(0))
+
+    def _gathered(self, gather: Gather, env: Env[V], each: Column, join: Callable[[E, E], E], nothing: E) -> Column:
+        each = _level(each, self.there(self._group(gather)))[0]
         if gather.over is not Range.CHILDREN:
             return (reduce(join, each, nothing),)
         found = [nothing] * len(each)
         for row in range(1, len(each)):
             found[self.up[row]] = join(found[self.up[row]], each[row])
-        return tuple(found)
+        assert isinstance(gather.parent, Var)
+        of = env[gather.parent]
+        assert isinstance(of, Rows)
+        return tuple(found[row] for row in of.rows)
 
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Column) -> Column:
-        raise NotImplementedError("the explorer cannot say `distinct` yet")
+        if not self.observed(gather):
+            return (FALSE,)
+        keys, chosen, there = _level(_numbers(key), among, self.there(self._group(gather)))
+        twice = [FALSE] * len(there)
+        for a, b in combinations(range(len(there)), 2):
+            if gather.over is Range.CHILDREN and (self.up[a] != self.up[b] or 0 in (a, b)):
+                continue
+            both = conj(conj(there[a], chosen[a]), conj(there[b], chosen[b]))
+            twice[b] = disj(twice[b], conj(both, compare(Op.EQ, keys[a], keys[b], self.top)))
+        return self._gathered(gather, env, tuple(twice), disj, FALSE)
 
     def matching(self, gather: Gather, env: Env[V], key: V, among: Column, value: V) -> V:
-        raise NotImplementedError("the explorer cannot count elements by a value yet")
+        if not self.observed(gather):
+            return (const(0),)
+        times = self._times(self._group(gather))
+        keys, chosen, counts = _level(_numbers(key), among, times)
+        found = []
+        for wanted in _numbers(value):
+            total = const(0)
+            for k, c, t in zip(keys, chosen, counts, strict=True):
+                same = conj(c, compare(Op.EQ, k, wanted, self.top))
+                total = computed(Op.ADD, total, self._repeated(t, self._chosen(same, const(1), const(0))))
+            found.append(total)
+        return tuple(found)
 
     def path_sum(self, term: PathSum, node: V, env: Env[V]) -> Value[Column, V]:
-        assert isinstance(node, Nodes)
-        every = Nodes(tuple(range(len(self.up))))
-        each = Semantics(self).value(term.body, {term.var: every})
-        numbers, known = _level(_numbers(each.it), each.known, self.there)[:2]
+        assert isinstance(node, Rows)
+        every = Rows(Sort.NODE, tuple(range(len(self.up))))
+        each = self.meaning.value(term.body, {term.var: every})
+        numbers, known = _level(_numbers(each.it), each.known, self.there(Sort.NODE))[:2]
         total, sure = [const(0)], [TRUE]
         for row in range(1, len(self.up)):
             total.append(computed(Op.ADD, total[self.up[row]], numbers[row]))
@@ -196,31 +371,8 @@ class _Rows(Algebra[Column, V]):
         return Value(tuple(total[row] for row in node.rows), tuple(sure[row] for row in node.rows))
 
 
-def _compared(op: Op, a: E, b: E) -> E:
-    """As `compared`; that a sum of what is never negative is 0 is said of each part."""
-    if op is Op.EQ and b == const(0):
-        if a.op == "+" and _not_negative(a):
-            return conj(_compared(op, a.args[0], b), _compared(op, a.args[1], b))
-        if a.op == "if" and a.args[1:] == (const(0), const(1)):
-            return a.args[0]  # type: ignore[no-any-return]
-    return compared(op, a, b)
-
-
-def _not_negative(e: E) -> bool:
-    match e.op:
-        case "bits":
-            return True
-        case "const":
-            return bool(e.args[0] >= 0)
-        case "+":
-            return all(map(_not_negative, e.args))
-        case "if":
-            return all(map(_not_negative, e.args[1:]))
-    return False
-
-
 def _numbers(v: V) -> Column:
-    return tuple(map(const, v.rows)) if isinstance(v, Nodes) else v
+    return tuple(map(const, v.rows)) if isinstance(v, Rows) else v
 
 
 def _level(*columns: Column) -> tuple[Column, ...]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
-from sanitree.checker.explore.ground import Ground
-from sanitree.checker.symbolic import FALSE, E, conj, disj
+from sanitree.checker.explore.ground import Ground, bits
+from sanitree.checker.symbolic import FALSE, E, choose, conj, disj, neg
 from sanitree.invariants.rules import checks
 from sanitree.models.protocol.system import Action, System
 from sanitree.models.snapshot import Key
@@ -56,43 +56,46 @@ def transitions(system: System) -> Transitions:
     ground = Ground(system)
     moves: list[Move] = []
     for a in system.actions:
-        guards, sure = ground.truth(a.guard, a.var)
-        values = [ground.value(x.value, x.target.of) for x in a.assigns]  # type: ignore[arg-type]
         for node in range(1, system.nodes + 1):
-            if guards[node] == FALSE:
-                if sure[node] == FALSE:
-                    raise ValueError(f"the model {system.name} has no variable for a part of the guard of {a.name}")
-                continue
-            moves.append(Move(a, node, guards[node], _assigned(system, a, node, values)))
-    rules, unsaid = _rules(system, ground)
+            yes, no = ground.truth(a.guard, node)
+            if neg(yes) is not no:
+                raise ValueError(f"the model {system.name} has no variable for a part of the guard of {a.name}")
+            if yes is not FALSE:
+                moves.append(Move(a, node, yes, _assigned(ground, a, node)))
+    rules, unsaid = _rules(ground)
     return Transitions(system, tuple(moves), rules, unsaid)
 
 
-def _assigned(system: System, a: Action, node: int, values: list[tuple[E, ...]]) -> dict[Cell, E]:
+def _assigned(ground: Ground, a: Action, node: int) -> dict[Cell, E]:
+    system = ground.system
     number_of = {v.key: i for i, v in enumerate(system.variables)}
-    path = [node]
-    while system.parents[path[-1] - 1]:
-        path.append(system.parents[path[-1] - 1])
     found: dict[Cell, E] = {}
-    for x, value in zip(a.assigns, values, strict=True):
-        t = x.target
-        key = Key.of(t.field.name, t.component, t.tier)  # type: ignore[arg-type]
+    for x in a.assigns:
+        key = Key.of(x.target.field.name, x.target.component, x.target.tier)  # type: ignore[arg-type]
         if key not in number_of:
             raise ValueError(f"{a.name} assigns {key}, of which the model {system.name} has no variable")
-        for row in path if x.on_path else (node,):
-            found[number_of[key], row] = value[row]
+        for row in system.reached(x.over, node):
+            cell = number_of[key], row
+            where = ground.condition(x.where, node, x.each, row)
+            if where is FALSE:
+                continue
+            before = found.get(cell, bits(*cell))
+            new = choose(where, ground.value(x.value, node, x.each, row), before)
+            if new is not bits(*cell):
+                found[cell] = new
+            else:
+                found.pop(cell, None)
     return found
 
 
-def _rules(system: System, ground: Ground) -> tuple[tuple[Forbidden, ...], tuple[str, ...]]:
+def _rules(ground: Ground) -> tuple[tuple[Forbidden, ...], tuple[str, ...]]:
     found: list[Forbidden] = []
     unsaid: list[str] = []
-    there = ground.exists()
-    for c in checks(system.rules, system.settings):
-        yes, no = ground.truth(c.term, c.rule.var)
-        if all(y == FALSE for y in yes) and all(n == FALSE for n in no):
+    for c in checks(ground.system.rules, ground.system.settings):
+        judged = ground.judged(c)
+        if all(yes is FALSE and no is FALSE for _, yes, no in judged):
             unsaid.append(c.name)
             continue
-        wrong = reduce(disj, (conj(here, n) for here, n in zip(there, no, strict=True)), FALSE)
+        wrong = reduce(disj, (conj(there, no) for there, _, no in judged), FALSE)
         found.append(Forbidden(c.name, wrong))
     return tuple(found), tuple(unsaid)

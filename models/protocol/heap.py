@@ -106,20 +106,21 @@ def evict_host(n: Element) -> Said:
 def load_back(n: Element) -> Said:
     """The whole path comes back to the device."""
     nowhere = path_sum(n, lambda x: ite(on_device(x) | on_host(x), 0, 1))
-    return on_host(n) & ~on_device(n) & (nowhere == 0), (on_path(on_device(n), True),)
+    return on_host(n) & ~on_device(n) & (nowhere == 0), on_path(lambda x: (becomes(on_device(x), True),))
 
 
 @action
 def lock(n: Element) -> Said:
     """A request holds the path."""
     full = path_sum(n, lambda x: ite(on_device(x) & (x[FULL].lock < MAX_LOCK), 0, 1))
-    return full == 0, (on_path(n[FULL].lock, n[FULL].lock + 1),)
+    return full == 0, on_path(lambda x: (becomes(x[FULL].lock, x[FULL].lock + 1),))
 
 
 @action
 def unlock(n: Element) -> Said:
     """A request that ends here lets the path go."""
-    return n[FULL].lock > sum_over(children_of(n), lambda c: c[FULL].lock), (on_path(n[FULL].lock, n[FULL].lock - 1),)
+    ends_here = n[FULL].lock > sum_over(children_of(n), lambda c: c[FULL].lock)
+    return ends_here, on_path(lambda x: (becomes(x[FULL].lock, x[FULL].lock - 1),))
 
 
 BACKUPS: dict[Policy, tuple[Action, ...]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import Rule, checks
 from sanitree.invariants.terms import Apply, Const, Fold, Gather, Get, Op, PathSum, Range, Term, Var
-from sanitree.models.protocol.system import Action, System
+from sanitree.models.protocol.system import NODE, Action, System
 from sanitree.models.snapshot import Key
 
 State = dict[tuple[Key, int], int]
@@ -82,14 +82,16 @@ class World:
         new = dict(self.state)
         for x in a.assigns:
             t = x.target
-            for n in self.path(node) if x.on_path else [node]:
-                new[Key.of(t.field.name, t.component, t.tier), n] = self.of(x.value, {a.var: n})  # type: ignore[arg-type]
+            for n in self.system.reached(x.over, node):
+                env = {NODE: node, x.each: n}
+                if self.of(x.where, env):
+                    new[Key.of(t.field.name, t.component, t.tier), n] = self.of(x.value, env)  # type: ignore[arg-type]
         return new
 
     def successors(self) -> Iterator[State]:
         for a in self.system.actions:
             for node in range(1, self.system.nodes + 1):
-                if self.of(a.guard, {a.var: node}):
+                if self.of(a.guard, {NODE: node}):
                     yield self.after(a, node)
 
 
