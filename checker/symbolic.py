@@ -7,6 +7,7 @@ that what is always known costs nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from sanitree.invariants.semantics import Algebra
@@ -91,6 +92,7 @@ def disj(a: E, b: E) -> E:
     return a if b == FALSE else E("or", (a, b))
 
 
+@cache  # each of conj, disj and neg asks for the others' negations: without it, exponential in the depth
 def neg(a: E) -> E:
     """`not a`, with the negation pushed down to the comparisons, so that equal meanings look equal."""
     match a.op:

@@ -8,17 +8,19 @@ enters its own.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore.code import Machine
+from sanitree.checker.explore.code import Machine, machine
 from sanitree.checker.explore.kernel import FREE, Kernel, Words, kernel
-from sanitree.checker.explore.transitions import Move
+from sanitree.checker.explore.results import Bounds, Goal, Progress, Searched, Sofar, Told, Trace, Violation
+from sanitree.checker.explore.transitions import Move, Transitions
 
 _SENT = 1 << 16
 """Successors that a round may send from one core to another."""
@@ -27,66 +29,43 @@ _FULLEST = 0.75
 _GROWTH = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Where a search ends without an answer: states, seconds, bytes of its arrays; None is no bound."""
-
-    states: int | None = None
-    seconds: float | None = None
-    bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that a reachable state violates, and a shortest way there: moves, and every state from the first on."""
-
-    rule: str
-    moves: tuple[Move, ...]
-    states: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What a search came to. complete: whether every reachable state was seen. depth: of the deepest state.
-
-    transitions: of the states that were expanded. dead: those of them without any. unfired:
-    actions that no reachable state allows, of a complete search. stopped: the bound that ended it.
-    """
-
-    states: int
-    transitions: int
-    depth: int
-    complete: bool
-    violation: Violation | None
-    dead: int
-    unfired: tuple[str, ...]
-    compile_seconds: float
-    search_seconds: float
-    peak_bytes: int
-    stopped: str = ""
-
-
-Progress = Callable[[int, int, int], None]
-"""Told after each level: states, transitions and depth so far."""
-
-
-def search(m: Machine, bounds: Bounds | None = None, cores: int = 2, progress: Progress | None = None) -> Searched:
+def search(
+    model: Transitions,
+    bounds: Bounds | None = None,
+    *,
+    cores: int = 2,
+    symmetry: bool = False,
+    goals: Sequence[Goal] = (),
+    progress: Sequence[Progress] = (),
+    told: Told | None = None,
+    device: str = "cpu",
+) -> Searched:
     """Every state that can be reached, level by level, up to the first violation or to a bound.
 
+    With `symmetry`, states that differ in the order of sibling subtrees count as one; rules,
+    goals and progress must then not tell siblings apart. device: "cpu", or one of torch's.
     Raises OverflowError where an action takes a variable beyond its bounds.
     """
+    if goals or progress or device != "cpu":
+        raise NotImplementedError("goals, progress and other devices")
     begun = time.perf_counter()
+    m = machine(model, symmetry)
     k = kernel(m)
     _warm(m, k)
     ready = time.perf_counter()
     with ThreadPoolExecutor(cores) as pool:
         run = _Run(m, k, bounds or Bounds(), cores, pool, ready)
-        at, stopped = run.to_the_end(progress)
+        at, stopped = run.to_the_end(told)
     complete = at is None and not stopped
-    fired = {m.model.moves[i].action.name for i in run.fired.sum(axis=0).nonzero()[0]}
-    unfired = tuple(a.name for a in m.model.system.actions if a.name not in fired) if complete else ()
+    fired = dict.fromkeys((a.name for a in model.system.actions), 0)
+    for i, times in enumerate(run.fired.sum(axis=0)):
+        fired[model.moves[i].action.name] += int(times)
+    unfired = tuple(name for name, times in fired.items() if not times) if complete else ()
+    ends = [sum(level) for level in zip(*(o.levels for o in run.owned), strict=True)]
+    levels = tuple(b - a for a, b in itertools.pairwise(ends) if b > a)
     return Searched(
-        run.states, run.transitions, run.depth, complete, None if at is None else run.violation(*at), run.dead, unfired,
+        run.states, run.transitions, levels, run.states if complete else 0, complete,
+        None if at is None else run.violation(*at), run.dead, None, fired, unfired, (), (),
         ready - begun, time.perf_counter() - ready, run.peak, stopped,
     )  # fmt: skip
 
@@ -153,7 +132,7 @@ class _Run:
     def states(self) -> int:
         return sum(o.count for o in self.owned)
 
-    def to_the_end(self, progress: Progress | None) -> tuple[tuple[int, int, int] | None, str]:
+    def to_the_end(self, told: Told | None) -> tuple[tuple[int, int, int] | None, str]:
         """A violation as (rule, owner, place), or the bound that ended it, or neither."""
         at, stopped = self.begin(), ""
         while at is None and not stopped and any(o.levels[-1] != o.levels[-2] for o in self.owned):
@@ -161,8 +140,9 @@ class _Run:
             for o in self.owned:
                 o.levels.append(o.count)
             self.depth += any(o.levels[-1] != o.levels[-2] for o in self.owned)
-            if progress is not None:
-                progress(self.states, self.transitions, self.depth)
+            if told is not None:
+                queue = sum(o.levels[-1] - o.levels[-2] for o in self.owned)
+                told(Sofar(self.states, self.transitions, self.depth, queue, time.perf_counter() - self.begun))
         return at, stopped
 
     def begin(self) -> tuple[int, int, int] | None:
@@ -237,7 +217,8 @@ class _Run:
                     path.append(o.order[begin + row])
                     break
         moves, states = self.lived(path[::-1])
-        return Violation(self.m.model.rules[rule].rule, tuple(moves), tuple(tuple(map(int, s)) for s in states))
+        values = (self.m.layout.unpacked(tuple(map(int, s))) for s in states)
+        return Violation(self.m.model.rules[rule].rule, Trace(tuple(moves), tuple(values)))
 
     def lived(self, path: list[Words]) -> tuple[list[Move], list[Words]]:
         """States in normal form as a run of the model: the moves, and the states as they follow from each other."""

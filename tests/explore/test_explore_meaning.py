@@ -23,7 +23,7 @@ BOTH = (Policy.WRITE_THROUGH, Policy.WRITE_BACK)
 @pytest.mark.parametrize("nodes", [1, 2, 3])
 def test_states_and_transitions(policy: Policy, nodes: int) -> None:
     system = heap.heap(policy, nodes)
-    found = search(machine(transitions(system)))
+    found = search(transitions(system))
     assert (found.states, found.transitions) == explored(system)[:2]
 
 
@@ -47,5 +47,5 @@ def test_a_rule_is_first_violated_at_the_same_depth(dropped: str) -> None:
     for rule in (pending, BY_ID["path_lock_covers_children"], BY_ID["backup_is_prefix_closed"]):
         one = replace(system, actions=actions, rules=(rule,))
         expected = explored(one)[2]
-        found = search(machine(transitions(one))).violation
-        assert ({} if found is None else {found.rule: len(found.moves)}) == expected
+        found = search(transitions(one)).violation
+        assert ({} if found is None else {found.rule: len(found.trace.moves)}) == expected

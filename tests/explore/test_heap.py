@@ -21,7 +21,7 @@ pytest.importorskip("numba", reason="the explorer is the extra [explore]")
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_write_through_of_six(cores: int) -> None:
-    found = search(machine(transitions(heap.heap(Policy.WRITE_THROUGH, 6))), cores=cores)
+    found = search(transitions(heap.heap(Policy.WRITE_THROUGH, 6)), cores=cores)
     assert (found.states, found.transitions, found.complete) == (7_720, 54_499, True)
     assert found.violation is None
     assert not found.unfired
@@ -37,7 +37,7 @@ def test_write_through_of_six(cores: int) -> None:
     ],
 )
 def test_large_ones(policy: Policy, nodes: int, states: int, transitions: int) -> None:
-    found = search(machine(transitions(heap.heap(policy, nodes))))
+    found = search(transitions(heap.heap(policy, nodes)))
     assert (found.states, found.transitions, found.complete) == (states, transitions, True)
     assert found.peak_bytes / found.states < 25
 
@@ -45,11 +45,11 @@ def test_large_ones(policy: Policy, nodes: int, states: int, transitions: int) -
 def test_the_strict_rule_is_violated_by_a_legal_run_under_write_back() -> None:
     """That host copies form a prefix is a rule of write_through: here it is the rule that is wrong."""
     strict = replace(BY_ID["backup_is_prefix_closed"], when=BY_ID["pending_write_keeps_its_source"].when)
-    found = search(machine(transitions(replace(heap.heap(Policy.WRITE_BACK, 3), rules=(strict,)))))
+    found = search(transitions(replace(heap.heap(Policy.WRITE_BACK, 3), rules=(strict,))))
     assert found.violation is not None
     assert found.violation.rule == "backup_is_prefix_closed"
-    assert [m.action.name for m in found.violation.moves] == ["insert", "insert", "start_write_back", "ack"]
-    assert len(found.violation.states) == 5
+    assert [m.action.name for m in found.violation.trace.moves] == ["insert", "insert", "start_write_back", "ack"]
+    assert len(found.violation.trace.states) == 5
 
 
 def test_an_eviction_that_does_not_wait_is_found() -> None:
@@ -62,10 +62,10 @@ def test_an_eviction_that_does_not_wait_is_found() -> None:
 
     system = heap.heap(Policy.WRITE_THROUGH, 3)
     actions = tuple(evict_device if a.name == "evict_device" else a for a in system.actions)
-    found = search(machine(transitions(replace(system, actions=actions))))
+    found = search(transitions(replace(system, actions=actions)))
     assert found.violation is not None
     assert found.violation.rule == "pending_write_keeps_its_source"
-    assert [m.action.name for m in found.violation.moves] == ["insert", "start_backup", "evict_device"]
+    assert [m.action.name for m in found.violation.trace.moves] == ["insert", "start_backup", "evict_device"]
 
 
 @pytest.mark.parametrize("nodes", [3, 5])
@@ -88,7 +88,7 @@ def test_mirror_images_are_one_state(nodes: int) -> None:
         below = sorted(tree(values, c) for c in (2 * node, 2 * node + 1) if c <= nodes)  # type: ignore[type-var]
         return tuple(values[v, node] for v in range(4)), tuple(below)
 
-    folded = search(machine(transitions(m.model.system), symmetry=True))
+    folded = search(transitions(m.model.system), symmetry=True)
     assert folded.states == len({tree(m.layout.unpacked((state,)), 1) for state in seen})
     assert folded.complete
 
@@ -99,7 +99,7 @@ def test_a_way_through_mirror_images_is_a_run_of_the_model() -> None:
     system = replace(heap.heap(Policy.WRITE_BACK, 7), rules=(strict,))
     model = transitions(system)
     m = machine(model)
-    found = search(machine(model, symmetry=True)).violation
+    found = search(model, symmetry=True).violation
     assert found is not None
     own = functions(m, lambda f: f)
     for state, move, after in zip(found.states, found.moves, found.states[1:], strict=False):
@@ -113,7 +113,7 @@ def test_a_way_through_mirror_images_is_a_run_of_the_model() -> None:
     [(Bounds(states=1000), "1,000 states"), (Bounds(seconds=0), "0 seconds"), (Bounds(bytes=1), "1 bytes")],
 )
 def test_a_bound_ends_it_without_an_answer(bounds: Bounds, said: str) -> None:
-    found = search(machine(transitions(heap.heap(Policy.WRITE_THROUGH, 6))), bounds)
+    found = search(transitions(heap.heap(Policy.WRITE_THROUGH, 6)), bounds)
     assert (found.complete, found.stopped, found.violation) == (False, said, None)
 
 
@@ -125,11 +125,11 @@ def test_what_takes_a_variable_beyond_its_bounds_is_an_error() -> None:
 
     system = heap.heap(Policy.WRITE_THROUGH, 2)
     with pytest.raises(OverflowError, match="lock of node 1"):
-        search(machine(transitions(replace(system, actions=(heap.insert, lock), rules=()))))
+        search(transitions(replace(system, actions=(heap.insert, lock), rules=())))
 
 
 def test_an_action_that_never_fires_is_said() -> None:
     system = heap.heap(Policy.WRITE_THROUGH, 2)
-    found = search(machine(transitions(replace(system, actions=(heap.insert, heap.ack)))))
+    found = search(transitions(replace(system, actions=(heap.insert, heap.ack))))
     assert found.unfired == ("ack",)
     assert found.dead == 1, "with everything inserted nothing more can happen"
