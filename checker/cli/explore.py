@@ -226,7 +226,7 @@ def _export(made: Model, file: str, as_json: bool) -> Exit:
 def _save(told: Outcome, file: str | None) -> None:
     if file is None or told.trace is None:
         return
-    from sanitree.checker.explore.traces import write
+    from sanitree.checker.explore.tracefile import write
     from sanitree.models.snapshot import SnapshotIOError
 
     try:

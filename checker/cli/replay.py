@@ -72,7 +72,7 @@ def _on_the_model(file: str, as_json: bool) -> Exit:
     from sanitree.checker.cli.inputs import broken_plugins_told
     from sanitree.checker.cli.output import console, show
     from sanitree.checker.explore.confirm import plain_again, replay
-    from sanitree.checker.explore.traces import read
+    from sanitree.checker.explore.tracefile import read
     from sanitree.checker.render.explored import again
     from sanitree.checker.replay import Answer
 

@@ -10,7 +10,7 @@ from sanitree.checker.explore.concrete import NotARunError
 from sanitree.checker.explore.configured import ConfigurationError, Model, model
 from sanitree.checker.explore.results import Trace, Values
 from sanitree.checker.explore.results import Violation as Found
-from sanitree.checker.explore.traces import ModelTrace, Step
+from sanitree.checker.explore.tracefile import ModelTrace, Step
 from sanitree.checker.explore.transitions import Move
 from sanitree.checker.replay import Answer
 from sanitree.checker.report import Violation

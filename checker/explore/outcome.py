@@ -11,7 +11,7 @@ from sanitree.checker.difference import difference
 from sanitree.checker.explore.configured import Model
 from sanitree.checker.explore.confirm import confirmed, rerun, steps_of
 from sanitree.checker.explore.results import Bounds, Searched, Trace
-from sanitree.checker.explore.traces import ModelTrace, plain_configuration
+from sanitree.checker.explore.tracefile import ModelTrace, plain_configuration
 from sanitree.checker.render import plain
 from sanitree.checker.render.words import count
 from sanitree.checker.report import Verdict, Violation
