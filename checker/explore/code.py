@@ -1,194 +1,394 @@
-"""A model as numba source: its successors, and which rule a state violates.
+"""A model as text of LLVM's language: its successors, their normal form, and what is true of a state.
 
-What a conjunction demands of single variables becomes one masked comparison a word.
+What a conjunction demands of single variables becomes one masked comparison a word; what
+several guards share is computed once for a state.
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sanitree.checker.explore.transitions import Cell, Transitions
-from sanitree.checker.explore.words import Layout, layout, swaps
+from sanitree.checker.explore.words import Layout, Place, Swap, layout, swaps
 from sanitree.checker.symbolic import FALSE, TRUE, E, const
-from sanitree.models.protocol.system import System
+
+CHEAP = 12
+"""An outcome of so many operations or fewer is computed whether or not its move may happen: that costs less than
+a branch that is guessed wrongly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The source of `Functions`: `successors(state, out, by) -> count` and `violated(state) -> rule or -1`.
+    """A packed model and the text of its functions. A state is `layout.words` numbers of 64 bits.
 
-    A count below 0 says that move -1 - count would take a variable beyond its top or below 0.
-    state: int64, shape [words]. out: the successors, shape [moves, words]; by: the number of
-    each one's move. What `violated` returns is a rule's place in `model.rules`.
+    steps(state, out, by) -> n: the successors as rows of `out`, and the place in `model.moves` of
+    each one's move in `by`; both have room for one more than there are moves. -1 - move says that
+    the move would take a variable beyond its bounds.
+    normal(state): brings it to its normal form. successors: steps, each in its normal form.
+    violated(state): the place in `model.rules` of one that it violates, or -1.
+    condition0, condition1, …(state): 1 where `conditions` holds.
     """
 
     model: Transitions
     layout: Layout
-    source: str
+    conditions: tuple[E, ...]
+    text: str
 
 
-def machine(t: Transitions, symmetry: bool = False) -> Machine:
-    """Compiles a model to source; with `symmetry`, states that differ in the order of sibling subtrees are one."""
-    system, places = t.system, layout(t.system)
-    write = _Writer(places, [v.top for v in system.variables])
-    moves = (write.block(m.guard, m.assigned, number) for number, m in enumerate(t.moves))
-    tests = (
-        f"if {write.truth(r.wrong)}:\n    return {number}\n" for number, r in enumerate(t.rules) if r.wrong != FALSE
-    )
-    source = _FUNCTIONS.format(
-        load=write.load,
-        moves=textwrap.indent("".join(moves), "    "),
-        normal=_normal(system, places) if symmetry else "    pass",
-        tests=textwrap.indent("".join(tests), "    "),
-    )
-    return Machine(t, places, source)
+def machine(model: Transitions, symmetry: bool = False, conditions: Sequence[E] = ()) -> Machine:
+    """Writes a model's functions; with `symmetry`, states that differ in the order of sibling subtrees are one."""
+    places = layout(model.system)
+    tops = {at: model.system.variables[at[0]].top for at in places.places}
+    exchanges = swaps(model.system, places) if symmetry else []
+    parts = [
+        _steps(model, places, tops),
+        _normal(places, exchanges),
+        _SUCCESSORS.format(words=places.words),
+        _violated(model, places, tops),
+        *(_condition(e, i, places, tops) for i, e in enumerate(conditions)),
+    ]
+    return Machine(model, places, tuple(conditions), "\n".join(parts))
 
 
-def _normal(system: System, places: Layout) -> str:
-    """Source that brings the successors to their normal form."""
-    lines = [f"    w{i} = out[r, {i}]" for i in range(places.words)]
-    for swap in swaps(system, places):
-        a, b, mask = swap.first, swap.second, (1 << swap.first.width) - 1
-        lines.append(f"    a, b = (w{a.word} >> {a.offset}) & {mask}, (w{b.word} >> {b.offset}) & {mask}")
-        lines.append("    if a > b:")
-        lines.append(f"        w{a.word} ^= (a ^ b) << {a.offset}")
-        lines.append(f"        w{b.word} ^= (a ^ b) << {b.offset}")
-    lines += [f"    out[r, {i}] = w{i}" for i in range(places.words)]
-    return "\n".join(["    for r in range(n):", *(f"    {line}" for line in lines)])
-
-
-_FUNCTIONS = """\
-def steps(state, out, by):
-    {load}
-    n = 0
-{moves}
-    return n
-
-
-def normal(out, n):
-{normal}
-
-
-def successors(state, out, by):
-    n = steps(state, out, by)
-    normal(out, n)
-    return n
-
-
-def violated(state):
-    {load}
-{tests}
-    return -1
+_SUCCESSORS = """\
+define i64 @successors(ptr %state, ptr %out, ptr %by) {{
+entry:
+  %n = call i64 @steps(ptr %state, ptr %out, ptr %by)
+  %some = icmp sgt i64 %n, 0
+  br i1 %some, label %each, label %done
+each:
+  %i = phi i64 [ 0, %entry ], [ %next, %each ]
+  %at = mul i64 %i, {words}
+  %row = getelementptr i64, ptr %out, i64 %at
+  call void @normal(ptr %row)
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %n
+  br i1 %more, label %each, label %done
+done:
+  ret i64 %n
+}}
 """
 
 
-class _Writer:
-    def __init__(self, places: Layout, tops: list[int]) -> None:
-        self.places = places
-        self.tops = tops
-        self.load = "; ".join(f"w{i} = state[{i}]" for i in range(places.words))
+def _steps(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
+    w = _Writer(places, tops)
+    w.line("%count = alloca i64")
+    w.line("store i64 0, ptr %count")
+    for e in _shared(m.guard for m in model.moves):
+        w.value(e)
+    for number, m in enumerate(model.moves):
+        _move(w, number, m.guard, m.assigned)
+    w.line(f"ret i64 {w.new('load i64, ptr %count')}")
+    return w.function("i64 @steps(ptr noalias %state, ptr noalias %out, ptr noalias %by)")
 
-    def block(self, guard: E, assigned: Mapping[Cell, E], number: int) -> str:
-        """One move: if it may happen, its outcome."""
-        lines = []
-        checked = 0
-        for word in range(self.places.words):
-            fixed = ones = 0
-            parts: list[str] = []
-            for at, value in assigned.items():
-                place = self.places.places[at]
-                if place.word != word:
-                    continue
-                fixed |= place.mask
-                if value.op == "const":
-                    ones |= int(value.args[0]) << place.offset
-                else:
-                    lines.append(f"    v{checked} = {self.number(value)}\n")
-                    if value.op in "+-":
-                        lines.append(
-                            f"    if v{checked} < 0 or v{checked} > {self.tops[at[0]]}: return -1 - {number}\n"
-                        )
-                    parts.append(f"(v{checked} << {place.offset})")
-                    checked += 1
-            new = f"w{word}"
-            if fixed:
-                new = " | ".join([f"(w{word} & {~fixed})", *([str(ones)] if ones else []), *parts])
-            lines.append(f"    out[n, {word}] = {new}\n")
-        return f"if {self.truth(guard)}:\n{''.join(lines)}    by[n] = {number}\n    n += 1\n"
 
-    def truth(self, e: E) -> str:
-        """A condition as source."""
-        if e.op != "and":
-            return self._part(e)
-        masks, values = [0] * self.places.words, [0] * self.places.words
-        parts = []
-        for x in _conjuncts(e):
-            literal = self._literal(x)
-            if literal is None:
-                parts.append(self._part(x))
-            else:
-                word, mask, value = literal
-                if masks[word] & mask and (values[word] ^ value) & masks[word] & mask:
-                    return "False"
-                masks[word] |= mask
-                values[word] |= value
-        tests = [f"(w{i} & {m}) == {v}" for i, (m, v) in enumerate(zip(masks, values, strict=True)) if m]
-        return " and ".join(f"({t})" for t in (*tests, *parts))
+def _shared(guards: Iterable[E]) -> list[E]:
+    """What several guards say, each after what it is made of; what costs nothing is left out."""
+    users: Counter[E] = Counter()
+    order: dict[E, None] = {}
+    for guard in guards:
+        mine: dict[E, None] = {}
+        _collect(guard, mine)
+        users.update(mine.keys())
+        order.update(mine)
+    return [e for e in order if users[e] > 1 and e.op not in ("const", "bits") and _literal(e) is None]
 
-    def _literal(self, e: E) -> tuple[int, int, int] | None:
-        """What a condition demands of one variable, as a word's mask and value; None where that is not all."""
-        if e.op not in ("<", "<=", "="):
-            return None
-        a, b = e.args
-        zero = const(0)
-        if e.op == "=" and a.op == "bits" and b.op == "const":
-            p = self._place(a)
-            return p.word, p.mask, int(b.args[0]) << p.offset
-        if e.op == "<=" and a.op == "bits" and b == zero:
-            p = self._place(a)
-            return p.word, p.mask, 0
-        if e.op == "<" and a == zero and b.op == "bits" and (p := self._place(b)).width == 1:
-            return p.word, p.mask, p.mask
+
+def _collect(e: E, into: dict[E, None]) -> None:
+    """Everything an expression is made of, innermost first; each once."""
+    stack = [(e, False)]
+    while stack:
+        x, opened = stack.pop()
+        if opened:
+            into[x] = None
+        elif x not in into:
+            stack.append((x, True))
+            stack += [(s, False) for s in x.subs()]
+
+
+def _move(w: _Writer, number: int, guard: E, assigned: Mapping[Cell, E]) -> None:
+    """One move: where it may happen, its outcome goes to the end of what there is."""
+    outer = dict(w.values)
+    demanded, parts = w.split(guard)
+    may = w.all_of(demanded)
+    if parts:
+        if demanded and any(w.cost(p) > CHEAP for p in parts):
+            w.branch(may, f"more{number}", f"after{number}")
+            may = w.all_of([w.value(p) for p in parts])
+        else:
+            may = w.all_of([may, *(w.value(p) for p in parts)])
+    always = sum(w.cost(v) for v in assigned.values()) <= CHEAP and not any(w.escapes(c, v) for c, v in assigned.items())
+    if not always:
+        w.branch(may, f"do{number}", f"after{number}")
+    words, wrong = w.outcome(assigned)
+    if wrong is not None:
+        w.branch(wrong, f"wrong{number}", f"fine{number}")
+        w.line(f"ret i64 {-1 - number}")
+        w.block(f"fine{number}")
+    n = w.new("load i64, ptr %count")
+    row = w.new(f"mul i64 {n}, {w.places.words}")
+    to = w.new(f"getelementptr i64, ptr %out, i64 {row}")
+    for k, value in enumerate(words):
+        w.line(f"store i64 {value}, ptr {w.new(f'getelementptr i64, ptr {to}, i64 {k}')}")
+    w.line(f"store i64 {number}, ptr {w.new(f'getelementptr i64, ptr %by, i64 {n}')}")
+    more = w.new(f"zext i1 {may} to i64") if always else "1"
+    w.line(f"store i64 {w.new(f'add i64 {n}, {more}')}, ptr %count")
+    w.jump(f"after{number}")
+    w.values = outer  # what was computed on the way is not known on every way to what follows
+
+
+def _normal(places: Layout, exchanges: Sequence[Swap]) -> str:
+    w = _Writer(places, {})
+    words = [f"%w{k}" for k in range(places.words)]
+    for swap in exchanges:
+        pairs = [(w.bits(words[a.word], a), w.bits(words[b.word], b)) for a, b in swap.parts]
+        wrong, equal = "false", "true"
+        for x, y in pairs:
+            larger = w.new(f"icmp ugt i64 {x}, {y}")
+            wrong = w.new(f"or i1 {wrong}, {w.new(f'and i1 {equal}, {larger}')}")
+            equal = w.new(f"and i1 {equal}, {w.new(f'icmp eq i64 {x}, {y}')}")
+        for (a, b), (x, y) in zip(swap.parts, pairs, strict=True):
+            change = w.new(f"select i1 {wrong}, i64 {w.new(f'xor i64 {x}, {y}')}, i64 0")
+            for p in (a, b):
+                words[p.word] = w.new(f"xor i64 {words[p.word]}, {w.new(f'shl i64 {change}, {p.offset}')}")
+    for k, value in enumerate(words):
+        w.line(f"store i64 {value}, ptr {w.new(f'getelementptr i64, ptr %state, i64 {k}')}")
+    w.line("ret void")
+    return w.function("void @normal(ptr %state) alwaysinline")
+
+
+def _violated(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
+    w = _Writer(places, tops)
+    found = "-1"
+    for number, r in reversed(list(enumerate(model.rules))):
+        if r.wrong != FALSE:
+            found = w.new(f"select i1 {w.value(r.wrong)}, i64 {number}, i64 {found}")
+    w.line(f"ret i64 {found}")
+    return w.function("i64 @violated(ptr %state)")
+
+
+def _condition(e: E, number: int, places: Layout, tops: Mapping[Cell, int]) -> str:
+    w = _Writer(places, tops)
+    w.line(f"ret i64 {w.new(f'zext i1 {w.value(e)} to i64')}")
+    return w.function(f"i64 @condition{number}(ptr %state)")
+
+
+_TRUTHS = frozenset({"and", "or", "not", "differ", "<", "<=", "="})
+
+
+def _literal(e: E) -> tuple[Cell, int | None, bool] | None:
+    """What a condition asks of one cell: that it is a number, or (None) more than 0; or that it is not. Else None."""
+    if e.op not in ("<", "<=", "="):
         return None
+    a, b = e.args
+    zero = const(0)
+    if e.op == "=" and b.op == "bits":
+        a, b = b, a
+    if e.op == "=" and a.op == "bits" and b.op == "const":
+        return a.args, int(b.args[0]), True
+    if e.op == "<=" and a.op == "bits" and b == zero:
+        return a.args, 0, True
+    if e.op == "<" and a == zero and b.op == "bits":
+        return b.args, 0, False
+    return None
 
-    def _place(self, e: E) -> Any:
-        return self.places.places[e.args[0], e.args[1]]
 
-    def _part(self, e: E) -> str:
-        match e.op:
-            case "const":
-                return str(bool(e.args[0]))
-            case "and":
-                return f"({self.truth(e)})"
-            case "or":
-                return f"({self._part(e.args[0])} or {self._part(e.args[1])})"
-            case "not":
-                return f"(not {self._part(e.args[0])})"
-            case "differ":
-                return f"({self._part(e.args[0])} != {self._part(e.args[1])})"
-        if (literal := self._literal(e)) is not None:
+class _Writer:
+    """One function's text. values: the names of what has been computed and is known where the text has come to."""
+
+    def __init__(self, places: Layout, tops: Mapping[Cell, int]) -> None:
+        self.places, self.tops = places, tops
+        self.lines: list[str] = []
+        self.values: dict[E, str] = {}
+        self.costs: dict[E, int] = {}
+        self.ranges: dict[E, tuple[int, int]] = {}
+        self.names = 0
+        for k in range(places.words):
+            self.line(f"%p{k} = getelementptr i64, ptr %state, i64 {k}")
+            self.line(f"%w{k} = load i64, ptr %p{k}")
+
+    def function(self, head: str) -> str:
+        return "\n".join([f"define {head} {{", "entry:", *self.lines, "}", ""])
+
+    def line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def new(self, text: str) -> str:
+        """The name of a value."""
+        name = f"%v{self.names}"
+        self.names += 1
+        self.line(f"{name} = {text}")
+        return name
+
+    def block(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+
+    def jump(self, label: str) -> None:
+        self.line(f"br label %{label}")
+        self.block(label)
+
+    def branch(self, condition: str, then: str, otherwise: str) -> None:
+        """Goes on in `then`."""
+        self.line(f"br i1 {condition}, label %{then}, label %{otherwise}")
+        self.block(then)
+
+    def all_of(self, truths: Sequence[str]) -> str:
+        found = "true"
+        for t in truths:
+            found = t if found == "true" else self.new(f"and i1 {found}, {t}")
+        return found
+
+    def split(self, e: E) -> tuple[list[str], list[E]]:
+        """A conjunction's demands on single cells, as a comparison for each word, and its other parts."""
+        demands: dict[int, tuple[int, int]] = {}
+        parts: list[E] = []
+        for x in _conjuncts(e):
+            literal = None if x in self.values else self._demand(x)
+            if literal is None:
+                parts.append(x)
+                continue
             word, mask, value = literal
-            return f"((w{word} & {mask}) == {value})"
-        if e.op == "<" and e.args[0] == const(0) and e.args[1].op == "bits":
-            p = self._place(e.args[1])
-            return f"((w{p.word} & {p.mask}) != 0)"
-        sign = "==" if e.op == "=" else e.op
-        return f"({self.number(e.args[0])} {sign} {self.number(e.args[1])})"
+            m, v = demands.get(word, (0, 0))
+            if m & mask and (v ^ value) & m & mask:
+                return ["false"], []
+            demands[word] = m | mask, v | value
+        return [self._masked(k, m, v) for k, (m, v) in demands.items()], parts
+
+    def _demand(self, e: E) -> tuple[int, int, int] | None:
+        """What a condition demands of one cell, as a word's mask and value; None where that is not all."""
+        if (literal := _literal(e)) is None:
+            return None
+        cell, value, is_it = literal
+        p = self.places.places[cell]
+        assert value is not None
+        if not is_it:
+            return (p.word, p.mask, p.mask) if p.width == 1 else None
+        return (p.word, p.mask, value << p.offset) if 0 <= value >> p.width < 1 else None
+
+    def _masked(self, word: int, mask: int, value: int, sign: str = "eq") -> str:
+        return self.new(f"icmp {sign} i64 {self.new(f'and i64 %w{word}, {mask}')}, {value}")
+
+    def value(self, e: E) -> str:
+        """An expression's name: an i1 for a condition, an i64 for a number."""
+        if (found := self.values.get(e)) is None:
+            found = self.values[e] = self._value(e)
+        return found
+
+    def _value(self, e: E) -> str:
+        if e.op == "const":
+            it = e.args[0]
+            return str(it).lower() if isinstance(it, bool) else str(it)
+        if e.op == "bits":
+            p = self.places.places[e.args]
+            return self.bits(f"%w{p.word}", p)
+        if (literal := _literal(e)) is not None:
+            cell, value, is_it = literal
+            p = self.places.places[cell]
+            assert value is not None
+            if value < 0 or value >> p.width:
+                return "false"
+            return self._masked(p.word, p.mask, value << p.offset, "eq" if is_it else "ne")
+        if e.op == "and":
+            demanded, parts = self.split(e)
+            return self.all_of([*demanded, *(self.value(p) for p in parts)])
+        if e.op == "if":
+            c, a, b = e.args
+            return self.new(f"select i1 {self.value(c)}, i64 {self.number(a)}, i64 {self.number(b)}")
+        if e.op in ("or", "differ"):
+            a, b = (self.value(x) for x in e.args)
+            return self.new(f"{'or' if e.op == 'or' else 'xor'} i1 {a}, {b}")
+        if e.op == "not":
+            return self.new(f"xor i1 {self.value(e.args[0])}, true")
+        a, b = (self.number(x) for x in e.args)
+        if e.op == "%":  # of a positive number, as in Python
+            rest = self.new(f"srem i64 {a}, {b}")
+            return self.new(f"srem i64 {self.new(f'add i64 {rest}, {b}')}, {b}")
+        if e.op in "+-":
+            return self.new(f"{'add' if e.op == '+' else 'sub'} i64 {a}, {b}")
+        return self.new(f"icmp {_SIGNS[e.op]} i64 {a}, {b}")
 
     def number(self, e: E) -> str:
-        """A number as source."""
-        match e.op:
-            case "const":
-                return str(int(e.args[0]))
-            case "bits":
-                p = self._place(e)
-                return f"((w{p.word} >> {p.offset}) & {(1 << p.width) - 1})"
-            case "if":
-                return f"({self.number(e.args[1])} if {self._part(e.args[0])} else {self.number(e.args[2])})"
-        return f"({self.number(e.args[0])} {e.op} {self.number(e.args[1])})"
+        """The same, of a truth value 1 or 0."""
+        if e.op == "const":
+            return str(int(e.args[0]))
+        return self.new(f"zext i1 {self.value(e)} to i64") if e.op in _TRUTHS else self.value(e)
+
+    def bits(self, word: str, p: Place) -> str:
+        return self.new(f"and i64 {self.new(f'lshr i64 {word}, {p.offset}')}, {(1 << p.width) - 1}")
+
+    def placed(self, e: E, p: Place) -> str:
+        """A number where a cell of that place has it."""
+        if e.op == "const":
+            return str(int(e.args[0]) << p.offset)
+        if e.op == "bits" and self.places.places[e.args] == p:
+            return self.new(f"and i64 %w{p.word}, {p.mask}")
+        if e.op == "if":
+            c, a, b = e.args
+            return self.new(f"select i1 {self.value(c)}, i64 {self.placed(a, p)}, i64 {self.placed(b, p)}")
+        return self.new(f"shl i64 {self.number(e)}, {p.offset}")
+
+    def outcome(self, assigned: Mapping[Cell, E]) -> tuple[list[str], str | None]:
+        """The words of a state after an assignment, and whether a variable goes beyond its bounds, where one might."""
+        fixed, ones = [0] * self.places.words, [0] * self.places.words
+        parts: list[list[str]] = [[] for _ in fixed]
+        wrong: str | None = None
+        for cell, value in assigned.items():
+            if value.op == "bits" and value.args == cell:
+                continue
+            p = self.places.places[cell]
+            fixed[p.word] |= p.mask
+            if self.escapes(cell, value):
+                beyond = self.new(f"icmp ugt i64 {self.number(value)}, {self.tops[cell]}")
+                wrong = beyond if wrong is None else self.new(f"or i1 {wrong}, {beyond}")
+            if value.op == "const":
+                ones[p.word] |= int(value.args[0]) << p.offset
+            else:
+                parts[p.word].append(self.placed(value, p))
+        words = []
+        for k, (mask, one, more) in enumerate(zip(fixed, ones, parts, strict=True)):
+            new = f"%w{k}" if not mask else self.new(f"and i64 %w{k}, {~mask}")
+            for part in [str(one)] * bool(one) + more:
+                new = self.new(f"or i64 {new}, {part}")
+            words.append(new)
+        return words, wrong
+
+    def escapes(self, cell: Cell, value: E) -> bool:
+        """Whether a number might be beyond the bounds of a cell, for all that is known."""
+        low, high = self.range(value)
+        return low < 0 or high > self.tops[cell]
+
+    def range(self, e: E) -> tuple[int, int]:
+        """Between which numbers an expression is."""
+        if (found := self.ranges.get(e)) is None:
+            found = self.ranges[e] = self._range(e)
+        return found
+
+    def _range(self, e: E) -> tuple[int, int]:
+        if e.op == "const":
+            return int(e.args[0]), int(e.args[0])
+        if e.op == "bits":
+            return 0, self.tops[e.args]
+        if e.op in _TRUTHS:
+            return 0, 1
+        if e.op == "%":
+            return 0, int(e.args[1].args[0]) - 1
+        (a, b), (c, d) = (self.range(x) for x in e.args[-2:])
+        if e.op == "if":
+            return min(a, c), max(b, d)
+        return (a + c, b + d) if e.op == "+" else (a - d, b - c)
+
+    def cost(self, e: E) -> int:
+        """About how many operations an expression takes where it has to be computed."""
+        if e in self.values or e.op == "const":
+            return 0
+        if (found := self.costs.get(e)) is None:
+            found = self.costs[e] = 2 if e.op == "bits" or _literal(e) else 1 + sum(self.cost(s) for s in e.subs())
+        return found
+
+
+_SIGNS = {"<": "slt", "<=": "sle", "=": "eq"}
 
 
 def _conjuncts(e: E) -> Iterable[E]:
@@ -197,24 +397,3 @@ def _conjuncts(e: E) -> Iterable[E]:
         yield from _conjuncts(e.args[1])
     elif e != TRUE:
         yield e
-
-
-@dataclass(frozen=True, slots=True)
-class Functions:
-    """A machine's functions. steps(state, out, by): successors as they are. normal(out, n): brings n of them to their
-    normal form, in place. successors: both. violated(state): see `Machine`.
-    """
-
-    steps: Callable[..., int]
-    normal: Callable[..., None]
-    successors: Callable[..., int]
-    violated: Callable[..., int]
-
-
-def functions(m: Machine, decorate: Callable[[Any], Any]) -> Functions:
-    """A machine's functions, each through `decorate`."""
-    made: dict[str, Any] = {}
-    exec(compile(m.source, f"<model {m.model.system.name}>", "exec"), made)
-    for name in Functions.__slots__:
-        made[name] = decorate(made[name])  # in their own globals: they call each other
-    return Functions(**{name: made[name] for name in Functions.__slots__})

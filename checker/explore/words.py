@@ -5,7 +5,7 @@ A word is a non-negative int64: 63 bits, because shifts to the right keep the si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sanitree.models.protocol.system import System
@@ -37,6 +37,13 @@ class Layout:
         """The number of each variable of each node."""
         return {at: (state[p.word] & p.mask) >> p.offset for at, p in self.places.items()}
 
+    def packed(self, values: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
+        """A state from the number of each variable of each node."""
+        words = [0] * self.words
+        for at, p in self.places.items():
+            words[p.word] |= values[at] << p.offset
+        return tuple(words)
+
 
 def layout(system: System) -> Layout:
     """A node's variables side by side, and each subtree's nodes one after the other; no variable in two words."""
@@ -62,18 +69,19 @@ def _in_preorder(parents: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Two ranges of bits of one width that may change places: those of two sibling subtrees of one shape."""
+    """Two sibling subtrees of one shape, which may change places: pairs of ranges of one width, most significant first.
 
-    first: Place
-    second: Place
+    A subtree is larger by the last of its variables that differs. That says nothing of words,
+    so subtrees that lie in them differently are compared alike.
+    """
+
+    parts: tuple[tuple[Place, Place], ...]
 
 
 def swaps(system: System, places: Layout) -> list[Swap]:
     """In this order, exchanges that bring every state and its mirror images to one normal form.
 
-    Innermost first, because what is compared must be in normal form itself. Subtrees that do
-    not lie in one word each, or not alike, are left as they are: more states, and no fewer
-    verdicts.
+    Innermost first, because what is compared must be in normal form itself.
     """
     children: dict[int, list[int]] = {row: [] for row in range(system.nodes + 1)}
     for row, parent in enumerate(system.parents, 1):
@@ -83,23 +91,25 @@ def swaps(system: System, places: Layout) -> list[Swap]:
     for row in sorted(children, reverse=True):  # a child's number is larger than its parent's
         own = tuple(places.places[v, row] for v in range(len(system.variables))) if row else ()
         spans[row] = (*own, *(p for child in children[row] for p in spans[child]))
-        alike: dict[object, list[Place]] = {}
+        alike: dict[object, list[tuple[Place, ...]]] = {}
         for child in children[row]:
-            if (span := _span(spans[child])) is not None:
-                alike.setdefault(_shape(child, children), []).append(span)
+            alike.setdefault(_shape(child, children), []).append(spans[child])
         for group in alike.values():
             # Each pass brings the largest of those that are left to the end.
             for end in range(len(group) - 1, 0, -1):
-                found += [Swap(group[i], group[i + 1]) for i in range(end)]
+                found += [Swap(_ranges(group[i], group[i + 1])) for i in range(end)]
     return found
 
 
-def _span(parts: Sequence[Place]) -> Place | None:
-    """The one range that these make up; None where they lie in several words."""
-    if len({p.word for p in parts}) != 1:
-        return None
-    begin = min(p.offset for p in parts)
-    return Place(parts[0].word, begin, max(p.offset + p.width for p in parts) - begin)
+def _ranges(first: Sequence[Place], second: Sequence[Place]) -> tuple[tuple[Place, Place], ...]:
+    """Variables one by one, with those that are neighbours in both joined; the last comes first."""
+    found: list[tuple[Place, Place]] = []
+    for a, b in zip(first, second, strict=True):
+        if found and all(x.word == y.word and x.offset + x.width == y.offset for x, y in zip(found[-1], (a, b))):
+            x, y = found.pop()
+            a, b = Place(x.word, x.offset, x.width + a.width), Place(y.word, y.offset, y.width + b.width)
+        found.append((a, b))
+    return tuple(reversed(found))
 
 
 def _shape(row: int, children: dict[int, list[int]]) -> tuple[object, ...]:

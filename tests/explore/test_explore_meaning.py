@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from sanitree.checker.explore.code import machine
 from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import transitions
 from sanitree.invariants.catalogue import BY_ID

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from sanitree.checker.explore.code import functions, machine
-from sanitree.checker.explore.search import Bounds, search
+from sanitree.checker.explore.evaluate import successors
+from sanitree.checker.explore.results import Bounds
+from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import transitions
 from sanitree.invariants.catalogue import BY_ID
 from sanitree.invariants.language import Element
@@ -71,25 +72,21 @@ def test_an_eviction_that_does_not_wait_is_found() -> None:
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_mirror_images_are_one_state(nodes: int) -> None:
     """As many states are left as there are trees without an order among siblings."""
-    m = machine(transitions(heap.heap(Policy.WRITE_BACK, nodes)))
-    steps, out, by = (
-        functions(m, lambda f: f).steps,
-        np.empty((len(m.model.moves), 1), np.int64),
-        np.empty(100, np.int64),
-    )
-    seen, todo = {0}, [0]
+    model = transitions(heap.heap(Policy.WRITE_BACK, nodes))
+    first = dict.fromkeys(itertools.product(range(4), range(1, nodes + 1)), 0)
+    seen, todo = {tuple(first.values())}, [first]
     while todo:
-        count = steps((todo.pop(),), out, by)
-        new = {int(x) for x in out[:count, 0]} - seen
-        seen |= new
-        todo += new
+        for _, new in successors(model, todo.pop()):
+            if (state := tuple(new.values())) not in seen:
+                seen.add(state)
+                todo.append(new)
 
     def tree(values: dict[tuple[int, int], int], node: int) -> object:
         below = sorted(tree(values, c) for c in (2 * node, 2 * node + 1) if c <= nodes)  # type: ignore[type-var]
         return tuple(values[v, node] for v in range(4)), tuple(below)
 
-    folded = search(transitions(m.model.system), symmetry=True)
-    assert folded.states == len({tree(m.layout.unpacked((state,)), 1) for state in seen})
+    folded = search(model, symmetry=True)
+    assert folded.states == len({tree(dict(zip(first, state, strict=True)), 1) for state in seen})
     assert folded.complete
 
 
@@ -98,14 +95,11 @@ def test_a_way_through_mirror_images_is_a_run_of_the_model() -> None:
     strict = replace(BY_ID["backup_is_prefix_closed"], when=BY_ID["pending_write_keeps_its_source"].when)
     system = replace(heap.heap(Policy.WRITE_BACK, 7), rules=(strict,))
     model = transitions(system)
-    m = machine(model)
     found = search(model, symmetry=True).violation
     assert found is not None
-    own = functions(m, lambda f: f)
-    for state, move, after in zip(found.states, found.moves, found.states[1:], strict=False):
-        out, by = np.empty((len(m.model.moves), 1), np.int64), np.empty(len(m.model.moves), np.int64)
-        count = own.steps(np.array(state), out, by)
-        assert (m.model.moves.index(move), after) in [(int(by[i]), tuple(out[i].tolist())) for i in range(count)]
+    shown = found.trace
+    for state, move, later in zip(shown.states, shown.moves, shown.states[1:], strict=False):
+        assert (move, later) in list(successors(model, state))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""From every state of one kind, some sequence of moves leads to one of another: by a fixpoint over what was found.
+
+A bit for each state says that the goal can be reached from it. States are expanded again until no
+bit is new: from the deepest to the first, since most moves lead deeper, then from the first
+to the deepest, and so on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sanitree.checker.explore import backward
+from sanitree.checker.explore.run import At, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """stuck: the first state of the source, by depth, from which nothing leads to the goal. sources: how many there are."""
+
+    stuck: At | None
+    sources: int
+
+
+def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
+    """Of a complete search; the source is the condition of that number, the goal the one after it."""
+    source, goal = run.native.conditions[condition : condition + 2]
+    width = max(s.count for s in run.stores) // 8 + 1
+    reaches, asked = np.zeros((run.cores, width), np.uint8), np.zeros((run.cores, width), np.uint8)
+    run.peak = max(run.peak, run.bytes + 2 * int(reaches.nbytes))
+
+    def holding(address: int, bits: np.ndarray) -> int:
+        return sum(
+            run.each_owner(
+                lambda p: int(backward.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.shape))
+            )
+        )
+
+    sources = holding(source, asked)
+    holding(goal, reaches)
+    allowed = np.array([moves is None or i in moves for i in range(len(run.m.model.moves))], np.bool_)
+    backwards, changed = True, 1
+    while changed and (asked & ~reaches).any():
+        changed = sum(
+            run.each_owner(
+                lambda p: int(
+                    backward.spread(
+                        run.native.successors, run.rows, p, 0, run.stores[p].count, backwards, reaches, allowed, run.shape
+                    )
+                )
+            )
+        )
+        backwards = not backwards
+    stuck = [
+        run.at(p, int(np.unpackbits(asked[p] & ~reaches[p], bitorder="little").argmax()))
+        for p in range(run.cores)
+        if (asked[p] & ~reaches[p]).any()
+    ]
+    return Judged(min(stuck, default=None), sources)

@@ -1,0 +1,212 @@
+"""Breadth-first search over packed states, on several cores.
+
+Each core owns the states whose hash falls to it. A round takes a part of the frontier: first
+every core computes successors of its own states and sorts them by owner, then every owner
+enters what was sent to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sanitree.checker.explore import kernel as k
+from sanitree.checker.explore.code import Machine
+from sanitree.checker.explore.native import Native
+from sanitree.checker.explore.results import Bounds, Sofar, Told
+from sanitree.checker.explore.store import MOST, Store
+
+T = TypeVar("T")
+
+_SENT = 1 << 16
+"""Successors that a round may send from one core to another."""
+
+_RECENT = 1 << 14
+"""Of how many lately sent states a core knows that they were: neighbours have most successors in common."""
+
+_TOLD_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class At:
+    """Where a state is: how many moves away, whose it is, and its number there."""
+
+    level: int
+    owner: int
+    number: int
+
+
+class Run:
+    """One search: what it holds and how far it is."""
+
+    def __init__(self, m: Machine, native: Native, goals: int, cores: int, bounds: Bounds) -> None:
+        self.m, self.native, self.cores, self.bounds = m, native, cores, bounds
+        self.words, self.goals, moves = m.layout.words, goals, len(m.model.moves)
+        self.shape = (0,) * self.words
+        self._pool = ThreadPoolExecutor(cores) if cores > 1 else None
+        self.rows = np.zeros((cores, 4), np.int64)
+        self.stores = [Store(row, self.words) for row in self.rows]
+        room = max(_SENT, 2 * moves + 2)
+        self._sent = np.empty((cores, cores, room, self.words), np.int64)
+        self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
+        self.fired = np.zeros((cores, moves), np.int64)
+        self._tally = np.array([(0, 0, -1)] * cores, np.int64)
+        self._found = np.full((cores, 2), -1, np.int64)
+        self._conditions = np.array(native.conditions[:goals], np.int64)
+        self._met = np.full((cores, goals), -1, np.int64)
+        self._todo = np.array([[goals, *range(goals)]] * cores, np.int64)
+        self.met: dict[int, At] = {}
+        self.violated: tuple[int, At] | None = None
+        self.stopped = ""
+        self.expanded = 0
+        self.begun = time.perf_counter()
+        self._told_at = self.begun
+        self._fixed = int(self._sent.nbytes + self._recent.nbytes)
+        self.peak = self.bytes
+
+    def close(self) -> None:
+        """Ends its threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    @property
+    def states(self) -> int:
+        return sum(s.count for s in self.stores)
+
+    @property
+    def bytes(self) -> int:
+        return self._fixed + sum(s.bytes for s in self.stores)
+
+    @property
+    def transitions(self) -> int:
+        return int(self._tally[:, 0].sum())
+
+    @property
+    def dead(self) -> int:
+        return int(self._tally[:, 1].sum())
+
+    @property
+    def first_dead(self) -> At | None:
+        return min((self.at(p, int(n)) for p, n in enumerate(self._tally[:, 2]) if n >= 0), default=None)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How many states each level has."""
+        ends = np.array([s.levels for s in self.stores]).sum(axis=0)
+        return tuple(int(n) for n in np.diff(ends) if n)
+
+    def at(self, owner: int, number: int) -> At:
+        return At(self.stores[owner].level(number), owner, number)
+
+    def each_owner(self, work: Callable[[int], T]) -> list[T]:
+        """Some work for every owner, at the same time."""
+        if self._pool is None:
+            return [work(0)]
+        return list(self._pool.map(work, range(self.cores)))
+
+    def to_the_end(self, told: Told | None) -> None:
+        """Searches until there is nothing new, a rule is violated, or a bound is reached."""
+        self._begin()
+        while not self._over and any(s.levels[-1] != s.levels[-2] for s in self.stores):
+            self._level(told)
+            for s in self.stores:
+                s.levels.append(s.count)
+
+    @property
+    def _over(self) -> bool:
+        return self.violated is not None or bool(self.stopped)
+
+    def _begin(self) -> None:
+        """Enters the first state."""
+        first = np.zeros(self.words, np.int64)
+        owner = k.owner_of(k.hashed(first.ctypes.data, self.shape), self.cores)
+        self.stores[owner].make_room(1)
+        self._enter_from(owner, first.ctypes.data, 1)
+        for s in self.stores:
+            s.levels.append(s.count)
+        self._look(0)
+
+    def _level(self, told: Told | None) -> None:
+        """Expands the states of the last level."""
+        place, level = [s.levels[-2] for s in self.stores], len(self.stores[0].levels) - 2
+        counts = np.zeros((self.cores, self.cores), np.int64)
+        while not self._over and any(p < s.levels[-1] for p, s in zip(place, self.stores, strict=True)):
+            counts[:] = 0
+            before = sum(place)
+            place = self.each_owner(lambda p: self._expand(p, place[p], counts[p]))
+            for move in (-1 - n for n in place if n < 0):
+                it = self.m.model.moves[move]
+                raise OverflowError(f"{it.action.name} of node {it.node} takes a variable beyond its bounds")
+            self._enter(counts)
+            self.expanded += sum(place) - before
+            self._look(level + 1)
+            self._bound()
+            if told is not None and time.perf_counter() - self._told_at > _TOLD_EVERY:
+                self._tell(told, level, place)
+
+    def _tell(self, told: Told, level: int, place: Iterable[int]) -> None:
+        self._told_at = time.perf_counter()
+        queue = sum(s.count - p for s, p in zip(self.stores, place, strict=True))
+        told(Sofar(self.states, self.transitions, level, queue, self._told_at - self.begun))
+
+    def _expand(self, p: int, begin: int, counts: NDArray[np.int64]) -> int:
+        return int(
+            k.expand(
+                self.native.successors, self.rows[p], begin, self.stores[p].levels[-1], self._sent[p], counts,
+                self.fired[p], self._tally[p], self._recent[p], self.shape,
+            )
+        )  # fmt: skip
+
+    def _enter(self, counts: NDArray[np.int64]) -> None:
+        """Every owner enters what was sent to it, from each core in turn."""
+        more = [int(n) for n in counts.sum(axis=0)]
+        b = self.bounds.bytes
+        if b is not None and self._fixed + sum(s.bytes_for(n) for s, n in zip(self.stores, more, strict=True)) > b:
+            self.stopped = f"{b:,} bytes"
+            return
+        if any(s.count + n > MOST * 0.7 for s, n in zip(self.stores, more, strict=True)):
+            self.stopped = "the states that one core can number: take more cores"
+            return
+
+        def enter(p: int) -> None:
+            self.stores[p].make_room(more[p])
+            for core in range(self.cores):
+                self._enter_from(p, self._sent[core, p].ctypes.data, int(counts[core, p]))
+
+        self.each_owner(enter)
+        self.peak = max(self.peak, self.bytes)
+
+    def _enter_from(self, p: int, address: int, n: int) -> None:
+        s = self.stores[p]
+        s.count = k.enter(
+            self.rows[p], s.count, address, n, self.native.violated, self._conditions, self._met[p], self._todo[p],
+            self._found[p], self.shape,
+        )  # fmt: skip
+
+    def _look(self, level: int) -> None:
+        """What the owners found in a round, all of one level."""
+        for p, (rule, number) in enumerate(self._found):
+            if rule >= 0 and self.violated is None:
+                self.violated = int(rule), At(level, p, int(number))
+        if len(self.met) == self.goals or (self._todo[:, 0] + len(self.met) == self.goals).all():
+            return
+        for p in range(self.cores):
+            for goal in np.flatnonzero(self._met[p] >= 0):
+                self.met.setdefault(int(goal), At(level, p, int(self._met[p, goal])))
+        left = [goal for goal in range(self.goals) if goal not in self.met]
+        self._todo[:, 0] = len(left)
+        self._todo[:, 1 : len(left) + 1] = left
+
+    def _bound(self) -> None:
+        """Which bound is reached, in words."""
+        b = self.bounds
+        if b.states is not None and self.states >= b.states:
+            self.stopped = f"{b.states:,} states"
+        elif b.seconds is not None and time.perf_counter() - self.begun >= b.seconds:
+            self.stopped = f"{b.seconds:g} seconds"
