@@ -119,7 +119,9 @@ def _move(w: _Writer, number: int, guard: E, assigned: Mapping[Cell, E]) -> None
             may = w.all_of([w.value(p) for p in parts])
         else:
             may = w.all_of([may, *(w.value(p) for p in parts)])
-    always = sum(w.cost(v) for v in assigned.values()) <= CHEAP and not any(w.escapes(c, v) for c, v in assigned.items())
+    always = sum(w.cost(v) for v in assigned.values()) <= CHEAP and not any(
+        w.escapes(c, v) for c, v in assigned.items()
+    )
     if not always:
         w.branch(may, f"do{number}", f"after{number}")
     words, wrong = w.outcome(assigned)

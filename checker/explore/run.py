@@ -156,11 +156,13 @@ class Run:
             self._bound()
             if told is not None and time.perf_counter() - self._told_at > _TOLD_EVERY:
                 self._told_at = time.perf_counter()
-                told(Sofar(self.states, self.transitions, level, self.states - self.expanded, self._told_at - self.begun))
+                told(
+                    Sofar(self.states, self.transitions, level, self.states - self.expanded, self._told_at - self.begun)
+                )
 
     def _dealt(self) -> list[deque[tuple[int, int, int]]]:
         """For each core, which states of the last level it expands: owner, first and end."""
-        ranges = [s.levels[-2:] for s in self.stores]
+        ranges = [(s.levels[-2], s.levels[-1]) for s in self.stores]
         if self.cores == 1:
             return [deque([(0, *ranges[0])])]
         left: list[deque[tuple[int, int, int]]] = [deque() for _ in range(self.cores)]

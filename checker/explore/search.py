@@ -55,7 +55,7 @@ def search(
         run.to_the_end(told)
         complete = run.violated is None and not run.stopped
         judged = [judge(run, len(goals) + 2 * i, p.moves) if complete else None for i, p in enumerate(progress)]
-        wanted = {at for at in run.met.values()} | {j.stuck for j in judged if j is not None and j.stuck is not None}
+        wanted = set(run.met.values()) | {j.stuck for j in judged if j is not None and j.stuck is not None}
         if run.violated is not None:
             wanted.add(run.violated[1])
         dead = run.first_dead

@@ -61,9 +61,7 @@ def _leading_to(run: Run, level: int, targets: Sequence[State]) -> dict[State, S
     def look(p: int) -> None:
         begin, end = run.stores[p].levels[level : level + 2]
         moves = len(run.m.model.moves)
-        backward.leading_to(
-            run.native.successors, run.rows[p], begin, end, wanted, near, parents[p], moves, run.shape
-        )
+        backward.leading_to(run.native.successors, run.rows[p], begin, end, wanted, near, parents[p], moves, run.shape)
 
     run.each_owner(look)
     return {
