@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "Do a trace again, and say whether it still goes wrong."),
     "rules": ("rules", "List the rules, or explain one."),
     "hunt": ("hunt", "Search a live cache for operations after which something is wrong."),
+    "explore": ("explore", "Search every state of a model for one that violates a rule."),
     "demo": ("demo", "Show a real bug in a real engine, live and offline."),
     "engine": ("engine", "Get real engines to run against, and list those at hand."),
 }

@@ -24,13 +24,21 @@ if TYPE_CHECKING:
 def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json: bool) -> int:
     """Do what TRACE says on a fresh cache, with every rule after every step.
 
-    The answer is REPRODUCED, GONE, or CANNOT RUN with the reason, and where results part
-    from those recorded. Exits: something went wrong (1), nothing did (0), it cannot be
+    A trace of `sanitree explore` is done on the model that it names. The answer is
+    REPRODUCED, GONE, or CANNOT RUN with the reason, and where results part from those
+    recorded. Exits: something went wrong (1), nothing did (0), it cannot be
     done there (3), TRACE is no trace (2).
     """
     from sanitree.models.snapshot import SnapshotError
 
     try:
+        from sanitree.models.driving.document import format_of
+
+        if format_of(file) == _MODEL_TRACE:
+            if on is not None or core is not None or as_pytest:
+                raise Trouble("a model trace is done on the model that it names", "leave --on, --core and --pytest out",
+                              where=file)  # fmt: skip
+            return _on_the_model(file, as_json)
         from sanitree.models.driving.trace import read
 
         trace = read(file)
@@ -54,6 +62,29 @@ def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json
         print_json({"exit": int(code), "file": file, **told.plain()})
     else:
         _show(trace, told)
+    return code
+
+
+_MODEL_TRACE = "sanitree-model-trace"
+
+
+def _on_the_model(file: str, as_json: bool) -> Exit:
+    from sanitree.checker.cli.inputs import broken_plugins_told
+    from sanitree.checker.cli.output import console, show
+    from sanitree.checker.explore.confirm import plain_again, replay
+    from sanitree.checker.explore.tracefile import read
+    from sanitree.checker.render.explored import again
+    from sanitree.checker.replay import Answer
+
+    with progress("replaying on the model"), broken_plugins_told():
+        told = replay(read(file))
+    code = {
+        Answer.REPRODUCED: Exit.VIOLATED, Answer.GONE: Exit.HOLDS, Answer.CANNOT_RUN: Exit.INCONCLUSIVE,
+    }[told.answer]  # fmt: skip
+    if as_json:
+        print_json({"exit": int(code), "file": file, **plain_again(told)})
+    else:
+        show(console(), again(told))
     return code
 
 

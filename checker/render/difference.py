@@ -34,21 +34,12 @@ _MOST = 20  # lines of one kind
 
 def render(names: tuple[str, str], d: Difference, limit: int | None = _MOST) -> RenderableType:
     """All of it; at most `limit` lines of each kind, all where None."""
-    sections = [
-        ("settings", [Text(f"{what}: {old} → {new}") for what, old, new in d.settings]),
-        ("nodes", [*_splits(d), *_nodes("+", GREEN, d.after, d.added), *_nodes("-", RED, d.before, d.removed)]),
-        ("changed nodes", list(_changed(d))),
-        ("slots", list(_slots(d.moved, limit))),
-        ("transfers", list(_transfers(d))),
-        ("requests", list(_requests(d))),
-        ("counters", [Text(f"{_field(c.key)}: {_arrow(c)}") for c in d.counters]),
-    ]
     lines: list[RenderableType] = [
         Whole(_between(names)),
         _headline(d),
         Text(f"  nodes are matched by {d.matched_by.value}", DIM),
     ]
-    for title, found in sections:
+    for title, found in _sections(d, limit):
         if found:
             lines += [Text(), Text(title, BOLD)]
             lines += [_indented(line) for line in found[:limit]]
@@ -57,6 +48,23 @@ def render(names: tuple[str, str], d: Difference, limit: int | None = _MOST) -> 
     if d.same:
         lines.append(Text("  nothing changed that both snapshots observed"))
     return Group(*lines)
+
+
+def lines(d: Difference) -> list[RenderableType]:
+    """The same without headings, all of it: for a step that changes little."""
+    return [_indented(line) for _, found in _sections(d, None) for line in found]
+
+
+def _sections(d: Difference, limit: int | None) -> list[tuple[str, list[Text]]]:
+    return [
+        ("settings", [Text(f"{what}: {old} → {new}") for what, old, new in d.settings]),
+        ("nodes", [*_splits(d), *_nodes("+", GREEN, d.after, d.added), *_nodes("-", RED, d.before, d.removed)]),
+        ("changed nodes", list(_changed(d))),
+        ("slots", list(_slots(d.moved, limit))),
+        ("transfers", list(_transfers(d))),
+        ("requests", list(_requests(d))),
+        ("counters", [Text(f"{_field(c.key)}: {_arrow(c)}") for c in d.counters]),
+    ]
 
 
 def _indented(line: Text) -> RenderableType:

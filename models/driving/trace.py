@@ -22,9 +22,20 @@ import orjson
 
 from sanitree.invariants.plugins import component
 from sanitree.invariants.vocabulary import Policy
+from sanitree.models.driving.document import (
+    TraceError,
+    document_of,
+    list_of,
+    number_of,
+    one_of,
+    part,
+    read_file,
+    text_of,
+    write_file,
+)
 from sanitree.models.driving.operations import NAMES, OPERATIONS, Operation
 from sanitree.models.driving.setup import Setup
-from sanitree.models.snapshot import Snapshot, SnapshotError, SnapshotIOError
+from sanitree.models.snapshot import Snapshot, SnapshotError
 from sanitree.models.snapshot.document import from_document, to_document
 from sanitree.models.snapshot.errors import shown
 
@@ -33,17 +44,11 @@ VERSION: Final = 1
 KINDS: Final = ("rule", "exception", "leak", "complaint", "difference")
 CORES: Final = (None, "python", "rust", "both")
 
-_LARGEST_FILE = 2**26
 _MOST_OPERATIONS = 100_000
 _LONGEST = 4096
-_LARGEST = 2**31
 _MOST_TOKENS = 2**20
 """Of a pool: what a file asks for is allocated."""
 _SIZES = ("page_size", "device_pages", "host_pages", "states", "window")
-
-
-class TraceError(SnapshotError):
-    """Something is not a trace: what, where, and what to do about it, in one printable line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,125 +129,47 @@ def _encoded(done: Done) -> str:
 
 def decode(text: str | bytes) -> Trace:
     """The trace that JSON says. Raises TraceError for anything else."""
-    if len(text) > _LARGEST_FILE:
-        raise TraceError(f"larger than {_LARGEST_FILE} bytes", "", "no trace is: is it another file?")
-    try:
-        document = json.loads(text, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, TraceError):
-            raise
-        raise TraceError(
-            f"not JSON: {str(error)[:80]}", "", "the file is damaged or cut short: copy it again"
-        ) from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise TraceError("not a sanitree trace", "", f'such a file begins {{"format": "{FORMAT}"')
-    version = document.get("version")
-    if type(version) is not int or version != VERSION:
-        newer = type(version) is int and version > VERSION
-        hint = "update sanitree" if newer else f"this sanitree reads version {VERSION}"
-        raise TraceError(f"unknown version {shown(version)}", ".version", hint)
-    top = _part(document, "", ("format", "version", "setup", "operations"), ("on", "found"))
-    operations = _list(top["operations"], ".operations", _MOST_OPERATIONS)
+    document = document_of(text, FORMAT, VERSION)
+    top = part(document, "", ("format", "version", "setup", "operations"), ("on", "found"))
+    operations = list_of(top["operations"], ".operations", _MOST_OPERATIONS)
     return Trace(
         _setup(top["setup"]),
         tuple(_done(value, f".operations[{i}]") for i, value in enumerate(operations)),
-        None if top.get("on") is None else _text(top["on"], ".on"),
+        None if top.get("on") is None else text_of(top["on"], ".on"),
         None if top.get("found") is None else _found(top["found"]),
     )
 
 
 def write(trace: Trace, path: str | Path) -> None:
     """Writes a trace file. Raises SnapshotIOError where the system fails."""
-    try:
-        Path(path).write_text(encode(trace))
-    except OSError as error:
-        raise SnapshotIOError(f"cannot be written: {error.strerror or error}", str(path)) from None
+    write_file(path, encode(trace))
 
 
 def read(path: str | Path) -> Trace:
     """The trace in a file. Raises TraceError for what is none, SnapshotIOError where the system fails."""
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise TraceError("no such file", str(path), "check the name") from None
-    except (OSError, ValueError) as error:
-        raise SnapshotIOError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from None
-    try:
-        return decode(data)
-    except TraceError as error:
-        raise TraceError(error.what, f"{path}: {error.where}" if error.where else str(path), error.hint) from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(n for n in names if names.count(n) > 1)
-        raise TraceError(f"{shown(twice)} is written twice in one object", "", "write each key once")
-    return found
-
-
-def _part(value: object, where: str, needed: Sequence[str], more: Sequence[str] = ()) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TraceError(f"an object is wanted, not {shown(value)}", where, f"with {', '.join(needed)}")
-    for name in needed:
-        if name not in value:
-            raise TraceError("missing", f"{where}.{name}", "the file is incomplete: record it again")
-    for name in value:
-        if name not in needed and name not in more:
-            known = ", ".join((*needed, *more))
-            raise TraceError(f"unknown key {shown(name)}", where or ".", f"one of {known}; or update sanitree")
-    return value
-
-
-def _list(value: object, where: str, most: int) -> list[Any]:
-    if not isinstance(value, list) or len(value) > most:
-        what = f"an array of {len(value)}" if isinstance(value, list) else shown(value)
-        raise TraceError(f"an array of at most {most} is wanted, not {what}", where)
-    return value
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise TraceError(f"text is wanted, not {shown(value)}", where)
-    return value
-
-
-def _number(value: object, where: str, least: int = 0, most: int = _LARGEST) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise TraceError(f"a number from {least} to {most} is wanted, not {shown(value)}", where)
-    return value
-
-
-def _one_of(value: object, where: str, names: Iterable[Any]) -> Any:
-    known = list(names)
-    if not isinstance(value, str | None) or value not in known:
-        listed = ", ".join("null" if n is None else str(n) for n in known)
-        raise TraceError(f"{shown(value)} is none of these", where, f"write one of {listed}")
-    return value
+    return read_file(path, decode)
 
 
 def _setup(value: object) -> Setup:
     names = tuple(f.name for f in fields(Setup))
-    told = dict(_part(value, ".setup", names))
-    told["policy"] = Policy(_one_of(told["policy"], ".setup.policy", [p.value for p in Policy]))
+    told = dict(part(value, ".setup", names))
+    told["policy"] = Policy(one_of(told["policy"], ".setup.policy", [p.value for p in Policy]))
     told["components"] = tuple(
         _component(c, f".setup.components[{i}]")
-        for i, c in enumerate(_list(told["components"], ".setup.components", 16))
+        for i, c in enumerate(list_of(told["components"], ".setup.components", 16))
     )
     for name in _SIZES:
-        told[name] = _number(told[name], f".setup.{name}", 0 if name == "host_pages" else 1, _MOST_TOKENS)
+        told[name] = number_of(told[name], f".setup.{name}", 0 if name == "host_pages" else 1, _MOST_TOKENS)
     if told["page_size"] * max(told["device_pages"], told["host_pages"]) > _MOST_TOKENS:
         raise TraceError(f"a pool of more than {_MOST_TOKENS} tokens", ".setup", "a trace's caches are small")
-    _one_of(told["core"], ".setup.core", CORES)
+    one_of(told["core"], ".setup.core", CORES)
     if told["fault"] is not None:
-        _text(told["fault"], ".setup.fault")
+        text_of(told["fault"], ".setup.fault")
     return Setup(**told)
 
 
 def _component(name: object, where: str) -> Any:
-    found = component(_text(name, where))
+    found = component(text_of(name, where))
     if found is None:
         raise TraceError(f"no component {shown(name)}", where, "install the plug-in that brings it")
     return found
@@ -254,11 +181,11 @@ def _done(value: object, where: str) -> Done:
         raise TraceError(f"no operation {shown(name)}", f"{where}.do", f"one of {', '.join(OPERATIONS)}")
     kind = OPERATIONS[name]
     words = [f.name for f in fields(kind)]
-    told = _part(value, where, ("do", *words), ("result", "state"))
+    told = part(value, where, ("do", *words), ("result", "state"))
     result, state = told.get("result"), told.get("state")
     return Done(
         kind(**{word: _argument(word, told[word], f"{where}.{word}") for word in words}),
-        None if result is None else _text(result, f"{where}.result"),
+        None if result is None else text_of(result, f"{where}.result"),
         None if state is None else _state(state, f"{where}.state"),
     )
 
@@ -266,14 +193,14 @@ def _done(value: object, where: str) -> Done:
 def _argument(name: str, value: object, where: str) -> Any:
     match name:
         case "prompt":
-            return tuple(_number(x, f"{where}[{i}]") for i, x in enumerate(_list(value, where, _LONGEST)))
+            return tuple(number_of(x, f"{where}[{i}]") for i, x in enumerate(list_of(value, where, _LONGEST)))
         case "load" | "insert":
             if not isinstance(value, bool):
                 raise TraceError(f"true or false is wanted, not {shown(value)}", where)
             return value
         case "component":
-            return _text(value, where)
-    return _number(value, where)
+            return text_of(value, where)
+    return number_of(value, where)
 
 
 def _state(value: object, where: str) -> Snapshot:
@@ -284,12 +211,12 @@ def _state(value: object, where: str) -> Snapshot:
 
 
 def _found(value: object) -> Found:
-    told = _part(value, ".found", ("kind", "names"), ("place", "call", "text"))
-    names = _list(told["names"], ".found.names", 1000)
+    told = part(value, ".found", ("kind", "names"), ("place", "call", "text"))
+    names = list_of(told["names"], ".found.names", 1000)
     if not names:
         raise TraceError("nothing is named", ".found.names", "name the rule, or what else went wrong")
     return Found(
-        _one_of(told["kind"], ".found.kind", KINDS),
-        tuple(_text(n, f".found.names[{i}]") for i, n in enumerate(names)),
-        *(_text(told.get(word, ""), f".found.{word}") for word in ("place", "call", "text")),
+        one_of(told["kind"], ".found.kind", KINDS),
+        tuple(text_of(n, f".found.names[{i}]") for i, n in enumerate(names)),
+        *(text_of(told.get(word, ""), f".found.{word}") for word in ("place", "call", "text")),
     )

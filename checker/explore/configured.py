@@ -1,0 +1,136 @@
+"""What is explored, in the words of the command line and of trace files: one place where models are chosen."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from sanitree.checker.explore.results import Values
+from sanitree.checker.explore.transitions import Transitions, transitions
+from sanitree.checker.report import Violation
+from sanitree.checker.report import check as judge
+from sanitree.invariants.plugins import all_rules
+from sanitree.invariants.rules import Check, Rule, checks
+from sanitree.invariants.vocabulary import FULL, Component, Policy, Settings
+from sanitree.models.protocol.heap import BACKUPS, heap
+from sanitree.models.protocol.states import snapshot_of
+from sanitree.models.protocol.system import System
+from sanitree.models.snapshot import Snapshot
+
+MOST_PAGES = 64
+
+
+class ConfigurationError(ValueError):
+    """A model that cannot be: what is wrong. hint: what to do."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A model and what it is judged by; None is the model's own choice.
+
+    pages: nodes that there may be. tree: the parent of each, 0 the root. capacities: in pages.
+    rules: ids, all of the model where empty. judged_as: whose policy's rules hold in the place of its own.
+    """
+
+    preset: str
+    policy: Policy = Policy.WRITE_THROUGH
+    components: tuple[Component, ...] = (FULL,)
+    pages: int | None = None
+    tree: tuple[int, ...] | None = None
+    device_capacity: int | None = None
+    host_capacity: int | None = None
+    requests: int | None = None
+    fault: str | None = None
+    rules: tuple[str, ...] = ()
+    judged_as: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model that was made. judged: the settings that rules are chosen by."""
+
+    configuration: Configuration
+    transitions: Transitions
+    judged: Settings
+
+    @property
+    def system(self) -> System:
+        return self.transitions.system
+
+    def snapshot(self, state: Values) -> Snapshot:
+        """A state as what judges and shows live trees takes it."""
+        return snapshot_of(self.system, state)
+
+    def check(self, name: str) -> Check:
+        """The rule that a name of `transitions.rules` stands for."""
+        return next(c for c in checks(self.system.rules, self.judged) if c.name == name)
+
+    def violations(self, name: str, state: Values) -> tuple[Violation, ...]:
+        """The same state judged by a rule as live trees are: on columns, nothing of the explorer in it."""
+        report = judge(self.snapshot(state).with_settings(self.judged), [self.check(name).rule])
+        return tuple(v for v in report.violations if v.check.name == name)
+
+
+def model(c: Configuration) -> Model:
+    """The model of a configuration. Raises ConfigurationError for one that cannot be."""
+    if c.preset not in PRESETS:
+        raise ConfigurationError(f"no preset is called {c.preset!r}", f"there are {', '.join(PRESETS)}")
+    system = PRESETS[c.preset](c)
+    judged = replace(system.settings, policy=c.judged_as or system.settings.policy)
+    system = replace(system, rules=_chosen(c, system, judged))
+    t = transitions(system)
+    if judged != system.settings:
+        said = transitions(replace(system, settings=judged, actions=()))
+        t = replace(t, rules=said.rules, unsaid=said.unsaid)
+    if c.rules and t.unsaid:
+        kept = ", ".join(sorted({v.key.name for v in system.variables}))
+        raise ConfigurationError(f"the model {system.name} has no fields for {t.unsaid[0]}: it keeps {kept}",
+                                 f"leave {t.unsaid[0].split('[')[0]} out")  # fmt: skip
+    return Model(c, t, judged)
+
+
+def _chosen(c: Configuration, system: System, judged: Settings) -> tuple[Rule, ...]:
+    if not c.rules:
+        return system.rules
+    known = {r.id: r for r in (*all_rules(), *system.rules)}
+    found = []
+    for name in c.rules:
+        if name not in known:
+            near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`sanitree rules` lists them"
+            raise ConfigurationError(f"no rule is called {name!r}", hint)
+        rule = known[name]
+        if rule.on:
+            on = ", ".join(o.value for o in rule.on)
+            raise ConfigurationError(f"{name} is about calls of {on}: the explorer judges states", "leave it out")
+        if not checks([rule], judged):
+            where = f"{judged.policy.value} with {'+'.join(x.name for x in judged.components)}"
+            others = [p.value for p in Policy if checks([rule], replace(judged, policy=p))]
+            hint = f"--judge-as {others[0]} judges it all the same" if others else "`sanitree rules ID` tells where"
+            raise ConfigurationError(f"{name} does not apply under {where}", hint)
+        found.append(rule)
+    return tuple(dict.fromkeys(found))
+
+
+def _heap(c: Configuration) -> System:
+    """Pages of the preset are its nodes."""
+    for name in ("tree", "device_capacity", "host_capacity", "requests", "fault"):
+        if getattr(c, name) is not None:
+            raise ConfigurationError(
+                f"the heap preset has no {name.replace('_', ' ')}", f"leave --{name.replace('_', '-')} out"
+            )
+    if c.components != (FULL,):
+        raise ConfigurationError("the heap preset keeps full attention alone", "leave --components out")
+    if c.policy not in BACKUPS:
+        raise ConfigurationError(
+            f"the heap preset has no {c.policy.value}", f"take {' or '.join(p.value for p in BACKUPS)}"
+        )
+    return heap(c.policy, 6 if c.pages is None else c.pages)
+
+
+PRESETS: Mapping[str, Callable[[Configuration], System]] = {"heap": _heap}

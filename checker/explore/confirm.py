@@ -1,0 +1,113 @@
+"""What a search found, done again without it before anybody sees it; and a trace from a file, done again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sanitree.checker.explore import concrete
+from sanitree.checker.explore.concrete import NotARunError
+from sanitree.checker.explore.configured import ConfigurationError, Model, model
+from sanitree.checker.explore.results import Trace, Values
+from sanitree.checker.explore.results import Violation as Found
+from sanitree.checker.explore.tracefile import ModelTrace, Step
+from sanitree.checker.explore.transitions import Move
+from sanitree.checker.replay import Answer
+from sanitree.checker.report import Violation
+
+
+class MismatchError(Exception):
+    """The search and the model as it reads disagree: a mistake of ours, and no finding."""
+
+
+def confirmed(m: Model, found: Found) -> tuple[Violation, ...]:
+    """How the last state of a run violates its rule, judged on columns. Raises MismatchError unless all of it is so."""
+    rerun(m, found.trace)
+    last = found.trace.states[-1]
+    rule = next(r for r in m.transitions.rules if r.rule == found.rule)
+    if not concrete.holds(rule.wrong, last):
+        raise MismatchError(f"the search says that {found.rule} is violated, and its expression that it is not")
+    violations = m.violations(found.rule, last)
+    if not violations:
+        raise MismatchError(f"the search says that {found.rule} is violated, and columns that it is not")
+    return violations
+
+
+def rerun(m: Model, trace: Trace) -> None:
+    """Raises MismatchError unless the moves lead through the very states of a trace."""
+    try:
+        states = concrete.run(m.transitions, trace.moves)
+    except NotARunError as error:
+        raise MismatchError(f"move {error.step} of the trace that was found: {error}") from None
+    for step, (mine, its) in enumerate(zip(states, trace.states, strict=True)):
+        if dict(mine) != dict(its):
+            raise MismatchError(f"the state after move {step - 1} of the trace that was found is another")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Again:
+    """What came of a model trace. moves, states: as far as it could be done; violations: of the rule, at its end."""
+
+    answer: Answer
+    reason: str
+    model: Model | None = None
+    moves: tuple[Move, ...] = ()
+    states: tuple[Values, ...] = ()
+    violations: tuple[Violation, ...] = ()
+
+
+def replay(trace: ModelTrace) -> Again:
+    """Does a trace on the model that it names."""
+    try:
+        m = model(trace.configuration)
+    except ConfigurationError as error:
+        return Again(Answer.CANNOT_RUN, f"{error}{'; ' + error.hint if error.hint else ''}")
+    known = {(x.action.name, x.node): x for x in m.transitions.moves}
+    actions = {a.name for a in m.system.actions}
+    moves: list[Move] = []
+    for step in trace.moves:
+        if step.action not in actions:
+            return Again(Answer.CANNOT_RUN, f"the model {m.system.name} has no action {step.action!r}", m)
+        if (step.action, step.node) not in known:
+            return _gone(m, moves, f"{said(step)} can never happen")
+        moves.append(known[step.action, step.node])
+    try:
+        states = concrete.run(m.transitions, moves)
+    except NotARunError as error:
+        return _gone(m, moves[: error.step], f"move {error.step}: {error}")
+    if trace.kind != "rule":
+        why = f"every move can be made; that {trace.name} is out of reach from there takes a search: sanitree explore"
+        return Again(Answer.CANNOT_RUN, why, m, tuple(moves), states)
+    if trace.name not in {r.rule for r in m.transitions.rules}:
+        return Again(Answer.CANNOT_RUN, f"the model {m.system.name} is not judged by {trace.name!r}", m)
+    violations = m.violations(trace.name, states[-1])
+    if violations:
+        return Again(Answer.REPRODUCED, f"{trace.name} is violated again", m, tuple(moves), states, violations)
+    return Again(Answer.GONE, f"every move can be made, and {trace.name} holds at the end", m, tuple(moves), states)
+
+
+def _gone(m: Model, moves: list[Move], why: str) -> Again:
+    return Again(Answer.GONE, why, m, tuple(moves), concrete.run(m.transitions, moves))
+
+
+def said(step: Step | Move) -> str:
+    """A move in a few words."""
+    name = step.action if isinstance(step, Step) else step.action.name
+    return f"{name} of node {step.node}"
+
+
+def steps_of(moves: tuple[Move, ...]) -> tuple[Step, ...]:
+    """Moves by their names, as a file has them."""
+    return tuple(Step(m.action.name, m.node) for m in moves)
+
+
+def plain_again(a: Again) -> dict[str, Any]:
+    """As JSON has it."""
+    return {
+        "answer": a.answer.value, "reason": a.reason, "on": "the model", "done": len(a.moves),
+        "moves": [{"action": m.action.name, "node": m.node} for m in a.moves],
+        "violations": [
+            {"rule": v.rule.id, "check": v.check.name, "element": v.element, "prose": v.rule.prose}
+            for v in a.violations
+        ],
+    }  # fmt: skip
