@@ -35,7 +35,10 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(nogil=True)(function)
 
 
-_intrinsic: Any = extending.intrinsic
+def _intrinsic(function: Callable[..., Any]) -> Any:
+    return extending.intrinsic(function)
+
+
 _I64, _I32, _I8 = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 
