@@ -7,25 +7,20 @@ to the deepest, and so on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sanitree.checker.explore import backward
-from sanitree.checker.explore.run import At, Run
+from sanitree.checker.explore.found import Judged
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """stuck: the first state, by depth, of the source from which nothing leads to the goal. sources: how many of it."""
-
-    stuck: At | None
-    sources: int
+if TYPE_CHECKING:
+    from sanitree.checker.explore.run import Run
 
 
 def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
-    """Of a complete search; the source is the condition of that number, the goal the one after it."""
+    """The source is the condition of that number, the goal the one after it."""
     source, goal = run.native.conditions[condition : condition + 2]
     width = max(s.count for s in run.stores) // 8 + 1
     reaches, asked = np.zeros((run.cores, width), np.uint8), np.zeros((run.cores, width), np.uint8)
