@@ -11,8 +11,8 @@ from sanitree.checker.explore.kernel import (
     PIECES,
     SIZE,
     TABLE,
-    _compiled,
     called,
+    compiled,
     find,
     hashed,
     load32,
@@ -25,7 +25,7 @@ from sanitree.checker.explore.kernel import (
 )
 
 
-@_compiled
+@compiled
 def leading_to(
     successors: Any, store: Any, begin: Any, end: Any, targets: Any, near: Any, parents: Any, moves: Any, shape: Any
 ) -> None:
@@ -51,7 +51,7 @@ def leading_to(
             return
 
 
-@_compiled
+@compiled
 def holding(condition: Any, store: Any, begin: Any, end: Any, bits: Any, shape: Any) -> Any:
     """Sets the bits of the states where a condition holds; how many those are."""
     found = 0
@@ -62,7 +62,7 @@ def holding(condition: Any, store: Any, begin: Any, end: Any, bits: Any, shape: 
     return found
 
 
-@_compiled
+@compiled
 def spread(
     successors: Any, stores: Any, p: Any, begin: Any, end: Any, backwards: Any, bits: Any, allowed: Any, shape: Any
 ) -> Any:

@@ -23,6 +23,8 @@ a branch that is guessed wrongly."""
 class Machine:
     """A packed model and the text of its functions. A state is `layout.words` numbers of 64 bits.
 
+    exchanges: what brings a state to its normal form. conditions: on states, that a search asks for.
+
     steps(state, out, by) -> n: the successors as rows of `out`, and the place in `model.moves` of
     each one's move in `by`; both have room for one more than there are moves. -1 - move says that
     the move would take a variable beyond its bounds.
@@ -33,6 +35,7 @@ class Machine:
 
     model: Transitions
     layout: Layout
+    exchanges: tuple[Swap, ...]
     conditions: tuple[E, ...]
     text: str
 
@@ -41,7 +44,7 @@ def machine(model: Transitions, symmetry: bool = False, conditions: Sequence[E] 
     """Writes a model's functions; with `symmetry`, states that differ in the order of sibling subtrees are one."""
     places = layout(model.system)
     tops = {at: model.system.variables[at[0]].top for at in places.places}
-    exchanges = swaps(model.system, places) if symmetry else []
+    exchanges = tuple(swaps(model.system, places)) if symmetry else ()
     parts = [
         _steps(model, places, tops),
         _normal(places, exchanges),
@@ -49,7 +52,7 @@ def machine(model: Transitions, symmetry: bool = False, conditions: Sequence[E] 
         _violated(model, places, tops),
         *(_condition(e, i, places, tops) for i, e in enumerate(conditions)),
     ]
-    return Machine(model, places, tuple(conditions), "\n".join(parts))
+    return Machine(model, places, exchanges, tuple(conditions), "\n".join(parts))
 
 
 _SUCCESSORS = """\
@@ -119,7 +122,9 @@ def _move(w: _Writer, number: int, guard: E, assigned: Mapping[Cell, E]) -> None
             may = w.all_of([w.value(p) for p in parts])
         else:
             may = w.all_of([may, *(w.value(p) for p in parts)])
-    always = sum(w.cost(v) for v in assigned.values()) <= CHEAP and not any(w.escapes(c, v) for c, v in assigned.items())
+    always = sum(w.cost(v) for v in assigned.values()) <= CHEAP and not any(
+        w.escapes(c, v) for c, v in assigned.items()
+    )
     if not always:
         w.branch(may, f"do{number}", f"after{number}")
     words, wrong = w.outcome(assigned)

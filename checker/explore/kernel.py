@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import extending, njit, types
 
 BATCH = 64
 """Keys that are looked up together, so that their memory is fetched at the same time."""
@@ -29,17 +28,21 @@ _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     try:
         return njit(nogil=True, cache=True)(function)
     except RuntimeError:  # nowhere to keep it
         return njit(nogil=True)(function)
 
 
+def _intrinsic(function: Callable[..., Any]) -> Any:
+    return extending.intrinsic(function)
+
+
 _I64, _I32, _I8 = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 
-@intrinsic
+@_intrinsic
 def called(typing: Any, function: Any, a: Any, b: Any, c: Any) -> Any:
     """A model's function of three addresses."""
 
@@ -50,7 +53,7 @@ def called(typing: Any, function: Any, a: Any, b: Any, c: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64, types.int64), make
 
 
-@intrinsic
+@_intrinsic
 def load64(typing: Any, address: Any) -> Any:
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load(builder.inttoptr(args[0], _I64.as_pointer()))
@@ -58,7 +61,7 @@ def load64(typing: Any, address: Any) -> Any:
     return types.int64(types.int64), make
 
 
-@intrinsic
+@_intrinsic
 def store64(typing: Any, address: Any, value: Any) -> Any:
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(args[1], builder.inttoptr(args[0], _I64.as_pointer()))
@@ -67,7 +70,7 @@ def store64(typing: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, types.int64), make
 
 
-@intrinsic
+@_intrinsic
 def load32(typing: Any, address: Any) -> Any:
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.zext(builder.load(builder.inttoptr(args[0], _I32.as_pointer())), _I64)
@@ -75,7 +78,7 @@ def load32(typing: Any, address: Any) -> Any:
     return types.int64(types.int64), make
 
 
-@intrinsic
+@_intrinsic
 def store32(typing: Any, address: Any, value: Any) -> Any:
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store(builder.trunc(args[1], _I32), builder.inttoptr(args[0], _I32.as_pointer()))
@@ -84,7 +87,7 @@ def store32(typing: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, types.int64), make
 
 
-@intrinsic
+@_intrinsic
 def prefetch(typing: Any, address: Any) -> Any:
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _I8.as_pointer()
@@ -98,7 +101,7 @@ def prefetch(typing: Any, address: Any) -> Any:
     return types.void(types.int64), make
 
 
-@_compiled
+@compiled
 def hashed(state: Any, shape: Any) -> Any:
     h = np.uint64(0)
     for k in range(len(shape)):
@@ -107,42 +110,42 @@ def hashed(state: Any, shape: Any) -> Any:
     return h ^ (h >> _HALF)
 
 
-@_compiled
+@compiled
 def owner_of(h: Any, owners: Any) -> Any:
     return np.int64((h >> np.uint64(16) & np.uint64(0xFFFF)) * np.uint64(owners) >> np.uint64(16))
 
 
-@_compiled
+@compiled
 def slot_of(h: Any, size: Any) -> Any:
     return np.int64(((h >> _HALF) * np.uint64(size)) >> _HALF)  # the upper half, spread over any size below 2^32
 
 
-@_compiled
+@compiled
 def tag_of(h: Any, index_bits: Any) -> Any:
     """The part of an entry that is of the hash."""
     return np.int64(h << np.uint64(index_bits) & _LOW)  # of its lowest bits
 
 
-@_compiled
+@compiled
 def state_at(pieces: Any, row: Any, shape: Any) -> Any:
     return load64(pieces + 8 * (row >> CHUNK_BITS)) + 8 * len(shape) * (row & ((1 << CHUNK_BITS) - 1))
 
 
-@_compiled
+@compiled
 def same(a: Any, b: Any, shape: Any) -> Any:
-    for k in range(len(shape)):
+    for k in range(len(shape)):  # noqa: SIM110  numba knows no generator
         if load64(a + 8 * k) != load64(b + 8 * k):
             return False
     return True
 
 
-@_compiled
+@compiled
 def copy(a: Any, b: Any, shape: Any) -> Any:
     for k in range(len(shape)):
         store64(b + 8 * k, load64(a + 8 * k))
 
 
-@_compiled
+@compiled
 def expand(
     successors: Any, store: Any, begin: Any, end: Any, sent: Any, counts: Any, fired: Any, tally: Any, recent: Any,
     shape: Any,
@@ -185,7 +188,7 @@ def expand(
     return end
 
 
-@_compiled
+@compiled
 def find(store: Any, state: Any, slot: Any, tag: Any, shape: Any) -> Any:
     """The slot of a state in a table, or the free one where it would be."""
     table, size, bits = store[TABLE], store[SIZE], store[INDEX_BITS]
@@ -201,7 +204,7 @@ def find(store: Any, state: Any, slot: Any, tag: Any, shape: Any) -> Any:
             slot = 0
 
 
-@_compiled
+@compiled
 def enter(
     store: Any, count: Any, states: Any, n: Any, violated: Any, conditions: Any, met: Any, todo: Any, found: Any,
     shape: Any,
@@ -248,7 +251,7 @@ def enter(
     return count
 
 
-@_compiled
+@compiled
 def rehash(store: Any, count: Any, shape: Any) -> Any:
     """Enters states in a table that was made anew."""
     table, size, bits, pieces = store[TABLE], store[SIZE], store[INDEX_BITS], store[PIECES]

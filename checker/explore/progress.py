@@ -7,30 +7,26 @@ to the deepest, and so on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sanitree.checker.explore import backward
-from sanitree.checker.explore.run import At, Run
+from sanitree.checker.explore.found import Judged
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """stuck: the first state of the source, by depth, from which nothing leads to the goal. sources: how many there are."""
-
-    stuck: At | None
-    sources: int
+if TYPE_CHECKING:
+    from sanitree.checker.explore.run import Run
 
 
 def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
-    """Of a complete search; the source is the condition of that number, the goal the one after it."""
+    """The source is the condition of that number, the goal the one after it."""
     source, goal = run.native.conditions[condition : condition + 2]
     width = max(s.count for s in run.stores) // 8 + 1
     reaches, asked = np.zeros((run.cores, width), np.uint8), np.zeros((run.cores, width), np.uint8)
     run.peak = max(run.peak, run.bytes + 2 * int(reaches.nbytes))
 
-    def holding(address: int, bits: np.ndarray) -> int:
+    def holding(address: int, bits: NDArray[np.uint8]) -> int:
         return sum(
             run.each_owner(
                 lambda p: int(backward.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.shape))
@@ -40,17 +36,20 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
     sources = holding(source, asked)
     holding(goal, reaches)
     allowed = np.array([moves is None or i in moves for i in range(len(run.m.model.moves))], np.bool_)
-    backwards, changed = True, 1
-    while changed and (asked & ~reaches).any():
-        changed = sum(
+
+    def spread(backwards: bool) -> int:
+        """How many more states the goal can be reached from."""
+        rows, shape, steps = run.rows, run.shape, run.native.successors
+        return sum(
             run.each_owner(
                 lambda p: int(
-                    backward.spread(
-                        run.native.successors, run.rows, p, 0, run.stores[p].count, backwards, reaches, allowed, run.shape
-                    )
+                    backward.spread(steps, rows, p, 0, run.stores[p].count, backwards, reaches, allowed, shape)
                 )
             )
         )
+
+    backwards = True
+    while (asked & ~reaches).any() and spread(backwards):
         backwards = not backwards
     stuck = [
         run.at(p, int(np.unpackbits(asked[p] & ~reaches[p], bitorder="little").argmax()))

@@ -9,18 +9,20 @@ alone, never on time, so that a search ends alike whenever it is done again.
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sanitree.checker.explore import backward, progress
 from sanitree.checker.explore import kernel as k
 from sanitree.checker.explore.code import Machine
+from sanitree.checker.explore.found import At, Judged, Outcome, State
 from sanitree.checker.explore.native import Native
 from sanitree.checker.explore.results import Bounds, Sofar, Told
 from sanitree.checker.explore.store import MOST, Store
@@ -38,14 +40,8 @@ _BLOCK = 512
 
 _TOLD_EVERY = 0.1
 
-
-@dataclass(frozen=True, slots=True, order=True)
-class At:
-    """Where a state is: how many moves away, whose it is, and its number there."""
-
-    level: int
-    owner: int
-    number: int
+_NEAR = 1 << 16
+"""Ends of hashes by which most states are told from those that are looked for."""
 
 
 class Run:
@@ -61,7 +57,7 @@ class Run:
         room = max(_SENT, 2 * moves + 2)
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
         self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
-        self.fired = np.zeros((cores, moves), np.int64)
+        self._fired = np.zeros((cores, moves), np.int64)
         self._tally = np.full((cores, cores, 3), (0, 0, -1), np.int64)  # by core, and owner of the state
         self._found = np.full((cores, 2), -1, np.int64)
         self._conditions = np.array(native.conditions[:goals], np.int64)
@@ -96,6 +92,10 @@ class Run:
     @property
     def dead(self) -> int:
         return int(self._tally[:, :, 1].sum())
+
+    @property
+    def fired(self) -> Sequence[int]:
+        return [int(n) for n in self._fired.sum(axis=0)]
 
     @property
     def first_dead(self) -> At | None:
@@ -156,11 +156,13 @@ class Run:
             self._bound()
             if told is not None and time.perf_counter() - self._told_at > _TOLD_EVERY:
                 self._told_at = time.perf_counter()
-                told(Sofar(self.states, self.transitions, level, self.states - self.expanded, self._told_at - self.begun))
+                told(
+                    Sofar(self.states, self.transitions, level, self.states - self.expanded, self._told_at - self.begun)
+                )
 
     def _dealt(self) -> list[deque[tuple[int, int, int]]]:
         """For each core, which states of the last level it expands: owner, first and end."""
-        ranges = [s.levels[-2:] for s in self.stores]
+        ranges = [(s.levels[-2], s.levels[-1]) for s in self.stores]
         if self.cores == 1:
             return [deque([(0, *ranges[0])])]
         left: list[deque[tuple[int, int, int]]] = [deque() for _ in range(self.cores)]
@@ -177,7 +179,7 @@ class Run:
             p, begin, end = left.popleft()
             row = int(
                 k.expand(
-                    self.native.successors, self.rows[p], begin, end, self._sent[core], counts, self.fired[core],
+                    self.native.successors, self.rows[p], begin, end, self._sent[core], counts, self._fired[core],
                     self._tally[core, p], self._recent[core], self.shape,
                 )
             )  # fmt: skip
@@ -236,3 +238,43 @@ class Run:
             self.stopped = f"{b.states:,} states"
         elif b.seconds is not None and time.perf_counter() - self.begun >= b.seconds:
             self.stopped = f"{b.seconds:g} seconds"
+
+    def judge(self, condition: int, moves: frozenset[int] | None) -> Judged:
+        return progress.judge(self, condition, moves)
+
+    def state(self, at: At) -> State:
+        return self.stores[at.owner].state(at.number)
+
+    def leading_to(self, level: int, targets: Sequence[State]) -> Mapping[State, State]:
+        wanted = np.array(targets, np.int64).reshape(len(targets), self.words)
+        near = np.zeros(_NEAR, np.bool_)
+        for row in wanted:
+            near[int(k.hashed(row.ctypes.data, self.shape)) & (_NEAR - 1)] = True
+        parents = np.full((self.cores, len(targets)), -1, np.int64)
+
+        def look(p: int) -> None:
+            begin, end = self.stores[p].levels[level : level + 2]
+            backward.leading_to(
+                self.native.successors, self.rows[p], begin, end, wanted, near, parents[p], len(self.m.model.moves),
+                self.shape,
+            )  # fmt: skip
+
+        self.each_owner(look)
+        return {
+            state: next(self.stores[p].state(int(n)) for p, n in enumerate(parents[:, i]) if n >= 0)
+            for i, state in enumerate(targets)
+        }
+
+    def outcomes(self, state: State) -> list[Outcome]:
+        most = len(self.m.model.moves) + 1
+        here, out, by = np.array(state, np.int64), np.empty((most, self.words), np.int64), np.empty(most, np.int64)
+        n = _called(self.native.steps)(here.ctypes.data, out.ctypes.data, by.ctypes.data)
+        normal = out[:n].copy()
+        for row in normal:
+            _called(self.native.normal)(row.ctypes.data, None, None)
+        every = zip(by.tolist(), out[:n].tolist(), normal.tolist(), strict=False)
+        return [Outcome(move, tuple(a), tuple(b)) for move, a, b in every]
+
+
+def _called(address: int) -> Callable[..., int]:
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 3)(address)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sanitree.checker.explore.code import machine
+from sanitree.checker.explore.code import Machine, machine
+from sanitree.checker.explore.found import At, Explored, Judged
 from sanitree.checker.explore.results import (
     Bounds,
     Goal,
@@ -14,8 +15,10 @@ from sanitree.checker.explore.results import (
     Reached,
     Searched,
     Told,
+    Trace,
     Violation,
 )
+from sanitree.checker.explore.traces import traces
 from sanitree.checker.explore.transitions import Transitions
 
 
@@ -33,62 +36,64 @@ def search(
     """Every state that can be reached, level by level, up to the first violation or to a bound.
 
     With `symmetry`, states that differ in the order of sibling subtrees count as one; rules,
-    goals and progress must then not tell siblings apart. device: "cpu", or one of torch's.
+    goals and progress must then not tell siblings apart. device: "cpu", or
+    one that torch has: "cuda", or "torch" for torch on the CPU.
     Raises OverflowError where an action takes a variable beyond its bounds, and ImportError
     where numba is not installed.
     """
     begun = time.perf_counter()
-    try:
-        from sanitree.checker.explore.native import native
-        from sanitree.checker.explore.progress import judge
-        from sanitree.checker.explore.run import Run
-        from sanitree.checker.explore.traces import traces
-    except ModuleNotFoundError as missing:
-        raise ImportError(f"exploring needs {missing.name}: pip install 'sanitree[explore]'") from None
     conditions = [g.condition for g in goals] + [e for p in progress for e in (p.source, p.goal)]
     m = machine(model, symmetry, conditions)
-    code = native(m)
-    run = Run(m, code, len(goals), cores, bounds or Bounds())
+    run = _ready(m, len(goals), cores, bounds or Bounds(), device)
     try:
         ready = time.perf_counter()
-        run.begun = ready
         run.to_the_end(told)
         complete = run.violated is None and not run.stopped
-        judged = [judge(run, len(goals) + 2 * i, p.moves) if complete else None for i, p in enumerate(progress)]
-        wanted = {at for at in run.met.values()} | {j.stuck for j in judged if j is not None and j.stuck is not None}
-        if run.violated is not None:
-            wanted.add(run.violated[1])
-        dead = run.first_dead
-        if dead is not None:
-            wanted.add(dead)
-        shown = traces(run, wanted)
+        judged = [run.judge(len(goals) + 2 * i, p.moves) if complete else None for i, p in enumerate(progress)]
+        dead, violated = run.first_dead, run.violated
+        wanted = {*run.met.values(), dead, violated and violated[1], *(j.stuck for j in judged if j)}
+        shown = traces(run, (at for at in wanted if at is not None))
     finally:
         run.close()
     fired = dict.fromkeys((a.name for a in model.system.actions), 0)
-    for i, times in enumerate(run.fired.sum(axis=0)):
-        fired[model.moves[i].action.name] += int(times)
+    for move, times in zip(model.moves, run.fired, strict=True):
+        fired[move.action.name] += times
     return Searched(
         states=run.states,
         transitions=run.transitions,
         levels=run.levels,
         expanded=run.expanded,
         complete=complete,
-        violation=None
-        if run.violated is None
-        else Violation(model.rules[run.violated[0]].rule, shown[run.violated[1]]),
+        violation=None if violated is None else Violation(model.rules[violated[0]].rule, shown[violated[1]]),
         dead=run.dead,
         deadlock=None if dead is None else shown[dead],
         fired=fired,
         unfired=tuple(name for name, times in fired.items() if not times) if complete else (),
         goals=tuple(Reached(g.name, shown[run.met[i]] if i in run.met else None) for i, g in enumerate(goals)),
-        progress=tuple(
-            Progressed(p.name, None)
-            if j is None
-            else Progressed(p.name, j.stuck is None, None if j.stuck is None else shown[j.stuck], j.sources)
-            for p, j in zip(progress, judged, strict=True)
-        ),
+        progress=tuple(_progressed(p, j, shown) for p, j in zip(progress, judged, strict=True)),
         compile_seconds=ready - begun,
         search_seconds=time.perf_counter() - ready,
         peak_bytes=run.peak,
         stopped=run.stopped,
     )
+
+
+def _ready(m: Machine, goals: int, cores: int, bounds: Bounds, device: str) -> Explored:
+    """A search that has not begun, its code compiled."""
+    if device != "cpu":
+        from sanitree.checker.explore.tensors import TensorRun
+
+        return TensorRun(m, goals, bounds, device)
+    try:
+        from sanitree.checker.explore.native import native
+        from sanitree.checker.explore.run import Run
+    except ModuleNotFoundError as missing:
+        raise ImportError(f"exploring needs {missing.name}: pip install 'sanitree[explore]'") from None
+    return Run(m, native(m), goals, cores, bounds)
+
+
+def _progressed(p: Progress, judged: Judged | None, shown: Mapping[At, Trace]) -> Progressed:
+    if judged is None:
+        return Progressed(p.name, None)
+    stuck = judged.stuck
+    return Progressed(p.name, stuck is None, None if stuck is None else shown[stuck], judged.sources)

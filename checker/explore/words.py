@@ -105,11 +105,16 @@ def _ranges(first: Sequence[Place], second: Sequence[Place]) -> tuple[tuple[Plac
     """Variables one by one, with those that are neighbours in both joined; the last comes first."""
     found: list[tuple[Place, Place]] = []
     for a, b in zip(first, second, strict=True):
-        if found and all(x.word == y.word and x.offset + x.width == y.offset for x, y in zip(found[-1], (a, b))):
-            x, y = found.pop()
+        x, y = found[-1] if found else (a, b)
+        if _follows(x, a) and _follows(y, b):
+            found.pop()
             a, b = Place(x.word, x.offset, x.width + a.width), Place(y.word, y.offset, y.width + b.width)
         found.append((a, b))
     return tuple(reversed(found))
+
+
+def _follows(a: Place, b: Place) -> bool:
+    return a.word == b.word and a.offset + a.width == b.offset
 
 
 def _shape(row: int, children: dict[int, list[int]]) -> tuple[object, ...]:
