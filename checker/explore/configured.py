@@ -80,6 +80,11 @@ def model(c: Configuration) -> Model:
     """The model of a configuration. Raises ConfigurationError for one that cannot be."""
     if c.preset not in PRESETS:
         raise ConfigurationError(f"no preset is called {c.preset!r}", f"there are {', '.join(PRESETS)}")
+    for what, number in (("pages", c.pages), ("pages", len(c.tree or ())), ("requests", c.requests)):
+        if number is not None and number > MOST_PAGES:
+            raise ConfigurationError(
+                f"{number} {what} are more than anybody could explore", f"take at most {MOST_PAGES}"
+            )
     system = PRESETS[c.preset](c)
     judged = replace(system.settings, policy=c.judged_as or system.settings.policy)
     system = replace(system, rules=_chosen(c, system, judged))
