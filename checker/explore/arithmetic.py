@@ -49,16 +49,17 @@ def compare(op: Op, a: E, b: E, top: Top) -> E:
                 )
     parts, constant = _difference(a, b, top)
     limit = -constant - (op is Op.LT)
-    low = sum(n * _most(e, top) for e, n in parts.items() if n < 0)
-    high = sum(n * _most(e, top) for e, n in parts.items() if n > 0)
+    spans = {e: _span(e, top) for e in parts}
+    low = sum(n * spans[e][n < 0] for e, n in parts.items())
+    high = sum(n * spans[e][n > 0] for e, n in parts.items())
     if high <= limit and op is not Op.EQ:
         return TRUE
     if low > limit or (op is Op.EQ and high < limit):
         return FALSE
     if low == limit:
-        return _all((_least if n > 0 else _greatest)(e, top) for e, n in parts.items())
+        return _all(_is(e, spans[e], n < 0) for e, n in parts.items())
     if high == limit and op is Op.EQ:
-        return _all((_greatest if n > 0 else _least)(e, top) for e, n in parts.items())
+        return _all(_is(e, spans[e], n > 0) for e, n in parts.items())
     left = _sum(parts, 1, max(0, -limit))
     right = _sum(parts, -1, max(0, limit))
     return compared(Op.EQ if op is Op.EQ else Op.LE, left, right)
@@ -88,23 +89,33 @@ def _difference(a: E, b: E, top: Top) -> tuple[dict[E, int], int]:
     return {e: n for e, n in parts.items() if n}, constant
 
 
-def _most(e: E, top: Top) -> int:
-    if e.op == "bits":
-        return top(e)
-    if e.op == "if":
-        return max(_most(e.args[1], top), _most(e.args[2], top))
-    if e.op == "const":
-        return int(e.args[0])
-    return 1 << 30  # a bound that nothing reaches: no conclusion is drawn from it
+def _span(e: E, top: Top) -> tuple[int, int]:
+    """The least and the largest number that an expression can come to."""
+    match e.op:
+        case "const":
+            return int(e.args[0]), int(e.args[0])
+        case "bits":
+            return 0, top(e)
+        case "if":
+            (a, b), (c, d) = _span(e.args[1], top), _span(e.args[2], top)
+            return min(a, c), max(b, d)
+        case "+":
+            (a, b), (c, d) = _span(e.args[0], top), _span(e.args[1], top)
+            return a + c, b + d
+        case "-":
+            (a, b), (c, d) = _span(e.args[0], top), _span(e.args[1], top)
+            return a - d, b - c
+    raise NotImplementedError(f"a model's numbers are not made with {e.op}")
 
 
-def _least(e: E, top: Top) -> E:
-    return neg(is_set(e))
-
-
-def _greatest(e: E, top: Top) -> E:
-    most = _most(e, top)
-    return is_set(e) if most == 1 else compared(Op.EQ, e, const(most))
+def _is(e: E, span: tuple[int, int], largest: bool) -> E:
+    """That an expression comes to its largest or to its least number."""
+    low, high = span
+    if low == 0 and not largest:
+        return neg(is_set(e))
+    if (low, high, largest) == (0, 1, True):
+        return is_set(e)
+    return compared(Op.EQ, e, const(high if largest else low))
 
 
 def _all(parts: object) -> E:

@@ -19,7 +19,7 @@ from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
 from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Term, Var
 from sanitree.invariants.vocabulary import Component, Sort, Tier
-from sanitree.models.protocol.system import NODE, Attached, System
+from sanitree.models.protocol.system import NODE, NUMBER, Attached, System
 from sanitree.models.snapshot import Key
 
 Column = tuple[E, ...]
@@ -226,6 +226,8 @@ class _Rows(Algebra[Column, V]):
             return Value(Rows(Sort.NODE, tuple(self.up[row] for row in of.rows)), (TRUE,))
         if key == ("is_root", None, None):
             return self._told(get, tuple(const(int(row == 0)) for row in of.rows))
+        if key == NUMBER:
+            return self._told(get, tuple(map(const, of.rows)))
         if key in self.number_of:
             number, root = self.number_of[key], self.system.root
             return self._told(get, tuple(const(root[key]) if row == 0 else bits(number, row) for row in of.rows))

@@ -1,14 +1,17 @@
 """Breadth-first search over packed states, on several cores.
 
 Each core owns the states whose hash falls to it. A round takes a part of the frontier: first
-every core computes successors of its own states and sorts them by owner, then every owner
-enters what was sent to it.
+every core computes successors and sorts them by owner, then every owner enters what was sent
+to it. Which states a core expands is not a matter of who owns them: it takes neighbours, of
+every owner, because they have successors in common. What a core does depends on the model
+alone, never on time, so that a search ends alike whenever it is done again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,6 +32,9 @@ _SENT = 1 << 16
 
 _RECENT = 1 << 14
 """Of how many lately sent states a core knows that they were: neighbours have most successors in common."""
+
+_BLOCK = 512
+"""States of one owner that a core expands before it goes on to those of the next."""
 
 _TOLD_EVERY = 0.1
 
@@ -56,7 +62,7 @@ class Run:
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
         self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
         self.fired = np.zeros((cores, moves), np.int64)
-        self._tally = np.array([(0, 0, -1)] * cores, np.int64)
+        self._tally = np.full((cores, cores, 3), (0, 0, -1), np.int64)  # by core, and owner of the state
         self._found = np.full((cores, 2), -1, np.int64)
         self._conditions = np.array(native.conditions[:goals], np.int64)
         self._met = np.full((cores, goals), -1, np.int64)
@@ -85,15 +91,16 @@ class Run:
 
     @property
     def transitions(self) -> int:
-        return int(self._tally[:, 0].sum())
+        return int(self._tally[:, :, 0].sum())
 
     @property
     def dead(self) -> int:
-        return int(self._tally[:, 1].sum())
+        return int(self._tally[:, :, 1].sum())
 
     @property
     def first_dead(self) -> At | None:
-        return min((self.at(p, int(n)) for p, n in enumerate(self._tally[:, 2]) if n >= 0), default=None)
+        firsts = ((p, int(n)) for core in self._tally[:, :, 2] for p, n in enumerate(core) if n >= 0)
+        return min((self.at(p, n) for p, n in firsts), default=None)
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -134,34 +141,53 @@ class Run:
 
     def _level(self, told: Told | None) -> None:
         """Expands the states of the last level."""
-        place, level = [s.levels[-2] for s in self.stores], len(self.stores[0].levels) - 2
+        level = len(self.stores[0].levels) - 2
+        left = self._dealt()
         counts = np.zeros((self.cores, self.cores), np.int64)
-        while not self._over and any(p < s.levels[-1] for p, s in zip(place, self.stores, strict=True)):
+        while not self._over and any(left):
             counts[:] = 0
-            before = sum(place)
-            place = self.each_owner(lambda p: self._expand(p, place[p], counts[p]))
-            for move in (-1 - n for n in place if n < 0):
-                it = self.m.model.moves[move]
-                raise OverflowError(f"{it.action.name} of node {it.node} takes a variable beyond its bounds")
+            for n in self.each_owner(lambda core: self._expand(left[core], core, counts[core])):
+                if n < 0:
+                    move = self.m.model.moves[-1 - n]
+                    raise OverflowError(f"{move.action.name} of node {move.node} takes a variable beyond its bounds")
+                self.expanded += n
             self._enter(counts)
-            self.expanded += sum(place) - before
             self._look(level + 1)
             self._bound()
             if told is not None and time.perf_counter() - self._told_at > _TOLD_EVERY:
-                self._tell(told, level, place)
+                self._told_at = time.perf_counter()
+                told(Sofar(self.states, self.transitions, level, self.states - self.expanded, self._told_at - self.begun))
 
-    def _tell(self, told: Told, level: int, place: Iterable[int]) -> None:
-        self._told_at = time.perf_counter()
-        queue = sum(s.count - p for s, p in zip(self.stores, place, strict=True))
-        told(Sofar(self.states, self.transitions, level, queue, self._told_at - self.begun))
+    def _dealt(self) -> list[deque[tuple[int, int, int]]]:
+        """For each core, which states of the last level it expands: owner, first and end."""
+        ranges = [s.levels[-2:] for s in self.stores]
+        if self.cores == 1:
+            return [deque([(0, *ranges[0])])]
+        left: list[deque[tuple[int, int, int]]] = [deque() for _ in range(self.cores)]
+        for i in range(-(-max(end - begin for begin, end in ranges) // _BLOCK)):
+            for p, (begin, end) in enumerate(ranges):
+                if begin + i * _BLOCK < end:
+                    left[i % self.cores].append((p, begin + i * _BLOCK, min(begin + (i + 1) * _BLOCK, end)))
+        return left
 
-    def _expand(self, p: int, begin: int, counts: NDArray[np.int64]) -> int:
-        return int(
-            k.expand(
-                self.native.successors, self.rows[p], begin, self.stores[p].levels[-1], self._sent[p], counts,
-                self.fired[p], self._tally[p], self._recent[p], self.shape,
-            )
-        )  # fmt: skip
+    def _expand(self, left: deque[tuple[int, int, int]], core: int, counts: NDArray[np.int64]) -> int:
+        """Expands what is left for a core until there is no room for more; how many, or -1 - move."""
+        done = 0
+        while left:
+            p, begin, end = left.popleft()
+            row = int(
+                k.expand(
+                    self.native.successors, self.rows[p], begin, end, self._sent[core], counts, self.fired[core],
+                    self._tally[core, p], self._recent[core], self.shape,
+                )
+            )  # fmt: skip
+            if row < 0:
+                return row
+            done += row - begin
+            if row < end:
+                left.appendleft((p, row, end))
+                break
+        return done
 
     def _enter(self, counts: NDArray[np.int64]) -> None:
         """Every owner enters what was sent to it, from each core in turn."""

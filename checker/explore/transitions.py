@@ -39,7 +39,8 @@ class Forbidden:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transitions:
-    """A model's moves, in order: the number of one is its place. unsaid: rules that it has no variables for.
+    """A model's moves, in order: the number of one is its place. unsaid: rules that it has no variables for, or not
+    for every element, and those that no state of it could violate.
 
     Expressions are made of "const" and "bits"; "and", "or", "not", "differ" (of truth values); "<", "<=", "=" and
     "+", "-" (of numbers); and "if" (a condition, and two numbers).
@@ -93,9 +94,9 @@ def _rules(ground: Ground) -> tuple[tuple[Forbidden, ...], tuple[str, ...]]:
     unsaid: list[str] = []
     for c in checks(ground.system.rules, ground.system.settings):
         judged = ground.judged(c)
-        if all(yes is FALSE and no is FALSE for _, yes, no in judged):
+        wrong = reduce(disj, (conj(there, no) for there, _, no in judged), FALSE)
+        if wrong is FALSE or any(neg(conj(there, yes)) is not neg(conj(there, neg(no))) for there, yes, no in judged):
             unsaid.append(c.name)
             continue
-        wrong = reduce(disj, (conj(there, no) for there, _, no in judged), FALSE)
         found.append(Forbidden(c.name, wrong))
     return tuple(found), tuple(unsaid)

@@ -34,6 +34,9 @@ def word(name: str, sort: Sort, unit: str, meaning: str, index: Index = Index.NO
     return Key(name)
 
 
+NUMBER = word("number", Sort.INT, "node", "the node's own number; 0 the root's")
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A field that every node has a number of, from 0 to `top`; a truth value up to 1."""

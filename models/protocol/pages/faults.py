@@ -1,0 +1,362 @@
+"""What can be wrong with the page model, by the names of the reference cache: edits of its actions.
+
+An action is data, so a fault says which condition is not asked for, which assignment is
+forgotten, or what happens besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sanitree.invariants.catalogue import BY_ID
+from sanitree.invariants.language import Element, Expr, all_of, children, ite, naming, path_sum, some
+from sanitree.invariants.rules import Family
+from sanitree.invariants.terms import Apply, Const, Op, Term, make
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Tier
+from sanitree.models.protocol.pages import words as w
+from sanitree.models.protocol.pages.actions import all_on_host
+from sanitree.models.protocol.pages.config import Pages
+from sanitree.models.protocol.pages.copies import parents_backed_up
+from sanitree.models.protocol.pages.doing import Assigns, covers, free, named
+from sanitree.models.protocol.system import NODE, Action, System, becomes, defined, on_path
+
+Actions = dict[str, Action]
+Fits = Callable[[Pages], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """what: the bug in words. fits: whether a model of this configuration can show it. change: what it does to the
+    actions."""
+
+    name: str
+    family: Family
+    what: str
+    fits: Fits
+    change: Callable[[Actions, Pages], Actions]
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def always(m: Pages) -> bool:
+    """Any model shows it."""
+    return True
+
+
+def through(m: Pages) -> bool:
+    """A model of the write-through family."""
+    return m.writes_through
+
+
+def back(m: Pages) -> bool:
+    """A model under write_back."""
+    return m.policy is Policy.WRITE_BACK
+
+
+def auxiliary(m: Pages) -> bool:
+    """A model with a component besides full attention."""
+    return bool(m.auxiliary)
+
+
+def state(m: Pages) -> bool:
+    """A model with recurrent state."""
+    return any(not c.per_token for c in m.components)
+
+
+def window(m: Pages) -> bool:
+    """A model with a window."""
+    return m.windowed is not None
+
+
+def fault(family: Family, fits: Fits = always) -> Callable[[Callable[[Actions, Pages], Actions]], None]:
+    """Declares a fault under the name of its function; its docstring says what is wrong."""
+
+    def declare(change: Callable[[Actions, Pages], Actions]) -> None:
+        FAULTS[change.__name__] = Fault(change.__name__, family, " ".join((change.__doc__ or "").split()), fits, change)
+
+    return declare
+
+
+def planted(system: System, m: Pages) -> System:
+    """The model with the fault of its configuration. Raises ValueError for one that it cannot show."""
+    assert m.fault is not None
+    if m.fault not in FAULTS:
+        raise ValueError(f"no fault of the page model is called {m.fault!r}: there are {', '.join(sorted(FAULTS))}")
+    f = FAULTS[m.fault]
+    if not f.fits(m):
+        raise ValueError(f"{f.name} shows itself in {(f.fits.__doc__ or '').rstrip('.').lower()} alone")
+    changed = f.change({a.name: a for a in system.actions}, m)
+    system = replace(system, actions=tuple(changed.values()))
+    if f.name == "check_demands_backed_up_parents":
+        strict = replace(BY_ID["backup_is_prefix_closed"], when=make(Const, True))
+        system = replace(system, rules=(*system.rules, strict))
+    return system
+
+
+# Edits.
+
+
+def forgets(a: Action, *names: str) -> Action:
+    """An action without its assignments to these fields."""
+    return replace(a, assigns=tuple(x for x in a.assigns if x.target.field.name not in names))
+
+
+def forgets_copies(a: Action, name: str, tier: object) -> Action:
+    """An action without its assignments to a field of copies on one tier."""
+    return replace(a, assigns=tuple(x for x in a.assigns if (x.target.field.name, x.target.tier) != (name, tier)))
+
+
+def asks_not(a: Action, condition: Callable[[Element], Expr]) -> Action:
+    """An action whose guard does not ask for a condition, which must be a part of it."""
+    left = list(_parts(a.guard))
+    dropped = list(_parts(defined(condition)))
+    assert all(d in left for d in dropped), "a fault drops what the guard asks for"
+    return replace(a, guard=make(Apply, Op.AND, tuple(t for t in left if t not in dropped)))
+
+
+def _parts(t: Term) -> tuple[Term, ...]:
+    if isinstance(t, Apply) and t.op is Op.AND:
+        return tuple(p for a in t.args for p in _parts(a))
+    return (t,)
+
+
+def besides(a: Action, more: Callable[[Element], Assigns]) -> Action:
+    """An action with which more happens."""
+    with naming("n"):
+        return replace(a, assigns=(*a.assigns, *more(Element(NODE))))
+
+
+def edit(actions: Actions, name: str, change: Callable[[Action], Action]) -> Actions:
+    """The actions with one changed."""
+    return {n: change(a) if n == name else a for n, a in actions.items()}
+
+
+# Evictions.
+
+
+@fault(Family.TRANSFERS, back)
+def evict_does_not_wait(actions: Actions, m: Pages) -> Actions:
+    """evict() returns, and frees device slots, while its write-back is still reading them."""
+    submitted = lambda n, x: w.in_node_of(n, x) & ~x[FULL].on_host  # noqa: E731
+
+    def reading_on(n: Element) -> Assigns:
+        return on_path(
+            lambda x: (
+                becomes(x.in_write, True), becomes(x.in_write_of_parent, ~x.cut), becomes(x.write_pending, True),
+                becomes(x[FULL, HOST].right, False),
+                *((becomes(x[FULL].being_written, True),) if m.auxiliary else ()),
+            ),
+            where=lambda x: submitted(n, x),
+        )  # fmt: skip
+
+    return edit(actions, "write_back", lambda a: besides(a, reading_on))
+
+
+@fault(Family.LEAF_SETS)
+def eviction_ignores_locks(actions: Actions, m: Pages) -> Actions:
+    """A node on the device without children there counts as evictable, locked or not."""
+    names = ("demote", "drop", "write_back")
+    return {n: asks_not(a, lambda x: w.unlocked(x, m.components)) if n in names else a for n, a in actions.items()}
+
+
+@fault(Family.SLOTS, auxiliary)
+def tombstone_keeps_its_slots(actions: Actions, m: Pages) -> Actions:
+    """Auxiliary data of an inner node is evicted: the slots are free, and the node still names them."""
+    return {n: forgets_copies(a, "present", DEVICE) if n.startswith("evict_copy_") else a for n, a in actions.items()}
+
+
+@fault(Family.SLOTS)
+def removed_node_keeps_host_slots(actions: Actions, m: Pages) -> Actions:
+    """A node leaves the host tier, and its host slots are never given back."""
+    return edit(actions, "evict_host", lambda a: forgets_copies(a, "taken", HOST))
+
+
+@fault(Family.PROGRESS, back)
+def eviction_stalls_when_the_host_is_full(actions: Actions, m: Pages) -> Actions:
+    """When the host has no room for a leaf's backup, the leaf stays on the device, for ever."""
+    return {n: a for n, a in actions.items() if n != "drop"}
+
+
+# Inserts and splits.
+
+
+@fault(Family.SLOTS)
+def insert_frees_the_prefix(actions: Actions, m: Pages) -> Actions:
+    """An insert takes the slots of the caller's locked prefix, which are the tree's own, for duplicates."""
+
+    def freed(n: Element) -> Assigns:
+        return on_path(lambda x: (becomes(x[FULL, DEVICE].taken, False),), where=lambda x: x[FULL].on_device)
+
+    return edit(actions, "insert", lambda a: besides(a, freed))
+
+
+@fault(Family.CONTENT)
+def insert_takes_the_wrong_slots(actions: Actions, m: Pages) -> Actions:
+    """A new leaf takes the caller's slots in the wrong order: each token has another's KV."""
+
+    def wrong(n: Element) -> Assigns:
+        several = path_sum(n, lambda y: ite(w.there(y), 0, 1)) > 1
+        return on_path(lambda x: (becomes(x[FULL, DEVICE].right, False),), where=lambda x: ~w.there(x) & several)
+
+    return edit(actions, "insert", lambda a: besides(a, wrong))
+
+
+def _split(actions: Actions, change: Callable[[Element], Assigns]) -> Actions:
+    """With a split, something happens to the upper part."""
+
+    def upper(n: Element) -> Assigns:
+        return on_path(change, where=lambda x: w.in_node_of(n, x))
+
+    return edit(actions, "split", lambda a: besides(a, upper))
+
+
+@fault(Family.TRANSFERS, through)
+def split_forgets_the_pending_write(actions: Actions, m: Pages) -> Actions:
+    """The upper part of a node that is being written is not marked, and not published by the acknowledgement."""
+    return _split(actions, lambda x: (becomes(x.write_pending, False),))
+
+
+@fault(Family.LOCKS)
+def split_forgets_the_lock(actions: Actions, m: Pages) -> Actions:
+    """The upper part of a locked node is not locked."""
+    return _split(actions, lambda x: (becomes(x[FULL].lock, 0),))
+
+
+@fault(Family.LOCKS)
+def split_forgets_the_host_lock(actions: Actions, m: Pages) -> Actions:
+    """The upper part of a node that is locked on the host is not locked there."""
+    return _split(actions, lambda x: (becomes(x[FULL, HOST].locks, 0),))
+
+
+@fault(Family.CONTENT, state)
+def split_moves_the_state(actions: Actions, m: Pages) -> Actions:
+    """Recurrent state, which belongs to the end of a run, goes to the upper part of a split node."""
+    c = next(c for c in m.auxiliary if not c.per_token)
+
+    def of_suffix(n: Element, tier: Tier) -> Expr:
+        return some(children(n), lambda y: ~y.cut & y[c, tier].present)
+
+    def moved(n: Element) -> Assigns:
+        found: Assigns = ()
+        for tier in (DEVICE, HOST):
+            below = of_suffix(n, tier)
+            found += (
+                becomes(n[c, tier].present, below), becomes(n[c, tier].taken, below), becomes(n[c, tier].right, False),
+            )  # fmt: skip
+        return found
+
+    return edit(actions, "split", lambda a: besides(a, moved))
+
+
+# Locks.
+
+
+@fault(Family.LOCKS, through)
+def backup_takes_no_lock(actions: Actions, m: Pages) -> Actions:
+    """A node that is being written can be evicted meanwhile."""
+    actions = edit(actions, "submit_write", lambda a: forgets(a, "lock"))
+    return edit(actions, "ack_write", lambda a: forgets(a, "lock"))
+
+
+@fault(Family.TRANSFERS)
+def load_takes_no_lock(actions: Actions, m: Pages) -> Actions:
+    """A node that is being loaded can be evicted meanwhile, and its target slots handed out."""
+    actions = edit(actions, "submit_load", lambda a: forgets(a, "lock"))
+    return edit(actions, "ack_load", lambda a: forgets(a, "lock"))
+
+
+@fault(Family.LOCKS, window)
+def release_undoes_too_much(actions: Actions, m: Pages) -> Actions:
+    """A release unlocks the window of the whole path instead of the part that was locked."""
+    c = m.windowed
+    assert c is not None
+
+    def wide(n: Element) -> Assigns:
+        return on_path(
+            lambda x: (becomes(x[c].lock, ite(x[c].lock > 0, x[c].lock - 1, 0)),),
+            where=lambda x: ~covers(c, n, x, n.held_reach),
+        )
+
+    return edit(actions, "release", lambda a: besides(a, wide))
+
+
+@fault(Family.LOCKS, window)
+def release_measures_anew(actions: Actions, m: Pages) -> Actions:
+    """A release unlocks as far as a lock would reach now: after a split that is less than it reached then."""
+    c = m.windowed
+    assert c is not None
+
+    def kept(n: Element) -> Assigns:
+        return on_path(
+            lambda x: (becomes(x[c].lock, x[c].lock + 0),),
+            where=lambda x: covers(c, n, x, n.held_reach) & ~covers(c, n, x, n.reach),
+        )
+
+    return edit(actions, "release", lambda a: besides(a, kept))
+
+
+# Transfers.
+
+
+@fault(Family.TRANSFERS)
+def host_reclaims_the_source_of_a_load(actions: Actions, m: Pages) -> Actions:
+    """When the host is short, it reclaims copies of nodes that are on the device too: those being loaded, for one."""
+
+    def said(n: Element) -> tuple[Expr, Assigns]:
+        """A host eviction takes the host copy of a node that is being loaded."""
+        guard = all_of(w.tail(n), n.load_pending, n[FULL].on_host)
+        return guard, on_path(lambda x: free(x, FULL, HOST), where=lambda x: w.in_node_of(n, x))
+
+    return {**actions, "reclaim": named("reclaim", said)}
+
+
+@fault(Family.BACKUP, through)
+def child_is_backed_up_first(actions: Actions, m: Pages) -> Actions:
+    """A backup does not look whether the ancestors have one."""
+    return edit(actions, "submit_write", lambda a: asks_not(a, parents_backed_up))
+
+
+@fault(Family.BACKUP, through)
+def refill_under_a_parent_without_backup(actions: Actions, m: Pages) -> Actions:
+    """A prefetch puts host copies below a node that has none."""
+    return edit(actions, "prefetch", lambda a: asks_not(a, all_on_host))
+
+
+@fault(Family.CONTENT)
+def copy_is_skipped(actions: Actions, m: Pages) -> Actions:
+    """A transfer is acknowledged although nothing was copied."""
+    return {n: forgets(a, "right") if n in ("copy_write", "copy_load") else a for n, a in actions.items()}
+
+
+@fault(Family.CONTENT)
+def ack_comes_too_early(actions: Actions, m: Pages) -> Actions:
+    """A transfer is acknowledged before its bytes have arrived."""
+    actions = edit(actions, "ack_load", lambda a: asks_not(a, lambda n: n.load_copied))
+    return edit(actions, "ack_write", lambda a: asks_not(a, lambda n: n.write_copied))
+
+
+@fault(Family.TRANSFERS)
+def ack_forgets_the_marks(actions: Actions, m: Pages) -> Actions:
+    """An acknowledgement releases the lock, and leaves the nodes marked as pending."""
+    actions = edit(actions, "ack_load", lambda a: forgets(a, "load_pending"))
+    return edit(actions, "ack_write", lambda a: forgets(a, "write_pending"))
+
+
+@fault(Family.PROGRESS, through)
+def writes_are_never_acknowledged(actions: Actions, m: Pages) -> Actions:
+    """The acknowledgement of a write is lost: its lock is held for ever."""
+    return {n: a for n, a in actions.items() if n != "ack_write"}
+
+
+@fault(Family.PROGRESS)
+def loads_are_never_acknowledged(actions: Actions, m: Pages) -> Actions:
+    """The acknowledgement of a load is lost: its locks are held for ever."""
+    return {n: a for n, a in actions.items() if n != "ack_load"}
+
+
+@fault(Family.BACKUP, back)
+def check_demands_backed_up_parents(actions: Actions, m: Pages) -> Actions:
+    """A check judges write_back by the rules of write_through: it complains of a legal tree."""
+    return actions
