@@ -56,7 +56,13 @@ class _Shape(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command()
-@click.option("--preset", metavar="NAME", default="heap", show_default=True, help="Which model: heap.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    default="pages",
+    show_default=True,
+    help="Which model: pages, or heap, a small one of known size.",
+)
 @click.option("--policy", type=click.Choice(_POLICIES), default="write_through", show_default=True)
 @click.option("--components", type=Names("component", known_components), default="full", show_default=True,
               metavar="NAMES", help="What the cache keeps, e.g. full,swa.")  # fmt: skip
@@ -181,9 +187,7 @@ def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str
 
     try:
         goals = witnesses(made.transitions, made.judged)
-        return search(
-            made.transitions, bounds, cores=cores, symmetry=symmetry, goals=goals, told=told, device=device
-        )
+        return search(made.transitions, bounds, cores=cores, symmetry=symmetry, goals=goals, told=told, device=device)
     except ImportError as error:
         raise Trouble(str(error), "run it where sanitree is installed", Exit.FAILED) from None
     except OverflowError as error:
