@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from sanitree.checker.explore.results import Values
-from sanitree.checker.explore.seen import Observer, observer
+from sanitree.checker.explore.seen import observer
 from sanitree.checker.explore.transitions import Transitions, transitions
 from sanitree.checker.report import Violation
 from sanitree.checker.report import check as judge
@@ -16,6 +16,7 @@ from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.vocabulary import FULL, Component, Policy, Settings
 from sanitree.models.protocol.heap import BACKUPS, heap
 from sanitree.models.protocol.pages import FAULTS, Pages, binary, pages
+from sanitree.models.protocol.pages.observed import snapshot
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Snapshot
 
@@ -58,7 +59,7 @@ class Model:
     configuration: Configuration
     transitions: Transitions
     judged: Settings
-    observer: Observer
+    seen: Callable[[Values], Snapshot]
 
     @property
     def system(self) -> System:
@@ -66,7 +67,7 @@ class Model:
 
     def snapshot(self, state: Values) -> Snapshot:
         """A state as what judges and shows live trees takes it."""
-        return self.observer.snapshot(state)
+        return self.seen(state)
 
     def check(self, name: str) -> Check:
         """The rule that a name of `transitions.rules` stands for."""
@@ -98,7 +99,14 @@ def model(c: Configuration) -> Model:
         kept = ", ".join(sorted({v.key.name for v in system.variables}))
         raise ConfigurationError(f"the model {system.name} has no fields for {t.unsaid[0]}: it keeps {kept}",
                                  f"leave {t.unsaid[0].split('[')[0]} out")  # fmt: skip
-    return Model(c, t, judged, observer(system))
+    return Model(c, t, judged, _seen(system))
+
+
+def _seen(system: System) -> Callable[[Values], Snapshot]:
+    """How a state is observed: of the page model as the tree that the cuts make, of another as it stands."""
+    if system.name == "pages":
+        return lambda state: snapshot(system, state)
+    return observer(system).snapshot
 
 
 def _chosen(c: Configuration, system: System, judged: Settings) -> tuple[Rule, ...]:
