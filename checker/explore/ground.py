@@ -39,8 +39,6 @@ class Rows:
 
 V = Column | Rows
 
-_UNKNOWN = E("unknown")
-
 
 def bits(variable: int, row: int) -> E:
     """The number that a variable of a node has in a state."""
@@ -229,7 +227,7 @@ class _Rows(Algebra[Column, V]):
         assert isinstance(of, Rows)
         key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated: no variable left
         if of.group is Sort.TREE:
-            return self._of_the_tree(get, key)
+            return self._of_the_tree(get, key, of)
         if of.group is not Sort.NODE:
             return self._attached(get, key, of)
         if key == ("parent", None, None):
@@ -243,11 +241,11 @@ class _Rows(Algebra[Column, V]):
             return self._told(get, tuple(const(root[key]) if row == 0 else bits(number, row) for row in of.rows))
         if key in self.defined:
             return self._told(get, tuple(self.defined[key][row] for row in of.rows))
-        return self._unknown(get)
+        return self._unknown(get, key, of)
 
-    def _of_the_tree(self, get: Get, key: Key) -> Meaning[Column, V]:
+    def _of_the_tree(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
         if key not in self.system.tree:
-            return self._unknown(get)
+            return self._unknown(get, key, of)
         return self.meaning.meaning(instantiate(self.system.tree[key], self.system.settings, {}), {})
 
     def _attached(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
@@ -255,10 +253,10 @@ class _Rows(Algebra[Column, V]):
         if is_reference(get.sort):
             known = all(key.name in members[row][0].references for row in of.rows)
             nodes = tuple(members[row][1] for row in of.rows)
-            return Value(Rows(Sort.NODE, nodes), (TRUE,)) if known else self._unknown(get)
+            return Value(Rows(Sort.NODE, nodes), (TRUE,)) if known else self._unknown(get, key, of)
         said = [(members[row][0].fields.get(key), members[row][1]) for row in of.rows]
         if any(term is None for term, _ in said):
-            return self._unknown(get)
+            return self._unknown(get, key, of)
         found = []
         for term, node in said:
             assert term is not None
@@ -282,13 +280,12 @@ class _Rows(Algebra[Column, V]):
     def _is_truth(e: E) -> bool:
         return e in (TRUE, FALSE) or e.op in ("and", "or", "not", "differ", "<", "<=", "=")
 
-    def _unknown(self, get: Get) -> Meaning[Column, V]:
-        """Stands for what the model has no words for, until it turns out to matter."""
+    def _unknown(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
+        """Stands for what the model has no words for, of each element apart, until it turns out to matter."""
         if is_reference(get.sort):
             raise UnsaidError(f"the model {self.system.name} has no {get.field.name}")
-        if get.sort is Sort.BOOL:
-            return Truth((_UNKNOWN,), (neg(_UNKNOWN),))
-        return Value((_UNKNOWN,), (TRUE,))
+        each = tuple(E("unknown", (of.group, key, row)) for row in of.rows)
+        return Truth(each, self.neg(each)) if get.sort is Sort.BOOL else Value(each, (TRUE,))
 
     # Folds.
 
@@ -379,12 +376,12 @@ def _said(e: E) -> E:
     """An expression as it is. Raises UnsaidError where what is unknown is a part of it."""
     seen, stack = {e}, [e]
     while stack:
-        for part in stack.pop().subs():
-            if part not in seen:
-                seen.add(part)
-                stack.append(part)
-    if _UNKNOWN in seen:
-        raise UnsaidError("the model has no words for a part of it")
+        part = stack.pop()
+        if part.op == "unknown":
+            raise UnsaidError(f"it has no {part.args[1]}")
+        new = [p for p in part.subs() if p not in seen]
+        seen.update(new)
+        stack += new
     return e
 
 
