@@ -144,11 +144,10 @@ def test_where_not_everything_was_seen_nothing_is_said_of_progress(device: str, 
     assert 0 < found.expanded < found.states
 
 
-@pytest.mark.parametrize("nodes", [3, 4])
-@pytest.mark.parametrize("policy", [Policy.WRITE_THROUGH, Policy.WRITE_BACK])
+@pytest.mark.parametrize(("policy", "nodes"), [(Policy.WRITE_BACK, 3), (Policy.WRITE_THROUGH, 5)])
 @pytest.mark.parametrize("device", ["torch", "cuda"])
 def test_tensors_find_the_same_states(policy: Policy, nodes: int, device: str) -> None:
-    """Each of them: a goal that only one state meets is met at the same depth, or by neither."""
+    """Each of them, and the same mirror image of each."""
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     model = transitions(heap.heap(policy, nodes))
@@ -171,8 +170,8 @@ def states_of(model: Transitions, device: str, cores: int, symmetry: bool = Fals
     return found
 
 
-@pytest.mark.parametrize("device", ["cpu", "torch"])
-def test_subtrees_in_several_words_are_folded_as_those_in_one(device: str) -> None:
+@pytest.mark.parametrize(("device", "nodes"), [("cpu", 5), ("torch", 3)])
+def test_subtrees_in_several_words_are_folded_as_those_in_one(device: str, nodes: int) -> None:
     """A variable that nothing changes takes room and no part."""
     system = heap.heap(Policy.WRITE_BACK, 5)
     wide = replace(
@@ -194,7 +193,7 @@ def test_a_search_ends_alike_when_it_is_done_again() -> None:
 
 def test_it_tells_how_far_it_is() -> None:
     told: list[Sofar] = []
-    search(transitions(heap.heap(Policy.WRITE_BACK, 8)), cores=1, told=told.append)
+    search(transitions(heap.heap(Policy.WRITE_BACK, 7)), cores=1, told=told.append)
     assert told
     assert [t.states for t in told] == sorted(t.states for t in told)
     assert all(0 <= t.queue <= t.states for t in told)
