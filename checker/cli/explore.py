@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +56,13 @@ class _Shape(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command()
-@click.option("--preset", metavar="NAME", default="heap", show_default=True, help="Which model: heap.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    default="pages",
+    show_default=True,
+    help="Which model: pages, or heap, a small one of known size.",
+)
 @click.option("--policy", type=click.Choice(_POLICIES), default="write_through", show_default=True)
 @click.option("--components", type=Names("component", known_components), default="full", show_default=True,
               metavar="NAMES", help="What the cache keeps, e.g. full,swa.")  # fmt: skip
@@ -119,6 +124,7 @@ def explore(
     with progress("starting") as tell:
         from sanitree.checker.explore.configured import Configuration
         from sanitree.checker.explore.results import Bounds
+        from sanitree.checker.hunt.processes import cores as all_cores
 
         with broken_plugins_told():
             made = _model(Configuration(
@@ -129,7 +135,7 @@ def explore(
         if promela is not None:
             return _export(made, promela, as_json)
         bounds = Bounds(states, seconds, memory if memory is not None else _free_memory())
-        cores = cores or len(os.sched_getaffinity(0))
+        cores = cores or all_cores()
         if device == "cuda":
             _refuse_without_cuda()
         tell("compiling the model")
@@ -169,12 +175,8 @@ def _model(c: Configuration) -> Model:
 
 
 def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str, tell: Any) -> Searched:
-    try:
-        from sanitree.checker.explore.search import search
-    except ImportError as error:
-        if error.name not in ("numba", "llvmlite"):
-            raise
-        raise Trouble("the explorer needs numba", "pip install 'sanitree[explore]'", Exit.FAILED) from None
+    from sanitree.checker.explore.search import search
+    from sanitree.checker.explore.witnesses import witnesses
     from sanitree.checker.render.explored import covered, progress_line
 
     last: list[Sofar] = []
@@ -184,7 +186,10 @@ def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str
         tell(progress_line(s))
 
     try:
-        return search(made.transitions, bounds, cores=cores, symmetry=symmetry, told=told, device=device)
+        goals = witnesses(made.transitions, made.judged)
+        return search(made.transitions, bounds, cores=cores, symmetry=symmetry, goals=goals, told=told, device=device)
+    except ImportError as error:
+        raise Trouble(str(error), "run it where sanitree is installed", Exit.FAILED) from None
     except OverflowError as error:
         raise Trouble(f"the model is wrong: {error}", "a guard lets a number grow too far", Exit.FAILED) from None
     except MemoryError:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from sanitree.checker.explore.evaluate import after
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Move, Transitions
-from sanitree.checker.symbolic import E
 
 
 class NotARunError(Exception):
-    """A move that cannot happen where it is said to. step: its place."""
+    """A move that cannot happen where it is said to. step: its place, from 0 on."""
 
     def __init__(self, step: int, why: str) -> None:
-        super().__init__(why)
+        super().__init__(f"move {step + 1}: {why}")
         self.step = step
 
 
@@ -27,57 +26,13 @@ def run(t: Transitions, moves: Iterable[Move]) -> tuple[Values, ...]:
     """Every state of the run of these moves, the first one included. Raises NotARunError."""
     states = [first(t)]
     for step, move in enumerate(moves):
-        found = _Reading(states[-1])
-        if not found.of(move.guard):
+        new = after(move, states[-1])
+        if new is None:
             raise NotARunError(step, f"{move.action.name} of node {move.node} cannot happen here")
-        new = {**states[-1], **{at: found.of(value) for at, value in move.assigned.items()}}
-        for at, value in new.items():
+        for at in move.assigned:
             variable = t.system.variables[at[0]]
-            if not 0 <= value <= variable.top:
-                what = f"{variable.key} of node {at[1]} {value}, and it goes from 0 to {variable.top}"
+            if not 0 <= new[at] <= variable.top:
+                what = f"{variable.key} of node {at[1]} {new[at]}, and it goes from 0 to {variable.top}"
                 raise NotARunError(step, f"{move.action.name} of node {move.node} makes {what}")
         states.append(new)
     return tuple(states)
-
-
-def holds(condition: E, state: Values) -> bool:
-    """Whether a condition is true in a state."""
-    return bool(_Reading(state).of(condition))
-
-
-_OPERATORS: Mapping[str, object] = {
-    "<": operator.lt, "<=": operator.le, "=": operator.eq, "+": operator.add, "-": operator.sub,
-    "differ": operator.ne,
-}  # fmt: skip
-
-
-class _Reading:
-    """Values of expressions in one state; parts that several share are computed once."""
-
-    def __init__(self, state: Values) -> None:
-        self.state = state
-        self.known: dict[E, int] = {}
-
-    def of(self, e: E) -> int:
-        if e not in self.known:
-            self.known[e] = int(self._read(e))
-        return self.known[e]
-
-    def _read(self, e: E) -> int:
-        match e.op:
-            case "const":
-                return int(e.args[0])
-            case "bits":
-                return self.state[e.args[0], e.args[1]]
-            case "and":
-                return self.of(e.args[0]) and self.of(e.args[1])
-            case "or":
-                return self.of(e.args[0]) or self.of(e.args[1])
-            case "not":
-                return not self.of(e.args[0])
-            case "if":
-                return self.of(e.args[1] if self.of(e.args[0]) else e.args[2])
-        a, b = (self.of(x) for x in e.args)
-        meaning = _OPERATORS[e.op]
-        assert callable(meaning)
-        return int(meaning(a, b))

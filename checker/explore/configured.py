@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from sanitree.checker.explore.results import Values
+from sanitree.checker.explore.seen import observer
 from sanitree.checker.explore.transitions import Transitions, transitions
 from sanitree.checker.report import Violation
 from sanitree.checker.report import check as judge
@@ -14,7 +15,8 @@ from sanitree.invariants.plugins import all_rules
 from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.vocabulary import FULL, Component, Policy, Settings
 from sanitree.models.protocol.heap import BACKUPS, heap
-from sanitree.models.protocol.states import snapshot_of
+from sanitree.models.protocol.pages import FAULTS, Pages, binary, pages
+from sanitree.models.protocol.pages.observed import snapshot
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Snapshot
 
@@ -57,6 +59,7 @@ class Model:
     configuration: Configuration
     transitions: Transitions
     judged: Settings
+    seen: Callable[[Values], Snapshot]
 
     @property
     def system(self) -> System:
@@ -64,7 +67,7 @@ class Model:
 
     def snapshot(self, state: Values) -> Snapshot:
         """A state as what judges and shows live trees takes it."""
-        return snapshot_of(self.system, state)
+        return self.seen(state)
 
     def check(self, name: str) -> Check:
         """The rule that a name of `transitions.rules` stands for."""
@@ -80,6 +83,11 @@ def model(c: Configuration) -> Model:
     """The model of a configuration. Raises ConfigurationError for one that cannot be."""
     if c.preset not in PRESETS:
         raise ConfigurationError(f"no preset is called {c.preset!r}", f"there are {', '.join(PRESETS)}")
+    for what, number in (("pages", c.pages), ("pages", len(c.tree or ())), ("requests", c.requests)):
+        if number is not None and number > MOST_PAGES:
+            raise ConfigurationError(
+                f"{number} {what} are more than anybody could explore", f"take at most {MOST_PAGES}"
+            )
     system = PRESETS[c.preset](c)
     judged = replace(system.settings, policy=c.judged_as or system.settings.policy)
     system = replace(system, rules=_chosen(c, system, judged))
@@ -91,7 +99,14 @@ def model(c: Configuration) -> Model:
         kept = ", ".join(sorted({v.key.name for v in system.variables}))
         raise ConfigurationError(f"the model {system.name} has no fields for {t.unsaid[0]}: it keeps {kept}",
                                  f"leave {t.unsaid[0].split('[')[0]} out")  # fmt: skip
-    return Model(c, t, judged)
+    return Model(c, t, judged, _seen(system))
+
+
+def _seen(system: System) -> Callable[[Values], Snapshot]:
+    """How a state is observed: of the page model as the tree that the cuts make, of another as it stands."""
+    if system.name == "pages":
+        return lambda state: snapshot(system, state)
+    return observer(system).snapshot
 
 
 def _chosen(c: Configuration, system: System, judged: Settings) -> tuple[Rule, ...]:
@@ -133,4 +148,20 @@ def _heap(c: Configuration) -> System:
     return heap(c.policy, 6 if c.pages is None else c.pages)
 
 
-PRESETS: Mapping[str, Callable[[Configuration], System]] = {"heap": _heap}
+def _pages(c: Configuration) -> System:
+    """The page model. Where it says nothing of a fault, what was probably meant."""
+    if c.fault is not None and c.fault not in FAULTS:
+        near = difflib.get_close_matches(c.fault, FAULTS, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(FAULTS))}"
+        raise ConfigurationError(f"no fault of the page model is called {c.fault!r}", hint)
+    given = {"device": c.device_capacity, "host": c.host_capacity, "requests": c.requests}
+    try:
+        return pages(Pages(
+            policy=c.policy, components=c.components, parents=c.tree or binary(4 if c.pages is None else c.pages),
+            fault=c.fault, **{k: v for k, v in given.items() if v is not None},
+        ))  # fmt: skip
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+PRESETS: Mapping[str, Callable[[Configuration], System]] = {"pages": _pages, "heap": _heap}

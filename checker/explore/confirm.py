@@ -8,6 +8,7 @@ from typing import Any
 from sanitree.checker.explore import concrete
 from sanitree.checker.explore.concrete import NotARunError
 from sanitree.checker.explore.configured import ConfigurationError, Model, model
+from sanitree.checker.explore.evaluate import evaluate
 from sanitree.checker.explore.results import Trace, Values
 from sanitree.checker.explore.results import Violation as Found
 from sanitree.checker.explore.tracefile import ModelTrace, Step
@@ -25,7 +26,7 @@ def confirmed(m: Model, found: Found) -> tuple[Violation, ...]:
     rerun(m, found.trace)
     last = found.trace.states[-1]
     rule = next(r for r in m.transitions.rules if r.rule == found.rule)
-    if not concrete.holds(rule.wrong, last):
+    if not evaluate(rule.wrong, last):
         raise MismatchError(f"the search says that {found.rule} is violated, and its expression that it is not")
     violations = m.violations(found.rule, last)
     if not violations:
@@ -38,10 +39,10 @@ def rerun(m: Model, trace: Trace) -> None:
     try:
         states = concrete.run(m.transitions, trace.moves)
     except NotARunError as error:
-        raise MismatchError(f"move {error.step} of the trace that was found: {error}") from None
+        raise MismatchError(f"in the trace that was found, {error}") from None
     for step, (mine, its) in enumerate(zip(states, trace.states, strict=True)):
         if dict(mine) != dict(its):
-            raise MismatchError(f"the state after move {step - 1} of the trace that was found is another")
+            raise MismatchError(f"the state after move {step} of the trace that was found is another")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,12 +70,12 @@ def replay(trace: ModelTrace) -> Again:
         if step.action not in actions:
             return Again(Answer.CANNOT_RUN, f"the model {m.system.name} has no action {step.action!r}", m)
         if (step.action, step.node) not in known:
-            return _gone(m, moves, f"{said(step)} can never happen")
+            return _gone(m, moves, f"move {len(moves) + 1}: {said(step)} can never happen")
         moves.append(known[step.action, step.node])
     try:
         states = concrete.run(m.transitions, moves)
     except NotARunError as error:
-        return _gone(m, moves[: error.step], f"move {error.step}: {error}")
+        return _gone(m, moves[: error.step], str(error))
     if trace.kind != "rule":
         why = f"every move can be made; that {trace.name} is out of reach from there takes a search: sanitree explore"
         return Again(Answer.CANNOT_RUN, why, m, tuple(moves), states)
