@@ -26,7 +26,7 @@ class Batch:
         """Whether a move of these states takes a variable beyond its bounds."""
         for cell, e in move.assigned.items():
             value, top = self._value(e), self.m.model.system.variables[cell[0]].top
-            if e.op != "const" and bool(((value < 0) | (value > top)).expand(len(self.states))[rows].any()):
+            if bool(((value < 0) | (value > top)).expand(len(self.states))[rows].any()):
                 return True
         return False
 

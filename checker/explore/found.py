@@ -54,6 +54,10 @@ class Explored(Protocol):
     @property
     def states(self) -> int: ...
     @property
+    def owned(self) -> Sequence[int]:
+        """How many states each owner has."""
+
+    @property
     def transitions(self) -> int: ...
     @property
     def levels(self) -> tuple[int, ...]: ...

@@ -78,8 +78,12 @@ class Run:
             self._pool.shutdown()
 
     @property
+    def owned(self) -> Sequence[int]:
+        return [s.count for s in self.stores]
+
+    @property
     def states(self) -> int:
-        return sum(s.count for s in self.stores)
+        return sum(self.owned)
 
     @property
     def bytes(self) -> int:

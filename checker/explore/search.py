@@ -44,9 +44,9 @@ def search(
     begun = time.perf_counter()
     conditions = [g.condition for g in goals] + [e for p in progress for e in (p.source, p.goal)]
     m = machine(model, symmetry, conditions)
-    run = _ready(m, len(goals), cores, bounds or Bounds(), device)
+    run = ready(m, len(goals), cores, bounds or Bounds(), device)
     try:
-        ready = time.perf_counter()
+        begun_search = time.perf_counter()
         run.to_the_end(told)
         complete = run.violated is None and not run.stopped
         judged = [run.judge(len(goals) + 2 * i, p.moves) if complete else None for i, p in enumerate(progress)]
@@ -71,19 +71,19 @@ def search(
         unfired=tuple(name for name, times in fired.items() if not times) if complete else (),
         goals=tuple(Reached(g.name, shown[run.met[i]] if i in run.met else None) for i, g in enumerate(goals)),
         progress=tuple(_progressed(p, j, shown) for p, j in zip(progress, judged, strict=True)),
-        compile_seconds=ready - begun,
-        search_seconds=time.perf_counter() - ready,
+        compile_seconds=begun_search - begun,
+        search_seconds=time.perf_counter() - begun_search,
         peak_bytes=run.peak,
         stopped=run.stopped,
     )
 
 
-def _ready(m: Machine, goals: int, cores: int, bounds: Bounds, device: str) -> Explored:
+def ready(m: Machine, goals: int, cores: int, bounds: Bounds, device: str) -> Explored:
     """A search that has not begun, its code compiled."""
     if device != "cpu":
         from sanitree.checker.explore.tensors import TensorRun
 
-        return TensorRun(m, goals, bounds, device)
+        return TensorRun(m, goals, cores, bounds, device)
     try:
         from sanitree.checker.explore.native import native
         from sanitree.checker.explore.run import Run

@@ -40,11 +40,13 @@ class _Successors:
 class TensorRun:
     """One search; see `Explored`."""
 
-    def __init__(self, m: Machine, goals: int, bounds: Bounds, device: str) -> None:
+    def __init__(self, m: Machine, goals: int, cores: int, bounds: Bounds, device: str) -> None:
         self.m, self.bounds, self.goals = m, bounds, goals
         self.device = torch.device("cpu" if device == "torch" else device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise ImportError("torch finds no CUDA device here: leave --device out")
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(cores)
         self.words = m.layout.words
         self._states = self._empty(1 << 12)
         self._table = self._full(1 << 13)
@@ -63,6 +65,10 @@ class TensorRun:
     @property
     def states(self) -> int:
         return self._count
+
+    @property
+    def owned(self) -> Sequence[int]:
+        return [self._count]
 
     @property
     def transitions(self) -> int:
@@ -85,6 +91,7 @@ class TensorRun:
         return [int(n) for n in self._fired.tolist()]
 
     def close(self) -> None:
+        torch.set_num_threads(self._threads)
         self._states, self._table = self._empty(0), self._full(0)
 
     def state(self, at: At) -> State:

@@ -1,0 +1,99 @@
+"""The explorer: states per second, bytes a state, compilation, and what symmetry saves.
+
+    python -m tests.bench.explore [--rounds 5] [--cores 1 2] [--large] [--torch]
+
+Models take turns, and a figure is the median over the rounds. CPU is the process's own time,
+of all its threads: on a shared machine it says more than the wall clock. --large: the ones
+of some 10^7 states too. --torch: the same search on tensors, on the CPU and where there is
+one on a GPU, on models that it can do in a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from sanitree.checker.explore.results import Bounds, Searched
+from sanitree.checker.explore.search import search
+from sanitree.checker.explore.transitions import Transitions, transitions
+from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.models.protocol.heap import heap
+from sanitree.models.protocol.pages import Pages, binary, pages
+
+MODELS: dict[str, Callable[[], Transitions]] = {
+    "heap, write_back, 8": lambda: transitions(heap(Policy.WRITE_BACK, 8)),
+    "pages, write_back, full, 8": lambda: _pages(Policy.WRITE_BACK, (FULL,), 8),
+    "pages, write_through, full+swa, 5": lambda: _pages(Policy.WRITE_THROUGH, (FULL, SWA), 5),
+    "pages, write_back, full+mamba, 5": lambda: _pages(Policy.WRITE_BACK, (FULL, MAMBA), 5),
+}
+LARGE: dict[str, Callable[[], Transitions]] = {
+    "heap, write_back, 9": lambda: transitions(heap(Policy.WRITE_BACK, 9)),
+    "heap, write_through, 12": lambda: transitions(heap(Policy.WRITE_THROUGH, 12)),
+}
+TENSORS = {"heap, write_back, 7": lambda: transitions(heap(Policy.WRITE_BACK, 7))}
+
+
+def _pages(policy: Policy, components: tuple[Component, ...], count: int) -> Transitions:
+    return transitions(pages(Pages(policy, components, binary(count))))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One search, and the CPU that it took, compiling included."""
+
+    found: Searched
+    cpu: float
+
+
+def measured(model: Transitions, cores: int, symmetry: bool, device: str = "cpu") -> Row:
+    begun = time.process_time()
+    found = search(model, Bounds(seconds=300), cores=cores, symmetry=symmetry, device=device)
+    return Row(found, time.process_time() - begun)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cores", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--torch", action="store_true")
+    args = parser.parse_args()
+    ways = [("cpu", c, symmetry) for c in args.cores for symmetry in (False, True)]
+    table(MODELS | (LARGE if args.large else {}), args.rounds, ways)
+    if args.torch:
+        devices = ["torch", *(["cuda"] if torch.cuda.is_available() else [])]
+        table(TENSORS, args.rounds, [(d, c, False) for d in ("cpu", *devices) for c in args.cores])
+
+
+def table(models: dict[str, Callable[[], Transitions]], rounds: int, ways: list[tuple[str, int, bool]]) -> None:
+    """One line a model and way."""
+    built = {name: make() for name, make in models.items()}
+    rows: dict[tuple[str, tuple[str, int, bool]], list[Row]] = {}
+    for model in built.values():
+        for way in ways:
+            search(model, Bounds(states=1), cores=way[1], device=way[0])  # the loops are compiled once an installation
+    for _ in range(rounds):
+        for name, model in built.items():
+            for way in ways:
+                rows.setdefault((name, way), []).append(measured(model, way[1], way[2], way[0]))
+    for (name, (device, cores, symmetry)), each in rows.items():
+        found = each[0].found
+        wall = statistics.median(r.found.search_seconds for r in each)
+        compiling = statistics.median(r.found.compile_seconds for r in each)
+        cpu = statistics.median(r.cpu for r in each)
+        how = f"{'numba' if device == 'cpu' else device}, {cores} core{'s' * (cores > 1)}{', symmetry' * symmetry}"
+        print(
+            f"{name:34} {how:24} {found.states:>10,} states {found.transitions:>11,} transitions  "
+            f"compile {compiling:5.2f} s  search {wall:6.2f} s  {found.states / wall:>10,.0f} states/s  "
+            f"CPU in all {cpu:6.2f} s  {found.peak_bytes / found.states:5.1f} bytes a state",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
