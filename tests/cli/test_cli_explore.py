@@ -37,7 +37,7 @@ def test_the_whole_of_the_heap_preset(run: Run) -> None:
     assert "✓ heap, write_back, full, 6 pages: holds in every state within these bounds" in result.output
     assert "77,344 states, 552,729 transitions, depth 25, no state without a move" in result.output
     assert "bounds: 6 pages, any number of states, any time, " in result.output
-    assert "held: path_lock_covers_children, pending_write_keeps_its_source" in result.output
+    assert "2 rules held: path_lock_covers_children, pending_write_keeps_its_source" in result.output
 
 
 def test_json_has_it_all(run: Run) -> None:
@@ -111,7 +111,7 @@ def test_a_bound_ends_it_without_an_answer(run: Run, more: tuple[str, ...], why:
     result = run("explore", "--preset", "heap", "--policy", "write_back", "--pages", "6", *more)
     assert result.exit_code == 3
     assert f"inconclusive: stopped at {why}, with " in result.output
-    assert "not violated so far: path_lock_covers_children" in result.output
+    assert "2 rules not violated so far: path_lock_covers_children" in result.output
     assert "held" not in result.output
 
 
