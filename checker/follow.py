@@ -45,6 +45,7 @@ class Follower:
         self.rules = step_rules_for(first.settings) if rules is None else tuple(rules)
         kept = ghosts_for(first.settings) if ghosts is None else ghosts
         self._kept = _kept(tuple(kept), first.settings)
+        self._quick: dict[Operation, Programs] = {}
         self._values: dict[_Kept, dict[int, int]] = {k: {} for k in self._kept}
 
     def follow(self, call: Call, after: Snapshot) -> Report:
@@ -56,7 +57,8 @@ class Follower:
         """The same, and None where no rule is violated: quick, for small caches."""
         step = Step(self.state, call, after)
         earlier, later = self._advance(step)
-        _, quick = _about(self.rules, call.operation, after.settings)
+        if (quick := self._quick.get(call.operation)) is None:
+            quick = self._quick[call.operation] = _about(self.rules, call.operation, after.settings)[1]
         if quick.on(Seen(later, earlier, step.told)) is None:
             return None
         return self._report(step, (earlier, later))

@@ -41,6 +41,8 @@ class Watch:
         self._watched = WatchedCache(watched) if isinstance(watched, UnifiedRadixCache) else watched
         self._tell, self._content = tell, content
         self._rules = None if rules is None else tuple(rules)
+        self._quick: Programs | None = None
+        self._settings: Settings | None = None
         self.calls: list[Call] = []
         self._settled = 0
         self.state = self._judged()
@@ -66,7 +68,9 @@ class Watch:
 
     def _judged(self) -> Snapshot:
         state = self._watched.subject(self._content).snapshot(None)
-        if not sound(state, self._rules):
+        if self._quick is None or state.settings is not self._settings:
+            self._quick, self._settings = _quick(self._rules, state.settings), state.settings
+        if self._quick.on(Seen(state)) is not None:
             self._say(InvariantViolated(check(state, self._rules), self.calls))
         return state
 

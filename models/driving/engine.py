@@ -33,7 +33,7 @@ from sanitree.models.engines.build import COMPONENTS, Core, EngineConfig, LiveEn
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.observe import subject
 from sanitree.models.engines.serving import Refused, Request
-from sanitree.models.engines.view import view
+from sanitree.models.engines.view import View, view
 from sanitree.models.step import Call
 from sanitree.models.subject import Subject
 
@@ -54,12 +54,14 @@ class EngineDriver:
     def fresh(self) -> None:
         """An empty cache with pools and controller of its own: nothing of the last one is left in it."""
         self.live: LiveEngine = build(self.on, self._config, "manual")
+        self._view: View | None = None
         self._requests: list[Request | prefetch.Prefetch] = []
         self._locks: list[drive.Lock] = []
 
     def subject(self, content: bool = False) -> Subject:
         """The cache as a checker takes it. What copies hold is not told."""
-        return subject(view(self.live))
+        self._view = view(self.live, self._view)
+        return subject(self._view)
 
     def listen(self, before: Callable[[], None], after: Callable[[Call], None]) -> Callable[[], None]:
         """Calls `before` ahead of each public call on the cache, `after` when it has returned; returns what ends it."""
