@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from sanitree.invariants.vocabulary import Policy
+from sanitree.invariants.vocabulary import Policy, Settings
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
@@ -30,10 +31,13 @@ from sanitree.models.driving.results import amounts, refusal
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines import calls, drive, prefetch, serving, store
 from sanitree.models.engines.build import COMPONENTS, Core, EngineConfig, LiveEngine, build
+from sanitree.models.engines.content import Digests
+from sanitree.models.engines.content import columns as bytes_of
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.observe import subject
 from sanitree.models.engines.serving import Refused, Request
 from sanitree.models.engines.view import View, view
+from sanitree.models.snapshot import Key, Snapshot
 from sanitree.models.step import Call
 from sanitree.models.subject import Subject
 
@@ -49,19 +53,33 @@ class EngineDriver:
             raise EngineError(f"the fault {setup.fault!r} is planted in the reference cache alone")
         self.on, self.setup = version, setup
         self._config = config_of(version, setup)
+        self._expected: Digests = {}
         self.fresh()
 
     def fresh(self) -> None:
         """An empty cache with pools and controller of its own: nothing of the last one is left in it."""
         self.live: LiveEngine = build(self.on, self._config, "manual")
         self._view: View | None = None
+        self._with_bytes: Settings | None = None
         self._requests: list[Request | prefetch.Prefetch] = []
         self._locks: list[drive.Lock] = []
 
     def subject(self, content: bool = False) -> Subject:
-        """The cache as a checker takes it. What copies hold is not told."""
+        """The cache as a checker takes it; with `content` its snapshots tell what every copy holds."""
         self._view = view(self.live, self._view)
-        return subject(self._view)
+        seen = subject(self._view)
+        if not content:
+            return seen
+        if self._with_bytes is None:
+            self._with_bytes = replace(seen.settings, traits=seen.settings.traits | {"reads_bytes"})
+        settings = self._with_bytes
+
+        def taken(wanted: frozenset[Key] | None) -> Snapshot:
+            s = seen.snapshot(wanted)
+            nodes = replace(s.nodes, columns={**s.nodes.columns, **bytes_of(self.live, s, self._expected)})
+            return replace(s, settings=settings, nodes=nodes)
+
+        return replace(seen, settings=settings, kind=(seen.kind, "bytes"), snapshot=taken)
 
     def listen(self, before: Callable[[], None], after: Callable[[Call], None]) -> Callable[[], None]:
         """Calls `before` ahead of each public call on the cache, `after` when it has returned; returns what ends it."""
