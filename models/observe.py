@@ -131,9 +131,7 @@ def keys(sort: Sort, settings: Settings) -> list[tuple[Field, Component | None, 
     return found
 
 
-def node_table(
-    tree: Any, reading: Reading, settings: Settings, seen: Walk, ids: str, wanted: Wanted = None
-) -> Table:
+def node_table(tree: Any, reading: Reading, settings: Settings, seen: Walk, ids: str, wanted: Wanted = None) -> Table:
     """The columns and lists of the nodes, all of them or the `wanted` ones. `ids`: the attribute with a node's id."""
     count = len(seen.nodes)
     columns = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sanitree.checker.hunt.lab import Lab
+from sanitree.checker.hunt.known import overlooking
+from sanitree.checker.hunt.lab import Lab, again
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
 
@@ -31,13 +32,8 @@ def confirm(on: str, sightings: Sequence[Sighting], tell: Callable[[Confirmed], 
     """Does each sighting's operations, all of them, and tells what came of it."""
     for s in sightings:
         lab = Lab(on, s.setup, lambda _: None)
-        play = Play(lab.driver(s.setup), own_check=s.wrong.kind is Kind.COMPLAINT)
-        for op in s.operations:
-            if not play.can(op) or not play.do(op):
-                break
-        if s.wrong.kind is Kind.LEAK:
-            play.end()
-        wrong = play.complaints[0] if play.complaints else play.wrong
+        play = Play(lab.driver(s.setup), True, s.wrong.kind is Kind.COMPLAINT, overlooking(on, s.setup, s.wrong))
+        wrong = again(play, s.operations, s.wrong)
         own, complaints = _own(play, s.wrong)
         tell(Confirmed(wrong, tuple(play.results), own, complaints))
 

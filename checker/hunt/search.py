@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ class _Search:
         task, rng = self.task, Random(self.task.seed)  # noqa: S311  repeatable, not secret
         lab = Lab(task.on, task.setup, self.waiting.append, task.own_check)
         lab.driver(task.setup)
+        gc.freeze()  # an engine brings millions of objects, which would be looked through again and again
         begun = time.monotonic()
         turns = _turns(lab, exhaustive(lab, self.coverage, self.depths), guided(lab, rng, self.coverage), task.share)
         for _ in turns:
@@ -102,9 +104,7 @@ class _Search:
     def _shrunk(self, lab: Lab, spent: float) -> bool:
         found = bool(self.waiting)
         for first in self.waiting:
-            shrunk = (
-                shrink(first, partial(lab.replay, first.wrong.kind), seconds=SHRINKING) if self.task.shrinks else first
-            )
+            shrunk = shrink(first, partial(lab.replay, first.wrong), seconds=SHRINKING) if self.task.shrinks else first
             self.tell(Sighted(first, shrunk, lab.operations.total(), spent))
         self.waiting.clear()
         return found

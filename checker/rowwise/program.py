@@ -131,9 +131,11 @@ class Programs:
 
     def on(self, seen: Seen) -> Any:
         """What the work comes to for a state."""
-        for p in self._made:
+        for at, p in enumerate(self._made):
             result = p.on(seen)
             if result is not _Other:
+                if at:
+                    self._made.insert(0, self._made.pop(at))  # the next state is likely of the same shape
                 return result
         program = self._write(seen)
         self._made.insert(0, program)

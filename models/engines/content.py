@@ -239,8 +239,10 @@ def columns(live: LiveEngine, s: Snapshot, known: Digests) -> dict[Key, Column]:
             bytes_of = _held(live, c, tier, listed)
             own = [0] * len(here)
             sure = [False] * len(here)
-            held = [_number([bytes_of[slot] for slot in x]) if there else 0
-                    for x, there in zip(holds.each, here, strict=True)]
+            held = [
+                _number([bytes_of[slot] for slot in x]) if there else 0
+                for x, there in zip(holds.each, here, strict=True)
+            ]
             for row, (x, there) in enumerate(zip(holds.each, here, strict=True)):
                 if there and paths is not None:
                     wanted = paths[row][-1:] if c == "mamba" else paths[row]

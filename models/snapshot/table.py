@@ -342,9 +342,7 @@ def _small_slot_table(s: Snapshot, capacity: Key, used: Mapping[str, Lists | Non
     columns = {Key("number"): Column.of(numbers, int)}
     if (size := s.tree.columns.get(capacity)) is not None:
         known = size.mask
-        columns[Key("pool_size")] = Column.of(
-            [*size.listed] * count, int, None if known is None else [*known] * count
-        )
+        columns[Key("pool_size")] = Column.of([*size.listed] * count, int, None if known is None else [*known] * count)
     for name, rows in each.items():
         named = [0] * count
         for row in rows:
