@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from sanitree.checker.hunt.fingerprint import known_values, places
@@ -75,6 +75,11 @@ class Both:
     def own_check(self) -> tuple[str, ...]:
         """What either complains about."""
         return (*self.one.own_check(), *self.other.own_check())
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """What those of either complain about."""
+        ours, theirs = self.one.oracles(), self.other.oracles()
+        return {name: (*ours.get(name, ()), *theirs.get(name, ())) for name in (*ours, *theirs)}
 
     def _compare(self) -> None:
         told = list(differences(*(d.subject().snapshot(None) for d in (self.one, self.other))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from sanitree.models.driving.operations import Operation
@@ -53,6 +53,10 @@ class Driver(Watched, Protocol):
 
     def settle(self) -> None:
         """Ends every request and lock, runs and acknowledges every copy: what is left then is the tree's."""
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """What each check that the cache, or whoever serves from it, has of its own complains about, by name; the
+        first is `own_check`'s. Slower than that one."""
 
     def own_check(self) -> tuple[str, ...]:
         """What the cache's own sanity check complains about, a line each; none where it has no own check."""

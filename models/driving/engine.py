@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sanitree.invariants.vocabulary import Policy, Settings
@@ -29,7 +29,7 @@ from sanitree.models.driving.operations import (
 )
 from sanitree.models.driving.results import amounts, refusal
 from sanitree.models.driving.setup import Setup
-from sanitree.models.engines import calls, drive, prefetch, serving, store
+from sanitree.models.engines import calls, drive, oracles, prefetch, serving, store
 from sanitree.models.engines.build import COMPONENTS, Core, EngineConfig, LiveEngine, build
 from sanitree.models.engines.content import Digests
 from sanitree.models.engines.content import columns as bytes_of
@@ -184,6 +184,10 @@ class EngineDriver:
     def own_check(self) -> tuple[str, ...]:
         """What the engine's `sanity_check` complains about, a line each; also where it errs."""
         return drive.engine_sanity_check(self.live)
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """That, and what the scheduler's accounting would say."""
+        return oracles.oracles(self.live)
 
     def _tokens(self, prompt: Prompt) -> tuple[int, ...]:
         return tokens_of(prompt, self.setup.page_size)

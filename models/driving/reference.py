@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sanitree.invariants.vocabulary import Component
 from sanitree.models.driving.operations import (
@@ -157,6 +157,10 @@ class ReferenceDriver:
         except AssertionError as error:
             return tuple(line.strip() for line in str(error).splitlines()[1:]) or (str(error),)  # the first line counts
         return ()
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """That alone: nothing serves from it but us."""
+        return {"sanity_check": self.own_check()}
 
     def _tokens(self, prompt: Prompt) -> tuple[int, ...]:
         return tokens_of(prompt, self.setup.page_size)
