@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from sanitree.checker.hunt.fingerprint import known_values, places
-from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.driver import Driver, Hidden
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import Operation
 from sanitree.models.driving.setup import Setup
@@ -65,6 +65,10 @@ class Both:
             raise DifferenceError(("result",), f"{CORES[0]} says {said!r}, {CORES[1]} {answer!r}")
         self._compare()
         return said
+
+    def hidden(self) -> Hidden:
+        """What the first one's does not show."""
+        return self.one.hidden()
 
     def settle(self) -> None:
         """Settles both, and compares."""

@@ -108,11 +108,10 @@ class Play:
         return self.driver.subject().snapshot(None) if self._watch is None else self._watch.state
 
     def fingerprint(self) -> int:
-        """Of the state now, and of what the hunter knows besides."""
-        page = self.driver.setup.page_size
-        running = [tokens_of(r.prompt, page) for r in self.books.requests]
-        recent = [tokens_of(p, page) for p in self.books.recent]
-        return fingerprint(self.state(), running, recent) ^ (self.books.flying * 0x9E3779B97F4A7C15)
+        """Of the state now, and of what the driver and the hunter know besides."""
+        hidden, page = self.driver.hidden(), self.driver.setup.page_size
+        recent = [] if hidden.used is not None else [tokens_of(p, page) for p in self.books.recent]
+        return fingerprint(self.state(), hidden.running, recent, hidden.landed, hidden.used)
 
     def end(self) -> bool:
         """Ends every request, lets every copy land and evicts everything; whether nothing is left."""

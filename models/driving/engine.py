@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sanitree.invariants.vocabulary import Policy, Settings
+from sanitree.models.driving.driver import Hidden
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
@@ -33,12 +34,13 @@ from sanitree.models.engines import calls, drive, oracles, prefetch, serving, st
 from sanitree.models.engines.build import COMPONENTS, Core, EngineConfig, LiveEngine, build
 from sanitree.models.engines.content import Digests
 from sanitree.models.engines.content import columns as bytes_of
+from sanitree.models.engines.copies import TransferEvent
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.observe import subject
 from sanitree.models.engines.serving import Refused, Request
 from sanitree.models.engines.view import View, view
 from sanitree.models.snapshot import Key, Snapshot
-from sanitree.models.step import Call
+from sanitree.models.step import Ack, Call
 from sanitree.models.subject import Subject
 
 
@@ -172,6 +174,27 @@ class EngineDriver:
             case Reset():
                 drive.reset(live)
                 return "empty"
+
+    def hidden(self) -> Hidden:
+        """Prompts of requests; copies that have run; how long ago the nodes of a Python core were used."""
+        running = tuple(tuple(r.tokens) for r in self._requests)
+        landed: set[Ack] = set()
+        if (controller := self.live.controller) is not None:
+            for is_write, queue in ((True, controller.ack_write_queue), (False, controller.ack_load_queue)):
+                for ack in queue:
+                    event = ack.finish_event
+                    if isinstance(event, TransferEvent) and event.transfer.done:
+                        landed.update((is_write, i) for i in ack.node_ids)
+        return Hidden(running, frozenset(landed), None if self.live.rust else self._used())
+
+    def _used(self) -> dict[int, float]:
+        used: dict[int, float] = {}
+        stack = [self.live.tree.root_node]
+        while stack:
+            node = stack.pop()
+            used[node.id] = node.last_access_time
+            stack += node.children.values()
+        return used
 
     def settle(self) -> None:
         """Aborts every request, releases every lock, runs and acknowledges every copy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sanitree.invariants.vocabulary import Component
+from sanitree.models.driving.driver import Hidden
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
@@ -141,6 +142,18 @@ class ReferenceDriver:
             case Reset():
                 cache.reset()
                 return "empty"
+
+    def hidden(self) -> Hidden:
+        """Prompts of requests, copies that have run, and the tree's clock at each node."""
+        cache, landed, used = self.cache, set(), {}
+        for lane in (cache.writes, cache.loads):
+            landed |= {(x.kind == "write", ack) for ack, x in lane.flying.items() if x.done}
+        stack = [cache.root]
+        while stack:
+            node = stack.pop()
+            used[node.id] = float(node.last_access)
+            stack += node.children.values()
+        return Hidden(tuple(tuple(r.tokens) for r in cache.requests.values()), frozenset(landed), used)
 
     def settle(self) -> None:
         """Aborts every request, releases every lock, runs and acknowledges every copy."""
