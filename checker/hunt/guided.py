@@ -1,7 +1,7 @@
 """Guided random search: runs in changing styles, and runs that go on where others met something new.
 
-A run that meets a new situation is kept, up to there, as a seed for others; seeds that
-brought more, and that were taken less often, are taken first (as in AFL and its
+A run that meets a new situation, or puts a rule to the test that never was before, is kept,
+up to there, as a seed for others; seeds that brought more, and that were taken less often, are taken first (as in AFL and its
 successors). A run ends when nothing new has come for a while.
 """
 
@@ -24,6 +24,8 @@ PATIENCE = 12
 """Moves without a new state after which a run ends."""
 SEEDED = 0.4
 """How many of the runs begin with a seed."""
+RULE = 20
+"""Situations that a rule is worth which was never put to the test before."""
 KEPT = 400
 """Seeds that are kept."""
 
@@ -57,7 +59,7 @@ def guided(lab: Lab, rng: Random, coverage: Coverage) -> Iterator[None]:
 
 def _run(play: Play, rng: Random, coverage: Coverage, seeds: list[_Seed], length: int) -> None:
     chooser = Chooser(rng, Style.draw(rng, play.driver.setup), play.driver.setup)
-    stale = 0
+    stale = exercised = 0
     for _ in range(length):
         move = chooser.move(play.books)
         done = len(play.done)
@@ -66,9 +68,10 @@ def _run(play: Play, rng: Random, coverage: Coverage, seeds: list[_Seed], length
         if len(play.done) == done:
             continue
         new = coverage.enter(play.fingerprint(), play.state(), _NUMBER[type(play.done[-1])])
-        stale = stale + 1 if new is None else 0
-        if new:
-            seeds.append(_Seed(play.driver.setup, tuple(play.done), new))
+        first, exercised = play.exercised - exercised, play.exercised
+        stale = stale + 1 if new is None and not first else 0
+        if new or first:
+            seeds.append(_Seed(play.driver.setup, tuple(play.done), (new or 0) + RULE * first))
         if stale > PATIENCE:
             break
     if len(seeds) > KEPT:

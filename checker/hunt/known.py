@@ -38,4 +38,4 @@ def known(on: str, setup: Setup, wrong: Wrong) -> tuple[Finding, ...]:
     from sanitree.models.driving.engine import config_of
 
     names, text = wrong.names, wrong.text
-    return tuple(f for f in applying(on, config_of(on, setup)) if f.shows(wrong.kind.value, names, text))
+    return tuple(f for f in applying(on, config_of(on, setup)) if f.shows(wrong.kind.value, names, text, wrong.place))

@@ -217,8 +217,8 @@ def any_size(setup: Setup, rng: Random) -> Setup:
         return replace(setup, device_pages=rng.choice((3, 5, 8)))
     return replace(
         setup,
-        device_pages=rng.choice((4, 6, 8)),
-        host_pages=rng.choice((2, 4, 6, 10)),
+        device_pages=rng.choice((3, 4, 6, 8)),
+        host_pages=rng.choice((1, 2, 4, 6, 10)),
         states=rng.choice((1, 2, 4)),
         window=rng.choice((1, 2, 3)) * setup.page_size,
     )
