@@ -1,8 +1,8 @@
 """Guided random search: runs in changing styles, and runs that go on where others met something new.
 
 A run that meets a new situation, or puts a rule to the test that never was before, is kept,
-up to there, as a seed for others; seeds that brought more, and that were taken less often, are taken first (as in AFL and its
-successors). A run ends when nothing new has come for a while.
+up to there, as a seed for others; seeds that brought more, and that were taken less often,
+are taken first (as in AFL and its successors). A run ends when nothing new has come for a while.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ class Finding:
 
     rules: those of ours that report it, what it leads to included; none where it is the
     engine's own check that is wrong. crash: words of the exception that it ends in, or the
-    place that raises it, if no state before that is illegal. complaint: how the engine's own check begins, where that errs.
+    place that raises it, if no state before that is illegal. complaint: how the engine's own
+    check begins, where that errs.
     """
 
     id: str
