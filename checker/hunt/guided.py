@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 
 from sanitree.checker.hunt.coverage import Coverage
@@ -20,6 +21,8 @@ from sanitree.models.driving.setup import Setup
 
 LENGTH = 40
 """Moves of a run at most."""
+EVENTFUL = 3
+"""Runs that leave nothing out, before styles are drawn."""
 PATIENCE = 12
 """Moves without a new state after which a run ends."""
 SEEDED = 0.4
@@ -47,18 +50,19 @@ class _Seed:
 def guided(lab: Lab, rng: Random, coverage: Coverage) -> Iterator[None]:
     """Runs for ever, a run at a time; what goes wrong is told to the lab."""
     seeds: list[_Seed] = []
-    while True:
+    for number in count():
         seed = _draw(seeds, rng) if seeds and rng.random() < SEEDED else None
         setup = any_size(lab.setup, rng) if seed is None else seed.setup
         play = lab.play(setup, () if seed is None else _changed(seed.operations, rng))
         if play is not None:
-            _run(play, rng, coverage, seeds, LENGTH if seed is None else LENGTH // 2)
+            style = Style.eventful(setup) if number < EVENTFUL else Style.draw(rng, setup)
+            _run(play, rng, style, coverage, seeds, LENGTH if seed is None else LENGTH // 2)
             lab.over(play)
         yield
 
 
-def _run(play: Play, rng: Random, coverage: Coverage, seeds: list[_Seed], length: int) -> None:
-    chooser = Chooser(rng, Style.draw(rng, play.driver.setup), play.driver.setup)
+def _run(play: Play, rng: Random, style: Style, coverage: Coverage, seeds: list[_Seed], length: int) -> None:
+    chooser = Chooser(rng, style, play.driver.setup)
     stale = exercised = 0
     for _ in range(length):
         move = chooser.move(play.books)
