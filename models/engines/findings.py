@@ -21,7 +21,7 @@ class Finding:
     rules: those of ours that report it, what it leads to included; none where it is the
     engine's own check that is wrong. crash: words of the exception that it ends in, or the
     place that raises it, if no state before that is illegal. complaint: how the engine's own
-    check begins, where that errs.
+    check begins, where that errs. report: the page under docs that tells its developers.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Finding:
     rules: frozenset[str] = frozenset()
     crash: str = ""
     complaint: tuple[str, ...] = ()
+    report: str = ""
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
@@ -156,6 +157,7 @@ FINDINGS = (
         "join it at the ack, and only write_back marks them until then. A false alarm.",
         lambda config: config.host_tier and config.policy != "write_back",
         complaint=("Duplicate missing", "Full host coexistence missing"),
+        report="reports/load-back-false-alarm.md",
     ),
     Finding(
         "eviction-stalls-when-host-is-full",

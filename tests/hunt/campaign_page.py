@@ -45,8 +45,8 @@ def _lines(record: Record) -> Iterator[str]:
     yield ""
     yield (
         "`python -m tests.hunt.campaign RECORD` hunts in every kind of cache of every engine: each version, policy, "
-        "set of components, page of one token and of four, core. A hunt goes past what is known. The record can be gone "
-        f"on with at any time. This page is of {len(record):,} hunts in {len(cells):,} kinds of cache, "
+        "set of components, page of one token and of four, core. A hunt goes past what is known. The record can be "
+        f"gone on with at any time. This page is of {len(record):,} hunts in {len(cells):,} kinds of cache, "
         f"{' or '.join(f'{b:g}' for b in budgets)} seconds each ({MEASURED})."
     )
     yield ""
