@@ -49,7 +49,7 @@ def compile_checks(checks: Iterable[Check], reading: Reading) -> Fused:
     """The one function that judges all `checks` on a live tree that is read as `reading` says."""
     wanted = tuple(checks)
     takes = tuple(c for c in wanted if FUSED in backends_of(c.rule))
-    source, names = Generator(takes, reading).write()
+    source, names = Writer(takes, reading).write()
     exec(compile(source, "<fused check>", "exec"), names)
     skipped = tuple(c for c in wanted if FUSED not in backends_of(c.rule))
     return Fused(takes, skipped, source, _guarded(names["check"]))
@@ -68,7 +68,7 @@ def compile_slices(checks: Iterable[Check], reading: Reading, late: Callable[[],
     """
     wanted = tuple(checks)
     takes = tuple(c for c in wanted if FUSED in backends_of(c.rule) and not of_lists(c))
-    source, names = Generator(takes, reading, sliced=True).write()
+    source, names = Writer(takes, reading, sliced=True).write()
     names["late"] = late
     exec(compile(source, "<fused check>", "exec"), names)
     return names["check"], Fused(takes, tuple(c for c in wanted if c not in takes), source, lambda tree: None)
@@ -105,7 +105,7 @@ class GatheredFold:
         return any(looks_down(p) for p in self.parts)
 
 
-class Generator:
+class Writer:
     """Writes the whole pass; `touched` writes one that goes from node to node."""
 
     def __init__(self, checks: Sequence[Check], reading: Reading, sliced: bool = False) -> None:

@@ -86,7 +86,7 @@ class Ledger:
         return id(node) in self.entries
 
     def judge(self, tree: Any, touched: Iterable[Any]) -> None:
-        """Brings the books up to the operation that touched these nodes, each while it was in the tree or as it came."""
+        """Brings the books up to the operation that touched these nodes; some may have left the tree."""
         if self.irregular:
             return
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sanitree.checker.backends import FUSED, backends_of
 from sanitree.checker.fused.block import Block, render
-from sanitree.checker.fused.codegen import FOLDS, START, GatheredFold, Generator, looks_down, of_lists, outside
+from sanitree.checker.fused.codegen import FOLDS, START, GatheredFold, Writer, looks_down, of_lists, outside
 from sanitree.checker.fused.grounding import IS_ROOT, Place
 from sanitree.checker.symbolic import FALSE, TRUE, E, conj, disj, neg
 from sanitree.invariants.rules import Check
@@ -78,7 +78,7 @@ def _reads(expression: str, of: str = "n") -> Callable[[Any], Any]:
     return made
 
 
-class _FromNodeToNode(Generator):
+class _FromNodeToNode(Writer):
     """too_deep: checks that gather over all nodes what is gathered over children: not kept here."""
 
     def __init__(self, checks: tuple[Check, ...], reading: Reading) -> None:

@@ -9,15 +9,16 @@ follows, and the order of LRU lists.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sanitree.checker.fused.ledger import Instance, Ledger
+from sanitree.checker.fused.ledger import Ledger
 from sanitree.checker.fused.touched import compile_touched
+from sanitree.checker.hook.faults import Broken, Did
+from sanitree.checker.hook.shadow import SHOWN, Clock
 from sanitree.checker.hook.wrapping import Heard, Wrapped
 from sanitree.invariants.plugins import catalogue_for
-from sanitree.invariants.rules import Check, Cost, checks
+from sanitree.invariants.rules import Cost, checks
 from sanitree.models.engines.python_core import reading, requests
 from sanitree.models.engines.touching import Nodes
 from sanitree.models.engines.view import View, flights, flying
@@ -44,61 +45,73 @@ OPERATIONS = (
 """Methods of a cache after which its tree is whole, unless they are called by one another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """An instance of a rule that an operation made false. node: its id in the engine; None: of the tree, or a transfer."""
-
-    check: Check
-    node: int | None
-    path: tuple[int, ...]
-
-
 class Incremental:
-    """Watches one cache with a Python core. `tell` takes what an operation has broken."""
+    """Watches one cache with a Python core. `tell` takes what an operation has broken, a rule at a time.
 
-    def __init__(self, view: View, tell: Callable[[Sequence[Broken]], None], guard: Callable[[Heard], Heard]) -> None:
-        self._view, self._tell = view, tell
+    ledger: which instances are false now. skipped: checks that are not judged here.
+    """
+
+    def __init__(
+        self, view: View, clock: Clock, tell: Callable[[Sequence[Broken]], None], guard: Callable[[Heard], Heard]
+    ) -> None:
+        self._view, self._clock, self._tell = view, clock, tell
         self._wrapped = Wrapped()
         self._depth = 0
-        self._known: set[tuple[int, int | None]] = set()
+        self._known: set[tuple[int, object]] = set()
+        self._flying: object = None
+        self._flights: list[Any] = []
         wanted = checks(catalogue_for(view.settings), view.settings)
-        read = reading(view)
-        compiled = compile_touched((c for c in wanted if c.rule.cost not in (Cost.SLOT, Cost.BYTES)), read)
+        whole = (c for c in wanted if c.rule.cost not in (Cost.SLOT, Cost.BYTES))
+        compiled = compile_touched(whole, reading(view))
         self.checks = compiled.checks
         self.skipped = tuple(c for c in wanted if c not in set(compiled.checks))
-        self._seen: object = None
-        self._flights: list[Any] = []
         self.ledger = Ledger(view, compiled, self._transfers, _requests)
         self._nodes = Nodes(view, self._wrapped.hear)
         self._root = view.tree.root_node
         judge = guard(self.judge)
         for name in OPERATIONS:
-            self._wrapped.hear(view.cache, name, partial(self._operation, judge))
+            self._wrapped.hear(view.cache, name, partial(self._operation, judge, name))
 
     def stop(self) -> None:
         """Gives every method back."""
         self._wrapped.undo()
 
-    def judge(self) -> None:
+    def judge(self, operation: str = "") -> None:
         """Judges what was touched since, and tells what that broke."""
-        ledger = self.ledger
-        if self._view.tree.root_node is not self._root:
-            self._root = self._view.tree.root_node
+        ledger, root = self.ledger, self._view.tree.root_node
+        if root is not self._root:
+            self._root = root
             self._nodes.take()
             self._nodes.hear_lists()
             ledger.open(self._view)
-        else:
+        elif not ledger.irregular:
             ledger.judge(self._view, self._nodes.take())
         if ledger.sound:
             self._known.clear()
-            return
-        found = {(i, getattr(x, "id", None)): (i, x) for i, x in ledger.violations()}
-        fresh = [self._broken(found[key]) for key in found if key not in self._known]
-        self._known = set(found)
-        if fresh:
-            self._tell(fresh)
+        else:
+            self._tell_news(operation)
 
-    def _operation(self, judge: Heard, method: Heard) -> Heard:
+    def _tell_news(self, operation: str) -> None:
+        found = {(i, getattr(x, "id", None)): x for i, x in self.ledger.violations()}
+        if self.ledger.irregular:
+            found = {(-1, None): None}
+        by_check: dict[int, list[Any]] = {}
+        for (i, name), x in found.items():
+            if (i, name) not in self._known:
+                by_check.setdefault(i, []).append(x)
+        self._known = set(found)
+        if by_check:
+            did = self._clock.did(self._clock.now(2))
+            self._tell([self._broken(i, xs, operation, did) for i, xs in by_check.items()])
+
+    def _broken(self, i: int, elements: Sequence[Any], operation: str, did: Did) -> Broken:
+        if i < 0:
+            return Broken("irregular", self.ledger.irregular, operation, did, (), 1)
+        check = self.checks[i]
+        nodes = [x.node if hasattr(x, "node") else x for x in elements if x is not None]
+        return Broken(check.name, check.rule.prose, operation, did, tuple(x.id for x in nodes[:SHOWN]), len(elements))
+
+    def _operation(self, judge: Heard, name: str, method: Heard) -> Heard:
         def operation(*args: Any, **more: Any) -> Any:
             self._depth += 1
             try:
@@ -106,25 +119,16 @@ class Incremental:
             finally:
                 self._depth -= 1
             if not self._depth:
-                judge()
+                judge(name)
             return result
 
         return operation
 
-    def _broken(self, instance: Instance) -> Broken:
-        i, x = instance
-        path: list[int] = []
-        node = getattr(x, "node", x)  # a transfer's
-        while node is not None and len(path) < 64 and hasattr(node, "parent"):
-            path.append(node.id)
-            node = node.parent
-        return Broken(self.checks[i], getattr(x, "id", None), tuple(reversed(path)))
-
     def _transfers(self, view: View, books: Ledger) -> list[Any]:
         """As the cache has them, listed anew only where they may be others than before."""
         now = flying(view), books.removed
-        if now != self._seen:
-            self._seen = now
+        if now != self._flying:
+            self._flying = now
             self._flights = flights(view, books.holds)
         return self._flights
 

@@ -1,4 +1,4 @@
-"""Runs inside an engine's process: the incremental verdict against a walk over the whole tree, after every operation."""
+"""Runs inside an engine's process: the incremental verdict against a walk over everything, after every operation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from sanitree.checker.columns import Evaluator
 from sanitree.checker.fused.codegen import IRREGULAR, compile_checks
-from sanitree.checker.hook.incremental import Broken, Incremental
+from sanitree.checker.hook.faults import Broken
+from sanitree.checker.hook.incremental import Incremental
+from sanitree.checker.hook.shadow import Clock
 from sanitree.models.engines import workload
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 from sanitree.models.engines.observe import snapshot
@@ -30,15 +32,15 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
     watcher: Incremental | None = None
     compared: Compared | None = None
 
-    def guard(hook: Callable[[], None]) -> Callable[[], None]:
-        def judged() -> None:
-            hook()
+    def guard(hook: Callable[..., None]) -> Callable[..., None]:
+        def judged(operation: str) -> None:
+            hook(operation)
             if compared is not None:
                 compared.compare()
 
         return judged
 
-    watcher = Incremental(view, told.extend, guard)
+    watcher = Incremental(view, Clock(), told.extend, guard)
     compared = Compared(view, watcher)
     done, crash = 0, ""
     try:
@@ -58,7 +60,7 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
         "judged": watcher.ledger.judged,
         "apart": compared.apart,
         "irregular": watcher.ledger.irregular,
-        "rules": sorted({b.check.rule.id for b in told}),
+        "rules": sorted({b.check.split("[")[0] for b in told}),
         "checks": len(watcher.checks),
         "skipped": sorted({c.rule.id for c in watcher.skipped}),
     }
