@@ -47,11 +47,14 @@ class Ledger:
 
     sums: over all nodes. irregular: why the tree is none, once that was found: nothing is judged
     from then on. removed: nodes that left so far. judged: nodes that were judged so far.
+    transfers, requests: as they were listed last. renewed: whether they are others than before;
+    stale: whether what they are judged by may have changed.
     """
 
     def __init__(self, tree: Any, checks: Touched, transfers: Records | None, requests: Records | None) -> None:
         self.checks = checks
-        self._transfers, self._requests = transfers, requests
+        self._list_transfers, self._list_requests = transfers, requests
+        self.judged = 0
         self._nothing = tuple(folds_of(checks.of_children))
         self._gives_nothing = tuple(() if kind in _KEYED else 0 for kind in checks.of_children)
         self._suspects: list[Entry] = []
@@ -69,17 +72,14 @@ class Ledger:
         self._deep: dict[Entry, None] = {}
         self.batch: list[Entry] = []
         self.removed = 0
-        self.judged = 0
         self._found: list[Instance] = []
+        self.transfers: list[Any] = []
+        self.requests: list[Any] = []
+        self.gathered: tuple[Any, ...] = ()
+        self.of_records: list[Instance] = []
+        self.renewed = self.stale = self._new = True
+        self._of_transfers: set[int] = set()
         self.judge(tree, [self.checks.root(tree)])
-
-    def transfers(self, tree: Any) -> list[Any]:
-        """The transfers in flight."""
-        return [] if self._transfers is None else self._transfers(tree, self)
-
-    def requests(self, tree: Any) -> list[Any]:
-        """The requests that hold locks."""
-        return [] if self._requests is None else self._requests(tree, self)
 
     def holds(self, node: Any) -> bool:
         """Whether a node is in the tree, as far as the books go."""
@@ -94,16 +94,28 @@ class Ledger:
             self._suspects, self._gone = [], []
             self.batch = [e for node in touched if (e := self._entry(node)) is not None]
             if self._gone:
-                self.batch = [e for e in self.batch if self.entries.get(id(e.node)) is e]
+                self.batch = list(filter(self._is_current, self.batch))
                 if any(e.count for e in self._gone):
                     self.irregular = "a node left the tree, and not all that its children map had held"
             self._look_for_children()
-            self.batch += self._open
+            self._look_at_records(tree)
             self._found = self.checks.run(tree, self)
+            self._new = False
         except FAULTS as error:
             self.irregular = f"a field is not of its kind: {type(error).__name__}: {error}"
         self.judged += len(self.batch)
         self.batch = []
+
+    def _look_at_records(self, tree: Any) -> None:
+        """Lists transfers and requests. What nodes are judged by them is looked at where they are others than before."""
+        transfers = [] if self._list_transfers is None else self._list_transfers(tree, self)
+        self.requests = [] if self._list_requests is None else self._list_requests(tree, self)
+        self.renewed = self._new or transfers is not self.transfers or bool(self.requests)
+        self.transfers = transfers
+        self.stale = False
+        if self.renewed:
+            self._of_transfers = {id(x.node) for x in transfers}
+            self.batch += self._open
 
     def violations(self) -> list[Instance]:
         """Every instance that is false now."""
@@ -192,7 +204,10 @@ class Ledger:
             yield e
             if e.up is not None:
                 yield e.up
-        yield from (e for e in self._suspects if self.holds(e.node))
+        yield from filter(self._is_current, self._suspects)
+
+    def _is_current(self, e: Entry) -> bool:
+        return self.entries.get(id(e.node)) is e
 
     def _enter(self, node: Any, up: Entry | None, edge: Any) -> Entry:
         made = self.entries[id(node)] = Entry(node, up, edge, self._nothing)
@@ -223,7 +238,7 @@ class Ledger:
             up.count -= 1
             self._to_children(up, e.own, -1)
             e.own = self._gives_nothing
-            if self.holds(up.node):
+            if self._is_current(up):
                 self._deep[up] = None
                 self._suspects.append(up)
 
@@ -238,6 +253,8 @@ class Ledger:
         self, e: Entry, bad: int, opened: bool, own: tuple[Any, ...], every: tuple[Any, ...], asked: tuple[Any, ...]
     ) -> None:
         """What a node gives and breaks now."""
+        if opened or e.open or id(e.node) in self._of_transfers:
+            self.stale = True
         if own != e.own:
             assert e.up is not None
             self._to_children(e.up, e.own, -1)

@@ -128,28 +128,37 @@ class _FromNodeToNode(Writer):
         top.say("put = L.put_deep")
         top.nest("for r in L.deep():", up.then(inner, "p"))
 
-        top.say("found = []")
         for at, f in enumerate(self.of_nodes):
             top.say(f"{f.name} = L.sums[{at}]" + (" > 0" if f.op in ("any", "repeated") else ""))
-        self._records(top)
+        records = self.block("found = []")
+        self._records(records)
+        records.say("L.of_records = found")
+        top.nest("if L.renewed or L.stale:", records)
+        top.say("found = list(L.of_records)")
         self._judge(top, self._of(Sort.TREE), (), "tree", "T")
         top.say("return found")
         return render(top, self.reading, given="L")
 
     def _of_records(self, top: Block) -> None:
-        """The lists of transfers and requests, and what is gathered over them."""
+        """What is gathered over transfers and requests; anew, where they are others than before."""
+        top.say("transfers, requests = L.transfers, L.requests")
+        folds = [f for f in self.folds if f.gather.over in _RECORDS]
+        if not folds:
+            return
+        anew, names = self.block(), _all(f.name for f in folds)
+        for f in folds:
+            anew.say(f"{f.name} = {START[f.op]}")
+            if f.op == "repeated":
+                anew.say(f"{f.name}_seen = set()")
         for over, name in ((Range.TRANSFERS, "transfers"), (Range.REQUESTS, "requests")):
-            folds = [f for f in self.folds if f.gather.over is over]
-            for f in folds:
-                top.say(f"{f.name} = {START[f.op]}")
-                if f.op == "repeated":
-                    top.say(f"{f.name}_seen = set()")
-            if folds or any(scope is over.sort for _, scope, *_ in self.rules):
-                top.say(f"{name} = L.{name}(T)")
             record = self.block()
             for f in folds:
-                super()._gather(record, f, Place("record", {f.gather.var: "x"}))
-            top.nest(f"for x in {name}:", record, local="x")
+                if f.gather.over is over:
+                    super()._gather(record, f, Place("record", {f.gather.var: "x"}))
+            anew.nest(f"for x in {name}:", record, local="x")
+        anew.say(f"L.gathered = {names}")
+        top.nest("if L.renewed:", anew)
+        top.nest("else:", self.block(f"{names} = L.gathered"))
 
     def _flat(
         self,

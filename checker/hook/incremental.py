@@ -126,7 +126,7 @@ class Incremental:
 
     def _transfers(self, view: View, books: Ledger) -> list[Any]:
         """As the cache has them, listed anew only where they may be others than before."""
-        now = flying(view), books.removed
+        now = flying(view), books.removed if self._flights else 0
         if now != self._flying:
             self._flying = now
             self._flights = flights(view, books.holds)

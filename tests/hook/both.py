@@ -46,7 +46,7 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
     try:
         for _ in workload.steps(live, steps, seed, verify=not fault):
             done += 1
-            if compared.apart or (fault and compared.false > 50):
+            if compared.apart or (fault and compared.false > 15):
                 break
     except Exception as error:  # noqa: BLE001  an engine that is broken on purpose may fail anywhere
         crash = f"{type(error).__name__}: {error}"
