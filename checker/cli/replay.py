@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,6 +31,8 @@ def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json
     """
     from sanitree.models.snapshot import SnapshotError
 
+    if Path(file, "report.json").is_file():
+        return _of_dump(file, as_json)
     try:
         from sanitree.models.driving.trace import read
 
@@ -55,6 +58,22 @@ def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json
     else:
         _show(trace, told)
     return code
+
+
+NO_TRACE = (
+    "a dump has where each operation was called from, and no arguments: prompts and slots are not kept in a "
+    "server, so nobody can do them again"
+)
+
+
+def _of_dump(file: str, as_json: bool) -> int:
+    """A dump's operations cannot be done again, which is said as any trace's fate is."""
+    if as_json:
+        print_json({"exit": int(Exit.INCONCLUSIVE), "file": file, "answer": "CANNOT RUN", "reason": NO_TRACE})
+    else:
+        click.echo(f"CANNOT RUN  {file}\n  {NO_TRACE}")
+        click.echo(f"  sanitree check {file} judges what it shows, sanitree hunt looks for a way there")
+    return Exit.INCONCLUSIVE
 
 
 def exit_of(told: Replay) -> Exit:

@@ -46,7 +46,7 @@ class Ledger:
     """The books of one tree, which are opened at its root.
 
     sums: over all nodes. irregular: why the tree is none, once that was found: nothing is judged
-    from then on. removed: nodes that left so far. judged: nodes that were judged so far.
+    from then on. error: what reading it raised, if that is why. removed: nodes that left so far. judged: nodes that were judged so far.
     transfers, requests: as they were listed last. renewed: whether they are others than before;
     stale: whether what they are judged by may have changed.
     """
@@ -57,6 +57,7 @@ class Ledger:
         self.judged = 0
         self._nothing = tuple(folds_of(checks.of_children))
         self._gives_nothing = tuple(() if kind in _KEYED else 0 for kind in checks.of_children)
+        self._nothing_of_all = tuple(() if kind in _KEYED else 0 for kind in checks.of_nodes)
         self._suspects: list[Entry] = []
         self._gone: list[Entry] = []
         self.open(tree)
@@ -64,6 +65,7 @@ class Ledger:
     def open(self, tree: Any) -> None:
         """Begins anew: of a tree that was replaced, or that nobody heard of before. Walks all of it."""
         self.irregular = ""
+        self.error: Exception | None = None
         self.entries: dict[int, Entry] = {}
         self.sums: list[Any] = list(folds_of(self.checks.of_nodes))
         self._keyed: dict[Any, int] = {}
@@ -103,11 +105,12 @@ class Ledger:
             self._new = False
         except FAULTS as error:
             self.irregular = f"a field is not of its kind: {type(error).__name__}: {error}"
+            self.error = error
         self.judged += len(self.batch)
         self.batch = []
 
     def _look_at_records(self, tree: Any) -> None:
-        """Lists transfers and requests. What nodes are judged by them is looked at where they are others than before."""
+        """Lists transfers and requests; where they are others, nodes that are judged by them are looked at again."""
         transfers = [] if self._list_transfers is None else self._list_transfers(tree, self)
         self.requests = [] if self._list_requests is None else self._list_requests(tree, self)
         self.renewed = self._new or transfers is not self.transfers or bool(self.requests)
@@ -211,7 +214,7 @@ class Ledger:
 
     def _enter(self, node: Any, up: Entry | None, edge: Any) -> Entry:
         made = self.entries[id(node)] = Entry(node, up, edge, self._nothing)
-        made.own = () if up is None else self._gives_nothing
+        made.own, made.every = () if up is None else self._gives_nothing, self._nothing_of_all
         if up is not None:
             up.count += 1
         return made
@@ -224,7 +227,7 @@ class Ledger:
                 below += self._children(x)
         for x in reversed(below):
             self._leave(x)
-            self._add(self.checks.of_nodes, self.sums, self._keyed, x.every, -1)
+            _shift(self.checks.of_nodes, self.sums, self._keyed, x.every, self._nothing_of_all)
             del self.entries[id(x.node)]
             for books in (self._open, self._wrong, self._deep):
                 books.pop(x, None)
@@ -236,7 +239,7 @@ class Ledger:
         up = e.up
         if up is not None:
             up.count -= 1
-            self._to_children(up, e.own, -1)
+            _shift(self.checks.of_children, up.kids, up.keyed, e.own, self._gives_nothing)
             e.own = self._gives_nothing
             if self._is_current(up):
                 self._deep[up] = None
@@ -257,13 +260,13 @@ class Ledger:
             self.stale = True
         if own != e.own:
             assert e.up is not None
-            self._to_children(e.up, e.own, -1)
-            self._to_children(e.up, own, 1)
+            if e.up.kids is self._nothing:
+                e.up.kids = list(folds_of(self.checks.of_children))
+            _shift(self.checks.of_children, e.up.kids, e.up.keyed, e.own, own)
             e.own = own
             self._deep[e.up] = None
         if every != e.every:
-            self._add(self.checks.of_nodes, self.sums, self._keyed, e.every, -1)
-            self._add(self.checks.of_nodes, self.sums, self._keyed, every, 1)
+            _shift(self.checks.of_nodes, self.sums, self._keyed, e.every, every)
             e.every = every
         if asked != e.asked:
             e.asked = asked
@@ -297,35 +300,35 @@ class Ledger:
         else:
             self._wrong.pop(e, None)
 
-    # Sums.
 
-    def _to_children(self, up: Entry, given: tuple[Any, ...], sign: int) -> None:
-        if up.kids is self._nothing:
-            up.kids = list(folds_of(self.checks.of_children))
-        self._add(self.checks.of_children, up.kids, up.keyed, given, sign)
-
-    def _add(self, kinds: Sequence[str], sums: Any, keyed: dict[Any, int], given: tuple[Any, ...], sign: int) -> None:
-        for at, amount in enumerate(given):
-            if not amount:
+def _shift(
+    kinds: Sequence[str], sums: Any, keyed: dict[Any, int], before: tuple[Any, ...], now: tuple[Any, ...]
+) -> None:
+    """Moves sums by what an element gives now less what it gave before."""
+    for at, (old, new) in enumerate(zip(before, now, strict=True)):
+        if old == new:
+            continue
+        if kinds[at] not in _KEYED:
+            sums[at] += new - old
+            continue
+        for given, sign in ((old, -1), (new, 1)):
+            if not given:
                 continue
-            kind = kinds[at]
-            if kind == "matching":
-                (key,) = amount
-                times = sums[at].get(key, 0) + sign
-                if times:
-                    sums[at][key] = times
-                else:
-                    del sums[at][key]
-            elif kind == "repeated":
-                # The sum counts those that have a key which another one has already.
-                place = at, *amount
-                before = keyed.get(place, 0)
-                now = keyed[place] = before + sign
-                sums[at] += max(now - 1, 0) - max(before - 1, 0)
-                if not now:
-                    del keyed[place]
+            if kinds[at] == "matching":
+                _count(sums[at], given[0], sign)
             else:
-                sums[at] += sign * amount
+                # The sum counts those that have a key which another one has already.
+                times = _count(keyed, (at, given[0]), sign)
+                sums[at] += sign * (max(times, times - sign) > 1)
+
+
+def _count(times: dict[Any, int], key: Any, by: int) -> int:
+    now = times.get(key, 0) + by
+    if now:
+        times[key] = now
+    else:
+        del times[key]
+    return now
 
 
 _KEYED = ("repeated", "matching")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from sanitree.checker.fused.codegen import IRREGULAR, compile_checks
 from sanitree.checker.fused.ledger import Ledger
 from sanitree.checker.fused.touched import compile_touched
 from sanitree.checker.hook.faults import Broken, Did
@@ -65,7 +66,7 @@ class Incremental:
         compiled = compile_touched(whole, reading(view))
         self.checks = compiled.checks
         self.skipped = tuple(c for c in wanted if c not in set(compiled.checks))
-        self.ledger = Ledger(view, compiled, self._transfers, _requests)
+        self.ledger = Ledger(view, compiled, self._transfers, None if view.requests is None else _requests)
         self._nodes = Nodes(view, self._wrapped.hear)
         self._root = view.tree.root_node
         judge = guard(self.judge)
@@ -86,10 +87,18 @@ class Incremental:
             ledger.open(self._view)
         elif not ledger.irregular:
             ledger.judge(self._view, self._nodes.take())
+            if ledger.irregular:
+                self._confirm()
         if ledger.sound:
             self._known.clear()
         else:
             self._tell_news(operation)
+
+    def _confirm(self) -> None:
+        """A walk over everything must say so too; else the books are wrong, and not the tree."""
+        whole = compile_checks(self.checks, reading(self._view))
+        if whole.run(self._view) != IRREGULAR:
+            raise RuntimeError(f"the books of touched nodes are wrong: {self.ledger.irregular}") from self.ledger.error
 
     def _tell_news(self, operation: str) -> None:
         found = {(i, getattr(x, "id", None)): x for i, x in self.ledger.violations()}
