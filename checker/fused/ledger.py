@@ -46,7 +46,8 @@ class Ledger:
     """The books of one tree, which are opened at its root.
 
     sums: over all nodes. irregular: why the tree is none, once that was found: nothing is judged
-    from then on. error: what reading it raised, if that is why. removed: nodes that left so far. judged: nodes that were judged so far.
+    from then on. error: what reading it raised, if that is why. removed: nodes that left so far.
+    judged: nodes that were judged so far.
     transfers, requests: as they were listed last. renewed: whether they are others than before;
     stale: whether what they are judged by may have changed.
     """
