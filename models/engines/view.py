@@ -278,6 +278,21 @@ def flights(v: View, inside: Callable[[Any], bool]) -> list[Flight]:
     return found
 
 
+def flying(v: View) -> tuple[int, ...]:
+    """Equal as long as the same transfers are in flight, queued alike: far cheaper than `flights`."""
+    if v.controller is None:
+        return ()
+    found: list[int] = []
+    for registry, stream in (("ongoing_write_through", "write"), ("ongoing_load_back", "load")):
+        if entries := getattr(v.cache, registry, None):
+            found += entries
+            found += map(id, entries.values())
+            for queue in (getattr(v.controller, f"{stream}_queue"), getattr(v.controller, f"ack_{stream}_queue")):
+                found += [id(x) for x in queue]
+                found += [len(x.node_ids) for x in queue]
+    return tuple(found)
+
+
 def _queues(v: View, stream: str) -> tuple[dict[int, int], dict[int, list[Span]] | None]:
     """For each ack id: how often it is on its way, and what it copies (None if not kept)."""
     controller = v.controller

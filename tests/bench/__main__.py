@@ -99,6 +99,15 @@ def hook(engine: str, sizes: list[int], rounds: int) -> None:
             bare = ways.pop("unwatched")
             rest = "  ".join(f"{how} {(t - bare) * 1e6:+7.1f}" for how, t in ways.items())
             print(f"  {name:18} {bare * 1e6:7.1f}  {rest}", flush=True)
+    print("\nrules after one operation, on what it touched; the engine's own check is of the whole tree")
+    for nodes in sizes:
+        where = {"version": engine, "components": ["full"], "nodes": nodes, "rounds": 30 * rounds}
+        told = run_in_engine(engine, "tests.bench.hook:touched", where, search=[ROOT], timeout=3600)
+        own = told["engine"]
+        each = ", ".join(f"{name} {t * 1e6:.1f} µs ({own / t:,.0f} times)" for name, t in told["operations"].items())
+        print(
+            f"  {told['nodes']:>7,} nodes, {told['checks']} checks: {each}; sanity_check {own * 1e3:.2f} ms", flush=True
+        )
     print("\nthe full walk in slices of 1 ms")
     for nodes in sizes:
         where = {"version": engine, "components": ["full"], "nodes": nodes, "budget": 0.001}
