@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,6 +30,14 @@ class _Kept:
     next: Programs
 
 
+Tell = Callable[[Callable[[], tuple[Check, ...]], Settings, Operation, Seen], None]
+"""Hears of a step: which checks are about it, and what they are judged on."""
+
+
+def _nobody(*_: object) -> None:
+    pass
+
+
 class Follower:
     """Judges every call between two states of one cache. What is gone is forgotten.
 
@@ -45,19 +53,28 @@ class Follower:
         self.rules = step_rules_for(first.settings) if rules is None else tuple(rules)
         kept = ghosts_for(first.settings) if ghosts is None else ghosts
         self._kept = _kept(tuple(kept), first.settings)
+        self._quick: dict[Operation, Programs] = {}
         self._values: dict[_Kept, dict[int, int]] = {k: {} for k in self._kept}
+
+    def only(self, rules: Iterable[Rule]) -> None:
+        """Judges these rules from here on."""
+        self.rules = tuple(rules)
+        self._quick.clear()
 
     def follow(self, call: Call, after: Snapshot) -> Report:
         """Every rule about this operation, on the step from the last state to this one, which becomes the last."""
         step = Step(self.state, call, after)
         return self._report(step, self._advance(step))
 
-    def violation(self, call: Call, after: Snapshot) -> Report | None:
-        """The same, and None where no rule is violated: quick, for small caches."""
+    def violation(self, call: Call, after: Snapshot, tell: Tell = _nobody) -> Report | None:
+        """The same, and None where no rule is violated: quick, for small caches. `tell` hears of each step."""
         step = Step(self.state, call, after)
         earlier, later = self._advance(step)
-        _, quick = _about(self.rules, call.operation, after.settings)
-        if quick.on(Seen(later, earlier, step.told)) is None:
+        if (quick := self._quick.get(call.operation)) is None:
+            quick = self._quick[call.operation] = _about(self.rules, call.operation, after.settings)[1]
+        seen = Seen(later, earlier, step.told)
+        tell(lambda: _about(self.rules, call.operation, after.settings)[0], after.settings, call.operation, seen)
+        if quick.on(seen) is None:
             return None
         return self._report(step, (earlier, later))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from sanitree.checker.hunt.known import overlooking, strictly
 from sanitree.checker.hunt.play import Play, ToolError
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.models.driving.driver import Driver
@@ -141,7 +142,11 @@ class _Run:
 
     def __init__(self, trace: Trace, driver: Driver) -> None:
         self.trace, self.driver = trace, driver
-        self.play = Play(driver, own_check=trace.found is not None and trace.found.kind == Kind.COMPLAINT.value)
+        self.wanted = None if trace.found is None else _wrong_of(trace.found)
+        # What is known to go wrong besides what the trace is of is gone past, as a hunt does.
+        overlook = strictly if self.wanted is None else overlooking(driver.on, trace.setup, self.wanted)
+        own = self.wanted is not None and self.wanted.kind is Kind.COMPLAINT
+        self.play = Play(driver, True, own, overlook)
         self.skipped: list[int] = []
         self.parted: Parted | None = None
 
@@ -153,7 +158,7 @@ class _Run:
                 if self.parted is None:
                     return self._told(Answer.CANNOT_RUN, f"operation {number}, {text(op)}, cannot be done here")
                 continue
-            if not self.play.do(op):
+            if not self.play.do(op) or self._seen() is not None:
                 break
             if self.parted is None:
                 self._compare(number)
@@ -178,9 +183,14 @@ class _Run:
         return self._told(Answer.GONE, "results are not as recorded; no rule is violated")
 
     def _wrong(self) -> Wrong | None:
-        if self.play.wrong is not None:
-            return self.play.wrong
+        if (seen := self._seen()) is not None or self.play.wrong is not None:
+            return seen or self.play.wrong
         return self.play.complaints[0] if self.play.complaints else None
+
+    def _seen(self) -> Wrong | None:
+        """What the trace is of, where it was met and ended nothing."""
+        wanted = self.wanted
+        return next((w for w, _ in self.play.met if wanted is not None and w.shows(wanted)), None)
 
     def _told(self, answer: Answer, reason: str) -> Replay:
         wrong = self._wrong()

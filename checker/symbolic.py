@@ -77,6 +77,8 @@ def conj(a: E, b: E) -> E:
         return FALSE
     if b.op == "or" and a in b.args:
         return a
+    if b.op == "and" and a in b.args:
+        return b
     return a if b == TRUE else E("and", (a, b))
 
 
@@ -87,6 +89,10 @@ def disj(a: E, b: E) -> E:
         return b
     if b == neg(a):
         return TRUE
+    if b.op == "and" and a in b.args:
+        return a
+    if b.op == "or" and a in b.args:
+        return b
     if a.op == b.op == "and" and b.args == (neg(a.args[0]), neg(a.args[1])):
         return E("differ", (a.args[0], neg(a.args[1])))
     return a if b == FALSE else E("or", (a, b))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache as cached
 
 from sanitree.checker.follow import Follower
 from sanitree.checker.live import InvariantViolated
 from sanitree.checker.report import check
 from sanitree.checker.rowwise import Programs, Seen, judging
+from sanitree.checker.tally import Tally
+from sanitree.invariants.calls import Operation
 from sanitree.invariants.plugins import catalogue_for
-from sanitree.invariants.rules import Rule, checks
+from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.vocabulary import Settings
 from sanitree.models.driving.driver import Watched
 from sanitree.models.reference.cache import UnifiedRadixCache
@@ -26,7 +28,7 @@ class Watch:
 
     found: raised where a rule is violated, unless `tell` takes it. `settle` judges the last
     call, which no other has followed yet; `end` does so, and stops watching. calls: all so far.
-    state: the last that was judged.
+    state: the last that was judged. exercised: rules that its tally counted for the first time.
     """
 
     def __init__(
@@ -36,16 +38,30 @@ class Watch:
         content: bool = True,
         rules: Iterable[Rule] | None = None,
         step_rules: Iterable[Rule] | None = None,
+        tally: Tally | None = None,
     ) -> None:
-        """Of these rules; of all that there are for the cache, where they are not given."""
+        """Of these rules; of all that there are for the cache, where they are not given. tally: is told of every state
+        and every step."""
         self._watched = WatchedCache(watched) if isinstance(watched, UnifiedRadixCache) else watched
         self._tell, self._content = tell, content
         self._rules = None if rules is None else tuple(rules)
+        self._tally = tally
+        self.exercised = 0
+        self._quick: Programs | None = None
+        self._settings: Settings | None = None
         self.calls: list[Call] = []
         self._settled = 0
         self.state = self._judged()
         self._follower = Follower(self.state, step_rules)
         self._stop = self._watched.listen(self.settle, self.calls.append)
+
+    def without(self, names: Collection[str]) -> None:
+        """Judges these rules no more: what is known to be wrong would be told again at every call."""
+        state = self.state.settings
+        kept = catalogue_for(state) if self._rules is None else self._rules
+        self._rules = tuple(r for r in kept if r.id not in names)
+        self._quick = None
+        self._follower.only(r for r in self._follower.rules if r.id not in names)
 
     def settle(self) -> None:
         """Judges what the last call has led to; nothing where that is done."""
@@ -53,7 +69,7 @@ class Watch:
             return
         self._settled = len(self.calls)
         self.state = self._judged()
-        report = self._follower.violation(self.calls[-1], self.state)
+        report = self._follower.violation(self.calls[-1], self.state, self._tell_tally)
         if report is not None:
             self._say(InvariantViolated(report, self.calls))
 
@@ -66,9 +82,19 @@ class Watch:
 
     def _judged(self) -> Snapshot:
         state = self._watched.subject(self._content).snapshot(None)
-        if not sound(state, self._rules):
+        if self._quick is None or state.settings is not self._settings:
+            self._quick, self._settings = _quick(self._rules, state.settings), state.settings
+        seen = Seen(state)
+        if self._quick.on(seen) is not None:
             self._say(InvariantViolated(check(state, self._rules), self.calls))
+        self._tell_tally(lambda: _checks(self._rules, state.settings), state.settings, None, seen)
         return state
+
+    def _tell_tally(
+        self, about: Callable[[], tuple[Check, ...]], settings: Settings, op: Operation | None, seen: Seen
+    ) -> None:
+        if self._tally is not None:
+            self.exercised += self._tally.see(about, settings, op, seen)
 
     def _say(self, found: InvariantViolated) -> None:
         if self._tell is None:
@@ -83,4 +109,8 @@ def sound(state: Snapshot, rules: tuple[Rule, ...] | None = None) -> bool:
 
 @cached  # caches that are searched are made by the thousand
 def _quick(rules: tuple[Rule, ...] | None, settings: Settings) -> Programs:
-    return judging(checks(catalogue_for(settings) if rules is None else rules, settings))
+    return judging(_checks(rules, settings))
+
+
+def _checks(rules: tuple[Rule, ...] | None, settings: Settings) -> tuple[Check, ...]:
+    return checks(catalogue_for(settings) if rules is None else rules, settings)

@@ -94,8 +94,8 @@ def findings() -> Iterator[str]:
     yield GENERATED
     yield "\n# Findings\n"
     yield (
-        "What real engines do wrong. Tests under `tests/engines` and `tests/live` reproduce it; "
-        "the newest version's are worth a report to its developers."
+        "What real engines do wrong. Tests under `tests/engines`, `tests/live` and `tests/driving` reproduce it; "
+        "what the newest version has is written up for its developers."
     )
     for f in FINDINGS:
         yield f"\n## {f.id}\n"
@@ -104,14 +104,15 @@ def findings() -> Iterator[str]:
         )
         yield f"\n`{f.where}`\n\n{f.what[0].upper()}{f.what[1:]}"
         said = ", ".join(f"[{r}](catalogue.md#{r})" for r in sorted(f.rules))
+        told = [f"Reported by {said}."] if said else []
         if f.crash:
-            yield f"\nNo state before it is illegal: the engine stops with `{f.crash}`."
-            continue
-        yield "\n" + (
-            f"Reported by {said}."
-            if said
-            else "sanitree stays silent, rightly: it is the engine's own check that errs."
-        )
+            before = "" if said else "No state before it is illegal: "
+            told.append(f"{before}{'the' if before else 'The'} engine stops with `{f.crash}`.")
+        if f.complaint:
+            told.append("sanitree stays silent, rightly: it is the engine's own check that errs.")
+        if f.report:
+            told.append(f"[A report for the engine's developers]({f.report}).")
+        yield "\n" + " ".join(told)
 
 
 PAGES = {"catalogue.md": catalogue, "vocabulary.md": vocabulary, "findings.md": findings}

@@ -60,6 +60,9 @@ class Component:
     backbone: bool
     per_token: bool
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # half the tables of a state are looked up by it
+
 
 FULL = Component("full", backbone=True, per_token=True)
 SWA = Component("swa", backbone=False, per_token=True)

@@ -7,21 +7,24 @@ of its kind, as a count that is None, is unknown, and its node is not `readable`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from types import CodeType
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 
 from sanitree.invariants.vocabulary import FIELDS, Component, Field, Index, Settings, Sort, Tier
-from sanitree.models.reading import ELEMENT, Access, Reading, inline
+from sanitree.models.reading import Access, Reading, inline
 from sanitree.models.snapshot import Column, Key, Lists, Table
 
 _MASK = (1 << 63) - 1
 FAULTS = (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, OverflowError)
 """What reading a field of the wrong kind may raise."""
+
+
+Wanted = frozenset[Key] | None
+"""Which columns and lists of nodes are to be read; None is all of them."""
 
 
 class _Unreadable:
@@ -54,12 +57,17 @@ class Walk:
 
 def walk(tree: Any, reading: Reading) -> Walk:
     """Meets every node that is reachable through children maps, breadth first."""
-    scope: dict[str, Any] = {}
-    exec(_WALK.format(root=reading.root, items=inline(reading.children, "n")), scope)
     try:
-        return Walk(*scope["walk"](tree))
+        return Walk(*_walking(reading.root, inline(reading.children, "n"))(tree))
     except FAULTS:
         return _careful_walk(eval(reading.root, {"T": tree}), reading)
+
+
+@cache
+def _walking(root: str, items: str) -> Callable[[Any], tuple[Any, ...]]:
+    scope: dict[str, Any] = {}
+    exec(_WALK.format(root=root, items=items), scope)
+    return scope["walk"]  # type: ignore[no-any-return]
 
 
 def _careful_walk(root: Any, reading: Reading) -> Walk:
@@ -111,6 +119,7 @@ def walk(T):
 """
 
 
+@cache
 def keys(sort: Sort, settings: Settings) -> list[tuple[Field, Component | None, Tier | None]]:
     """Every field of a sort, with each component and tier that the settings have."""
     found: list[tuple[Field, Component | None, Tier | None]] = []
@@ -122,9 +131,7 @@ def keys(sort: Sort, settings: Settings) -> list[tuple[Field, Component | None, 
     return found
 
 
-def node_table(
-    tree: Any, reading: Reading, settings: Settings, seen: Walk, ids: str, wanted: Container[Key] | None = None
-) -> Table:
+def node_table(tree: Any, reading: Reading, settings: Settings, seen: Walk, ids: str, wanted: Wanted = None) -> Table:
     """The columns and lists of the nodes, all of them or the `wanted` ones. `ids`: the attribute with a node's id."""
     count = len(seen.nodes)
     columns = {
@@ -134,40 +141,29 @@ def node_table(
         Key("edge"): Column.of([_number(e) for e in seen.edges], int),
     }
     broken = set(seen.broken)
-    names = prepared(tree, reading)
-    up = read_each(seen.nodes, reading.parent, names)
+    (up,) = _parent_plan(reading).on(tree, reading, seen.nodes)
     columns[Key("has_parent_link")] = Column.of([p is not None for p in up], bool)
     # A pointer to a node outside the tree reads as one to the node itself: never its parent.
     columns[Key("parent_link")] = Column.of(
         [0 if p is None else own if (r := seen.row_of(p)) is None else r for own, p in enumerate(up)], int
     )
-    for f, c, t in keys(Sort.NODE, settings):
-        if wanted is not None and Key.of(f.name, c, t) not in wanted:
-            continue
-        access = where(c, t) if (where := reading.fields.get(f)) else None
-        if access is not None:
-            values = read_each(seen.nodes, access, names)
-            if f.unit == "hash":
-                values = [_number(x) for x in values]
-            columns[Key.of(f.name, c, t)] = column = field_column(values, f)
-            if column.mask is not None:
-                broken |= {row for row, known in enumerate(column.mask) if not known}
+    for key, f, values in _each_field(tree, reading, settings, Sort.NODE, seen.nodes, wanted):
+        if f.unit == "hash":
+            values = [_number(x) for x in values]
+        columns[key] = column = field_column(values, f)
+        if column.mask is not None:
+            broken |= {row for row, known in enumerate(column.mask) if not known}
     lists = {}
-    for name, where in reading.lists.items():
-        for c in settings.components if name == "holds" else (None,):
-            for t in Tier if name == "holds" else (None,):
-                if wanted is not None and Key.of(name, c, t) not in wanted:
-                    continue
-                if (access := where(c, t)) is not None:
-                    lists[Key.of(name, c, t)], failed = _lists(read_each(seen.nodes[1:], access, names))
-                    broken |= failed
+    for key, values in _each_list(tree, reading, settings, seen.nodes[1:], wanted):
+        lists[key], failed = _lists(values)
+        broken |= failed
     numbers = _ids([getattr(n, ids, None) for n in seen.nodes], broken)
     # The root's own value is no tensor, by design.
     columns[Key("readable")] = Column.of([row == 0 or row not in broken for row in range(count)], bool)
     return Table(torch.tensor(numbers, dtype=torch.int64), columns, lists)
 
 
-def _lists(found: list[Any]) -> tuple[Lists, set[int]]:
+def _lists(found: Sequence[Any]) -> tuple[Lists, set[int]]:
     """Lists of the root, which holds nothing, and of the nodes after it; rows of those that were none."""
     try:
         return Lists.of([(), *(() if x is None else x for x in found)]), set()
@@ -197,57 +193,104 @@ def _ids(found: list[Any], broken: set[int]) -> list[int]:
 def record_table(tree: Any, records: list[Any], reading: Reading, sort: Sort, settings: Settings, seen: Walk) -> Table:
     """The columns of the transfers or requests; references to nodes become rows."""
     columns = {}
-    names = prepared(tree, reading)
-    for f, c, t in keys(sort, settings):
-        access = where(c, t) if (where := reading.fields.get(f)) else None
-        if access is None:
-            continue
-        values = read_each(records, access, names)
+    for key, f, values in _each_field(tree, reading, settings, sort, records):
         if f.sort is Sort.NODE:
             values = [seen.row_of(x) or 0 for x in values]
-        columns[Key.of(f.name, c, t)] = field_column(values, f)
+        columns[key] = field_column(values, f)
     return Table(torch.arange(len(records)), columns)
 
 
 def tree_columns(tree: Any, reading: Reading, settings: Settings) -> dict[Key, Column]:
     """The tree's own fields: one row."""
-    names = prepared(tree, reading)
-    columns = {}
-    for f, c, t in keys(Sort.TREE, settings):
-        access = where(c, t) if (where := reading.fields.get(f)) else None
-        if access is not None:
-            columns[Key.of(f.name, c, t)] = field_column(read_each([tree], access, names), f)
-    return columns
+    found = _each_field(tree, reading, settings, Sort.TREE, [tree])
+    return {key: field_column(values, f) for key, f, values in found}
 
 
-def prepared(tree: Any, reading: Reading) -> Mapping[str, Callable[[], Any]]:
-    """The names that accesses use besides the element, each made when first asked for."""
-    return {name: partial(make, tree) for name, make in reading.prepare.items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """What is read of elements of one kind: `many` reads everything of all of them, or raises; `one` everything of one,
+    with UNREADABLE where it fails. Both take `names` besides."""
+
+    keys: tuple[Key, ...]
+    fields: tuple[Field | None, ...]
+    names: tuple[str, ...]
+    many: Callable[..., Sequence[list[Any]]]
+    one: Callable[..., list[Any]]
+
+    @staticmethod
+    def of(found: Sequence[tuple[Key, Field | None, Access]], known: Container[str]) -> _Plan:
+        sources = [inline(a, "n") for _, _, a in found]
+        mentioned = (_names_in(compile(x, "<reading>", "eval")) for x in sources)
+        names = tuple(dict.fromkeys(name for each in mentioned for name in sorted(each) if name in known))
+        arguments = "".join(f", {name}" for name in names)
+        tries = "".join(f"    try: x = {x}\n    except FAULTS: x = UNREADABLE\n    add(x)\n" for x in sources)
+        scope: dict[str, Any] = {"FAULTS": FAULTS, "UNREADABLE": UNREADABLE}
+        exec(
+            f"def many(nodes{arguments}): return [{', '.join(f'[{x} for n in nodes]' for x in sources)}]\n"
+            f"def one(n{arguments}):\n    found = []; add = found.append\n{tries}    return found\n",
+            scope,
+        )
+        keys, fields = tuple(key for key, _, _ in found), tuple(f for _, f, _ in found)
+        return _Plan(keys, fields, names, scope["many"], scope["one"])
+
+    def on(self, tree: Any, reading: Reading, elements: list[Any]) -> Sequence[Sequence[Any]]:
+        """What each access reads on each element; UNREADABLE where it fails."""
+        names = [reading.prepare[name](tree) for name in self.names]
+        for apart in (0, 1, len(elements)):  # of a root much cannot be read, by design
+            try:
+                rest = self.many(elements[apart:], *names)
+            except FAULTS:
+                continue
+            if not apart:
+                return rest
+            firsts = [self.one(x, *names) for x in elements[:apart]]
+            return [[*first, *more] for first, more in zip(zip(*firsts, strict=True), rest, strict=True)]
+        raise AssertionError("of no elements everything can be read")
 
 
-def read_each(elements: list[Any], access: Access, names: Mapping[str, Callable[[], Any]]) -> list[Any]:
-    """What an access reads on each element; UNREADABLE where it fails."""
-    code, mentioned = _compiled(access)
-    used = {name: names[name]() for name in mentioned if name in names}
-    read = eval(code, used)
-    try:
-        return read(elements)  # type: ignore[no-any-return]
-    except FAULTS:
-        return [_read(read, e) for e in elements]
+@lru_cache(maxsize=256)
+def _fields_plan(reading: Reading, settings: Settings, sort: Sort, wanted: Wanted) -> _Plan:
+    found = []
+    for f, c, t in keys(sort, settings):
+        key = Key.of(f.name, c, t)
+        if wanted is not None and key not in wanted:
+            continue
+        if (where := reading.fields.get(f)) and (access := where(c, t)) is not None:
+            found.append((key, f, access))
+    return _Plan.of(found, reading.prepare)
 
 
-@lru_cache(maxsize=4096)  # the same fields are read for every snapshot
-def _compiled(access: Access) -> tuple[CodeType, frozenset[str]]:
-    source = inline(access, "n") if access != ELEMENT else "n"
-    code = compile(f"lambda nodes: [{source} for n in nodes]", "<reading>", "eval")
-    return code, frozenset(_names_in(code))
+@lru_cache(maxsize=256)
+def _lists_plan(reading: Reading, settings: Settings, wanted: Wanted) -> _Plan:
+    found = []
+    for name, where in reading.lists.items():
+        for c in settings.components if name == "holds" else (None,):
+            for t in Tier if name == "holds" else (None,):
+                key = Key.of(name, c, t)
+                if (wanted is None or key in wanted) and (access := where(c, t)) is not None:
+                    found.append((key, None, access))
+    return _Plan.of(found, reading.prepare)
 
 
-def _read(read: Callable[[list[Any]], list[Any]], element: Any) -> Any:
-    try:
-        return read([element])[0]
-    except FAULTS:
-        return UNREADABLE
+@lru_cache(maxsize=256)
+def _parent_plan(reading: Reading) -> _Plan:
+    return _Plan.of([(Key("parent"), None, reading.parent)], reading.prepare)
+
+
+def _each_field(
+    tree: Any, reading: Reading, settings: Settings, sort: Sort, elements: list[Any], wanted: Wanted = None
+) -> Iterator[tuple[Key, Field, Sequence[Any]]]:
+    plan = _fields_plan(reading, settings, sort, wanted)
+    for key, f, values in zip(plan.keys, plan.fields, plan.on(tree, reading, elements), strict=True):
+        assert f is not None
+        yield key, f, values
+
+
+def _each_list(
+    tree: Any, reading: Reading, settings: Settings, elements: list[Any], wanted: Wanted
+) -> Iterator[tuple[Key, Sequence[Any]]]:
+    plan = _lists_plan(reading, settings, wanted)
+    yield from zip(plan.keys, plan.on(tree, reading, elements), strict=True)
 
 
 def _names_in(code: Any) -> set[str]:
@@ -265,10 +308,10 @@ def _number(x: object) -> Any:
     return x & _MASK if isinstance(x, int) else hash(x) & _MASK
 
 
-def field_column(values: list[Any], f: Field) -> Column:
+def field_column(values: Sequence[Any], f: Field) -> Column:
     """A column of a field; what is not of the field's sort is unknown."""
     kind = bool if f.sort is Sort.BOOL else int
-    if all(type(x) is kind for x in values) and (kind is bool or _small(values)):
+    if set(map(type, values)) <= {kind} and (kind is bool or _small(values)):
         return Column.of(values, kind)
     fits = [isinstance(x, kind) and (kind is bool or _small((x,))) for x in values]
     kept = [kind(x) if ok else kind() for x, ok in zip(values, fits, strict=True)]

@@ -24,7 +24,7 @@ ELEMENT = Access("{element}")
 Where = Callable[[Component | None, Tier | None], Access | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """How to read one engine's live tree.
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,6 +89,7 @@ class Step:
     before: Snapshot
     call: Call
     after: Snapshot
+    _slot_rows: dict[tuple[str, Tier], Rows] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def nodes(self) -> Rows:
@@ -136,16 +138,12 @@ class Step:
         named = [2 * ack + write for write, ack in (*(self.call.submitted or ()), *(self.call.acked or ()))]
         return Rows.of(before, after, named)
 
-    @cached_property
-    def _slot_rows(self) -> dict[tuple[Component, Tier], Rows]:
-        return {}
-
     def slot_rows(self, component: Component, tier: Tier) -> Rows:
         """The slots of a pool that either state names."""
-        found = self._slot_rows.get((component, tier))
+        found = self._slot_rows.get((component.name, tier))
         if found is None:
             ids = (x.slots(component, tier).ids for x in (self.before, self.after))
-            found = self._slot_rows[component, tier] = Rows.of(*ids)
+            found = self._slot_rows[component.name, tier] = Rows.of(*ids)
         return found
 
     @cached_property
@@ -237,27 +235,40 @@ def _told_of_transfers(step: Step, rows: Rows) -> dict[Key, Column]:
     return columns
 
 
-class _Lazily(Mapping[Key, Column]):
+class _Lazily(dict[Key, Column]):
     """Columns that are made when they are first read: of many, a rule reads few."""
 
     def __init__(self, given: Mapping[Key, Column], others: Iterable[Key], make: Callable[[Key], Column]) -> None:
-        self._made = dict(given)
+        super().__init__(given)
         self._keys = dict.fromkeys((*others, *given))
         self._make = make
 
-    def __getitem__(self, key: Key) -> Column:
-        found = self._made.get(key)
-        if found is None:
-            if key not in self._keys:
-                raise KeyError(key)
-            found = self._made[key] = self._make(key)
+    def __missing__(self, key: Key) -> Column:
+        if key not in self._keys:
+            raise KeyError(key)
+        found = self[key] = self._make(key)
         return found
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        return self[key] if key in self._keys else default
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._keys)
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def keys(self) -> Any:
+        return self._keys.keys()
+
+    def items(self) -> Any:
+        return [(key, self[key]) for key in self._keys]
+
+    def values(self) -> Any:
+        return [self[key] for key in self._keys]
 
 
 def _with(table: Table, key: Key, column: Column) -> Table:

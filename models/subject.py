@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,4 +25,4 @@ class Subject:
     settings: Settings
     kind: Hashable
     reading: Callable[[], Reading] | None
-    snapshot: Callable[[Container[Key] | None], Snapshot]
+    snapshot: Callable[[frozenset[Key] | None], Snapshot]

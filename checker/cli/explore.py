@@ -175,6 +175,7 @@ def _model(c: Configuration) -> Model:
 
 
 def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str, tell: Any) -> Searched:
+    from sanitree.checker.explore.promised import promised
     from sanitree.checker.explore.search import search
     from sanitree.checker.explore.witnesses import witnesses
     from sanitree.checker.render.explored import covered, progress_line
@@ -187,7 +188,10 @@ def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str
 
     try:
         goals = witnesses(made.transitions, made.judged)
-        return search(made.transitions, bounds, cores=cores, symmetry=symmetry, goals=goals, told=told, device=device)
+        return search(
+            made.transitions, bounds, cores=cores, symmetry=symmetry, goals=goals, told=told, device=device,
+            progress=promised(made.transitions),
+        )  # fmt: skip
     except ImportError as error:
         raise Trouble(str(error), "run it where sanitree is installed", Exit.FAILED) from None
     except OverflowError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -31,6 +32,8 @@ def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json
     """
     from sanitree.models.snapshot import SnapshotError
 
+    if Path(file, "report.json").is_file():
+        return _of_dump(file, as_json)
     try:
         from sanitree.models.driving.document import format_of
 
@@ -86,6 +89,22 @@ def _on_the_model(file: str, as_json: bool) -> Exit:
     else:
         show(console(), again(told))
     return code
+
+
+NO_TRACE = (
+    "a dump has where each operation was called from, and no arguments: prompts and slots are not kept in a "
+    "server, so nobody can do them again"
+)
+
+
+def _of_dump(file: str, as_json: bool) -> int:
+    """A dump's operations cannot be done again, which is said as any trace's fate is."""
+    if as_json:
+        print_json({"exit": int(Exit.INCONCLUSIVE), "file": file, "answer": "CANNOT RUN", "reason": NO_TRACE})
+    else:
+        click.echo(f"CANNOT RUN  {file}\n  {NO_TRACE}")
+        click.echo(f"  sanitree check {file} judges what it shows, sanitree hunt looks for a way there")
+    return Exit.INCONCLUSIVE
 
 
 def exit_of(told: Replay) -> Exit:

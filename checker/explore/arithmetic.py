@@ -16,6 +16,7 @@ Top = Callable[[E], int]
 """The largest number that a variable takes."""
 
 ZERO, ONE = const(0), const(1)
+_LARGE = 1 << 30
 
 
 def is_set(e: E) -> E:
@@ -60,6 +61,8 @@ def compare(op: Op, a: E, b: E, top: Top) -> E:
         return _all(_is(e, spans[e], n < 0) for e, n in parts.items())
     if high == limit and op is Op.EQ:
         return _all(_is(e, spans[e], n > 0) for e, n in parts.items())
+    if high == limit + 1 and op is not Op.EQ:
+        return neg(_all(_is(e, spans[e], n > 0) for e, n in parts.items()))
     left = _sum(parts, 1, max(0, -limit))
     right = _sum(parts, -1, max(0, limit))
     return compared(Op.EQ if op is Op.EQ else Op.LE, left, right)
@@ -105,6 +108,8 @@ def _span(e: E, top: Top) -> tuple[int, int]:
         case "-":
             (a, b), (c, d) = _span(e.args[0], top), _span(e.args[1], top)
             return a - d, b - c
+        case "unknown":
+            return -_LARGE, _LARGE
     raise NotImplementedError(f"a model's numbers are not made with {e.op}")
 
 

@@ -45,6 +45,10 @@ def bits(variable: int, row: int) -> E:
     return E("bits", (variable, row))
 
 
+class UnsaidError(ValueError):
+    """The model has no words for a part of a term."""
+
+
 class Ground:
     """The meanings of terms about one model's elements."""
 
@@ -56,40 +60,31 @@ class Ground:
         """The largest number that a variable takes."""
         return self._rows.top(e)
 
-    def truth(self, term: Term, node: int) -> tuple[E, E]:
-        """Where a term about a node is known to be true, and where to be false."""
-        found = self._rows.meaning.truth(self._settled(term), self._at(node))
-        return found.yes[0], found.no[0]
-
     def condition(self, term: Term, node: int, each: Var | None = None, row: int = 0) -> E:
         """Where a term about a node, and about another that `each` stands for, is true.
 
-        Raises ValueError where the model does not say.
+        Raises UnsaidError where the model does not say.
         """
-        found = self._rows.meaning.truth(self._settled(term), self._at(node, each, row))
-        if neg(found.yes[0]) is not found.no[0]:
-            raise ValueError(f"the model {self.system.name} has no variable for a part of a condition")
-        return found.yes[0]
+        return _said(self._rows.meaning.truth(self._settled(term), self._at(node, each, row)).yes[0])
 
     def value(self, term: Term, node: int, each: Var | None = None, row: int = 0) -> E:
-        """A number that a term about a node comes to; a truth value is 1 or 0."""
+        """A number that a term about a node comes to; a truth value is 1 or 0. Raises UnsaidError."""
         if term.sort is Sort.BOOL:
             return number_of(self.condition(term, node, each, row), self.top)
-        found = self._rows.meaning.value(self._settled(term), self._at(node, each, row))
-        if found.known[0] is not TRUE:
-            raise ValueError(f"the model {self.system.name} has no variable for a part of a value that it assigns")
-        assert not isinstance(found.it, Rows)
-        return found.it[0]
+        found = self._rows.meaning.value(self._settled(term), self._at(node, each, row)).it
+        assert not isinstance(found, Rows)
+        return _said(found[0])
 
-    def judged(self, check: Check) -> list[tuple[E, E, E]]:
-        """For each element that a check is about: that it is there, that the check holds, and that it does not."""
+    def judged(self, check: Check) -> list[tuple[E, E]]:
+        """For each element that a check is about: that it is there, and that the check holds of it.
+
+        Raises UnsaidError for a check that the model does not have all words for.
+        """
         group = self._rows.group_of(check)
-        if group is None:
-            return []
         there = self._rows.there(group)
         env: Env[V] = {check.rule.var: Rows(group, tuple(range(len(there))))}
-        found = self._rows.meaning.truth(self._settled(check.term), env)
-        return list(zip(there, _level(found.yes, there)[0], _level(found.no, there)[0], strict=True))
+        holds = _level(self._rows.meaning.truth(self._settled(check.term), env).yes, there)[0]
+        return [(t, _said(h)) for t, h in zip(there, holds, strict=True)]
 
     def exists(self) -> Column:
         """For each node, whether it is there; the root always is."""
@@ -141,15 +136,20 @@ class _Rows(Algebra[Column, V]):
 
     # Elements.
 
-    def group_of(self, check: Check) -> Group | None:
-        """What a check is about; None where the model has none of it."""
+    def group_of(self, check: Check) -> Group:
+        """What a check is about. Raises UnsaidError where the model has none of it."""
         sort = check.rule.scope
         if sort is Sort.SLOT:
             assert check.component is not None
             assert check.tier is not None
-            pool = check.component, check.tier
-            return pool if pool in self.members else None
-        return sort if sort in (Sort.NODE, Sort.TREE) or sort in self.members else None
+            return self._known((check.component, check.tier))
+        return self._known(sort)
+
+    def _known(self, group: Group) -> Group:
+        if group not in (Sort.NODE, Sort.TREE) and group not in self.members:
+            name = group.value if isinstance(group, Sort) else f"slot of {group[0].name} on the {group[1].value}"
+            raise UnsaidError(f"the model {self.system.name} has no {name}")
+        return group
 
     def there(self, group: Group) -> Column:
         """For each element of a group, whether it is there."""
@@ -207,11 +207,19 @@ class _Rows(Algebra[Column, V]):
         return tuple(map(self._chosen, x, y, z))
 
     def _chosen(self, c: E, a: E, b: E) -> E:
-        if (a, b) == (const(1), const(0)):
-            return number_of(c, self.top)
+        if b == const(0) and self._is_flag(a):
+            return number_of(conj(c, is_set(a)), self.top)
         if (a, b) == (const(0), const(1)):
             return number_of(neg(c), self.top)
         return choose(c, a, b)
+
+    def _is_flag(self, e: E) -> bool:
+        """Whether a number is 1 or 0 by what it is."""
+        return (
+            e == const(1)
+            or (e.op == "bits" and self.top(e) == 1)
+            or (e.op == "if" and e.args[1:] == (const(1), const(0)))
+        )
 
     # Fields.
 
@@ -219,7 +227,7 @@ class _Rows(Algebra[Column, V]):
         assert isinstance(of, Rows)
         key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated: no variable left
         if of.group is Sort.TREE:
-            return self._of_the_tree(get, key)
+            return self._of_the_tree(get, key, of)
         if of.group is not Sort.NODE:
             return self._attached(get, key, of)
         if key == ("parent", None, None):
@@ -233,11 +241,11 @@ class _Rows(Algebra[Column, V]):
             return self._told(get, tuple(const(root[key]) if row == 0 else bits(number, row) for row in of.rows))
         if key in self.defined:
             return self._told(get, tuple(self.defined[key][row] for row in of.rows))
-        return self._unknown(get)
+        return self._unknown(get, key, of)
 
-    def _of_the_tree(self, get: Get, key: Key) -> Meaning[Column, V]:
+    def _of_the_tree(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
         if key not in self.system.tree:
-            return self._unknown(get)
+            return self._unknown(get, key, of)
         return self.meaning.meaning(instantiate(self.system.tree[key], self.system.settings, {}), {})
 
     def _attached(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
@@ -245,10 +253,10 @@ class _Rows(Algebra[Column, V]):
         if is_reference(get.sort):
             known = all(key.name in members[row][0].references for row in of.rows)
             nodes = tuple(members[row][1] for row in of.rows)
-            return Value(Rows(Sort.NODE, nodes), (TRUE,)) if known else self._unknown(get)
+            return Value(Rows(Sort.NODE, nodes), (TRUE,)) if known else self._unknown(get, key, of)
         said = [(members[row][0].fields.get(key), members[row][1]) for row in of.rows]
         if any(term is None for term, _ in said):
-            return self._unknown(get)
+            return self._unknown(get, key, of)
         found = []
         for term, node in said:
             assert term is not None
@@ -272,26 +280,25 @@ class _Rows(Algebra[Column, V]):
     def _is_truth(e: E) -> bool:
         return e in (TRUE, FALSE) or e.op in ("and", "or", "not", "differ", "<", "<=", "=")
 
-    def _unknown(self, get: Get) -> Meaning[Column, V]:
-        if get.sort is Sort.BOOL:
-            return Truth((FALSE,), (FALSE,))
-        return Value(Rows(Sort.NODE, (0,)) if is_reference(get.sort) else (const(0),), (FALSE,))
+    def _unknown(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
+        """Stands for what the model has no words for, of each element apart, until it turns out to matter."""
+        if is_reference(get.sort):
+            raise UnsaidError(f"the model {self.system.name} has no {get.field.name}")
+        each = tuple(E("unknown", (of.group, key, row)) for row in of.rows)
+        return Truth(each, self.neg(each)) if get.sort is Sort.BOOL else Value(each, (TRUE,))
 
     # Folds.
 
     def _group(self, gather: Gather) -> Group:
         if gather.over in (Range.NODES, Range.CHILDREN):
             return Sort.NODE
-        return gather.pool if gather.pool is not None else gather.over.sort  # type: ignore[return-value]
+        return self._known(gather.pool if gather.pool is not None else gather.over.sort)  # type: ignore[arg-type]
 
     def observed(self, gather: Gather) -> bool:
-        group = self._group(gather)
-        return group is Sort.NODE or group in self.members
+        return True
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         group = self._group(gather)
-        if not self.observed(gather):
-            return {**env, gather.var: Rows(Sort.NODE, (0,))}
         every = Rows(group, tuple(range(len(self.there(group)))))
         if gather.over is not Range.CHILDREN:
             return {gather.var: every}
@@ -303,13 +310,9 @@ class _Rows(Algebra[Column, V]):
         return {**moved, gather.var: every}
 
     def any_over(self, gather: Gather, env: Env[V], body: Column) -> Column:
-        if not self.observed(gather):
-            return body
         return self._gathered(gather, env, self.conj(body, self.there(self._group(gather))), disj, FALSE)
 
     def sum_over(self, gather: Gather, env: Env[V], body: V) -> V:
-        if not self.observed(gather):
-            return body
         numbers, times = _level(_numbers(body), self._times(self._group(gather)))
         each = tuple(self._repeated(t, e) for t, e in zip(times, numbers, strict=True))
         return self._gathered(gather, env, each, lambda a, b: computed(Op.ADD, a, b), const(0))
@@ -336,8 +339,6 @@ class _Rows(Algebra[Column, V]):
         return tuple(found[row] for row in of.rows)
 
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Column) -> Column:
-        if not self.observed(gather):
-            return (FALSE,)
         keys, chosen, there = _level(_numbers(key), among, self.there(self._group(gather)))
         twice = [FALSE] * len(there)
         for a, b in combinations(range(len(there)), 2):
@@ -348,8 +349,6 @@ class _Rows(Algebra[Column, V]):
         return self._gathered(gather, env, tuple(twice), disj, FALSE)
 
     def matching(self, gather: Gather, env: Env[V], key: V, among: Column, value: V) -> V:
-        if not self.observed(gather):
-            return (const(0),)
         times = self._times(self._group(gather))
         keys, chosen, counts = _level(_numbers(key), among, times)
         found = []
@@ -371,6 +370,19 @@ class _Rows(Algebra[Column, V]):
             total.append(computed(Op.ADD, total[self.up[row]], numbers[row]))
             sure.append(conj(sure[self.up[row]], known[row]))
         return Value(tuple(total[row] for row in node.rows), tuple(sure[row] for row in node.rows))
+
+
+def _said(e: E) -> E:
+    """An expression as it is. Raises UnsaidError where what is unknown is a part of it."""
+    seen, stack = {e}, [e]
+    while stack:
+        part = stack.pop()
+        if part.op == "unknown":
+            raise UnsaidError(f"it has no {part.args[1]}")
+        new = [p for p in part.subs() if p not in seen]
+        seen.update(new)
+        stack += new
+    return e
 
 
 def _numbers(v: V) -> Column:

@@ -111,9 +111,8 @@ def _table(
         return None
     found = [(k * len(elements) + number, n, f) for number, _, n, times, f in of_it for k in range(times)]
     nodes = [row_of.get(n) for _, n, _ in found]
-    columns = {Key("node"): Column(
-        torch.tensor([n or 0 for n in nodes], dtype=torch.int64), torch.tensor([n is not None for n in nodes], dtype=torch.bool)
-    )}  # fmt: skip
+    rows, known = [n or 0 for n in nodes], [n is not None for n in nodes]
+    columns = {Key("node"): Column(torch.tensor(rows, dtype=torch.int64), torch.tensor(known, dtype=torch.bool))}
     for key in of_it[0][4]:
         columns[key] = _column(FIELDS[sort, key.name].sort, [f[key] for _, _, f in found])
     lists = {}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
-from sanitree.checker.explore.ground import Ground, bits
+from sanitree.checker.explore.ground import Ground, UnsaidError, bits
 from sanitree.checker.symbolic import FALSE, E, choose, conj, disj, neg
 from sanitree.invariants.rules import checks
 from sanitree.models.protocol.system import Action, System
@@ -57,12 +57,13 @@ def transitions(system: System) -> Transitions:
     ground = Ground(system)
     moves: list[Move] = []
     for a in system.actions:
-        for node in range(1, system.nodes + 1):
-            yes, no = ground.truth(a.guard, node)
-            if neg(yes) is not no:
-                raise ValueError(f"the model {system.name} has no variable for a part of the guard of {a.name}")
-            if yes is not FALSE:
-                moves.append(Move(a, node, yes, _assigned(ground, a, node)))
+        try:
+            for node in range(1, system.nodes + 1):
+                guard = ground.condition(a.guard, node)
+                if guard is not FALSE:
+                    moves.append(Move(a, node, guard, _assigned(ground, a, node)))
+        except UnsaidError as error:
+            raise ValueError(f"{a.name} speaks of what the model {system.name} has no variable for: {error}") from None
     rules, unsaid = _rules(ground)
     return Transitions(system, tuple(moves), rules, unsaid)
 
@@ -93,9 +94,11 @@ def _rules(ground: Ground) -> tuple[tuple[Forbidden, ...], tuple[str, ...]]:
     found: list[Forbidden] = []
     unsaid: list[str] = []
     for c in checks(ground.system.rules, ground.system.settings):
-        judged = ground.judged(c)
-        wrong = reduce(disj, (conj(there, no) for there, _, no in judged), FALSE)
-        if wrong is FALSE or any(neg(conj(there, yes)) is not neg(conj(there, neg(no))) for there, yes, no in judged):
+        try:
+            wrong = reduce(disj, (conj(there, neg(holds)) for there, holds in ground.judged(c)), FALSE)
+        except UnsaidError:
+            wrong = FALSE
+        if wrong is FALSE:
             unsaid.append(c.name)
             continue
         found.append(Forbidden(c.name, wrong))

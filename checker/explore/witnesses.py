@@ -29,7 +29,7 @@ def _witness(ground: Ground, c: Check) -> Goal:
     elements = ground.judged(replace(c, term=supposed))
     if supposed is TRUE and c.rule.scope is Sort.NODE:
         elements = elements[1:]
-    return Goal(c.name, reduce(disj, (conj(there, yes) for there, yes, _ in elements), FALSE))
+    return Goal(c.name, reduce(disj, (conj(there, met) for there, met in elements), FALSE))
 
 
 def _supposed(term: Term) -> Term:

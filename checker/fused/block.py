@@ -291,14 +291,14 @@ def _in_order(counts: Counter[int], reads: Reads) -> list[int]:
     return list(order)
 
 
-def render(top: Block, reading: Reading) -> tuple[str, dict[str, Any]]:
-    """The source of `check(T)` and the names that it uses."""
+def render(top: Block, reading: Reading, given: str = "") -> tuple[str, dict[str, Any]]:
+    """The source of `check(T)` and the names that it uses. given: an argument besides, that has the lists."""
     renderer = _Renderer(top.reads)
     renderer.block(top, 0)
     body = "\n".join(renderer.out)
     names: dict[str, Any] = {}
-    head = ["def check(T):"]
-    lists = {"transfers": reading.transfers, "requests": reading.requests}
+    head = [f"def check(T, {given}):" if given else "def check(T):"]
+    lists = {} if given else {"transfers": reading.transfers, "requests": reading.requests}
     for name, make in {**reading.prepare, **{k: v for k, v in lists.items() if v}}.items():
         if re.search(rf"\b{name}\b", body):
             names[f"_{name}"] = make

@@ -29,8 +29,8 @@ IRREGULAR = -1
 _BETWEEN = 16
 """Nodes between two looks at the clock."""
 
-_FOLDS = ("any", "sum", "repeated", "matching")
-_START = {"any": "False", "sum": "0", "repeated": "False", "matching": "{}"}
+FOLDS = ("any", "sum", "repeated", "matching")
+START = {"any": "False", "sum": "0", "repeated": "False", "matching": "{}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def compile_checks(checks: Iterable[Check], reading: Reading) -> Fused:
     """The one function that judges all `checks` on a live tree that is read as `reading` says."""
     wanted = tuple(checks)
     takes = tuple(c for c in wanted if FUSED in backends_of(c.rule))
-    source, names = _Generator(takes, reading).write()
+    source, names = Writer(takes, reading).write()
     exec(compile(source, "<fused check>", "exec"), names)
     skipped = tuple(c for c in wanted if FUSED not in backends_of(c.rule))
     return Fused(takes, skipped, source, _guarded(names["check"]))
@@ -67,14 +67,15 @@ def compile_slices(checks: Iterable[Check], reading: Reading, late: Callable[[],
     list is walked in one go. Of the second, only `checks`, `skipped` and `source` are meant.
     """
     wanted = tuple(checks)
-    takes = tuple(c for c in wanted if FUSED in backends_of(c.rule) and not _of_lists(c))
-    source, names = _Generator(takes, reading, sliced=True).write()
+    takes = tuple(c for c in wanted if FUSED in backends_of(c.rule) and not of_lists(c))
+    source, names = Writer(takes, reading, sliced=True).write()
     names["late"] = late
     exec(compile(source, "<fused check>", "exec"), names)
     return names["check"], Fused(takes, tuple(c for c in wanted if c not in takes), source, lambda tree: None)
 
 
-def _of_lists(c: Check) -> bool:
+def of_lists(c: Check) -> bool:
+    """Whether a check is about the order of LRU lists, which a walk of a whole list alone can tell."""
     return any(isinstance(t, Get) and t.field.name in RANKS for t in walk(c.term))
 
 
@@ -91,7 +92,7 @@ def _guarded(check: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fold:
+class GatheredFold:
     """A fold gathered while walking, in the variable `name`."""
 
     name: str
@@ -101,10 +102,12 @@ class _Fold:
 
     @property
     def deep(self) -> bool:
-        return any(_looks_down(p) for p in self.parts)
+        return any(looks_down(p) for p in self.parts)
 
 
-class _Generator:
+class Writer:
+    """Writes the whole pass; `touched` writes one that goes from node to node."""
+
     def __init__(self, checks: Sequence[Check], reading: Reading, sliced: bool = False) -> None:
         self.sliced = sliced
         meaning: Semantics[E, E] = Semantics(TwoValued(reading))
@@ -130,27 +133,27 @@ class _Generator:
                     assert where is not None
                     yield where
 
-    def _folds(self, names: dict[E, str]) -> Iterator[_Fold]:
+    def _folds(self, names: dict[E, str]) -> Iterator[GatheredFold]:
         for *_, no in self.rules:
             for e in no.all():
-                if e.op in _FOLDS:
+                if e.op in FOLDS:
                     key = E(e.op, e.args[:3]) if e.op == "matching" else e
                     if key not in names:
                         names[key] = f"g{len(names)}"
-                        yield _Fold(names[key], e.op, e.args[0], key.args[1:])
+                        yield GatheredFold(names[key], e.op, e.args[0], key.args[1:])
 
     def write(self) -> tuple[str, dict[str, Any]]:
         top, pop, child = self.block(), self.block(), self.block()
         over = {r: [f for f in self.folds if f.gather.over is r] for r in Range}
         nodes = [(i, var, no) for i, scope, var, no in self.rules if scope is Sort.NODE]
-        flat = [x for x in nodes if not _looks_down(x[2])]
-        deep = [x for x in nodes if _looks_down(x[2])]
+        flat = [x for x in nodes if not looks_down(x[2])]
+        deep = [x for x in nodes if looks_down(x[2])]
         flat_folds = [f for f in over[Range.NODES] if not f.deep]
         deep_folds = [f for f in over[Range.NODES] if f.deep]
 
         for f in self.folds:
             if f.gather.over is not Range.CHILDREN:
-                top.say(f"{f.name} = {_START[f.op]}")
+                top.say(f"{f.name} = {START[f.op]}")
                 if f.op == "repeated":
                     top.say(f"{f.name}_seen = set()")
         top.say("root = " + self.reading.root)
@@ -169,12 +172,12 @@ class _Generator:
         top.nest("", root, local="p")
 
         for f in over[Range.CHILDREN]:
-            pop.say(f"{f.name} = {_START[f.op]}")
+            pop.say(f"{f.name} = {START[f.op]}")
             if f.op == "repeated":
                 pop.say(f"{f.name}_seen = set()")
         self._judge(child, flat, flat_folds, "child", "n")
         for f in over[Range.CHILDREN]:
-            self._gather(child, f, Place("child", {f.gather.var: "n", **_outside(f)}))
+            self._gather(child, f, Place("child", {f.gather.var: "n", **outside(f)}))
         leaf = self.block()
         self._judge(leaf, deep, deep_folds, "leaf", "n")
         push = self.block("push((n,))")
@@ -204,6 +207,10 @@ class _Generator:
         top.say("return None")
         return render(top, self.reading)
 
+    def found(self, i: int, name: str) -> str:
+        """The statement for where check `i` does not hold of the element that is called `name`."""
+        return f"return {i}"
+
     def _mentions(self, names: Sequence[str]) -> bool:
         return any(e.op == "get" and e.args[0].name in names for *_, no in self.rules for e in no.all())
 
@@ -218,13 +225,13 @@ class _Generator:
                 top.nest(f"for x in {name}:", record, local="x")
 
     def _judge(
-        self, block: Block, rules: Iterable[tuple[int, Var, E]], folds: Iterable[_Fold], at: str, name: str
+        self, block: Block, rules: Iterable[tuple[int, Var, E]], folds: Iterable[GatheredFold], at: str, name: str
     ) -> None:
         places = [Place(at, {}, idle) for idle in ((False, True) if name == "n" else (False,))]
         written = [self.block() for _ in places]
         for place, into in zip(places, written, strict=True):
             for i, var, no in rules:
-                into.when(self.grounding.ground(no, replace(place, names={var: name})), f"return {i}")
+                into.when(self.grounding.ground(no, replace(place, names={var: name})), self.found(i, name))
             for f in folds:
                 self._gather(into, f, replace(place, names={f.gather.var: name}))
         if len(written) == 2 and (locks := written[0].used(self.locks, name)):
@@ -234,7 +241,7 @@ class _Generator:
         else:
             block.lines.extend(written[0].lines)
 
-    def _gather(self, block: Block, f: _Fold, place: Place) -> None:
+    def _gather(self, block: Block, f: GatheredFold, place: Place) -> None:
         first, *rest = (self.grounding.ground(p, place) for p in f.parts)
         match f.op:
             case "any":
@@ -255,10 +262,10 @@ def _with(block: Block, name: str, carried: Iterable[Access]) -> str:
     return ", ".join([name, *(known.get(a) or block.token(a, name) for a in carried)]) + ","
 
 
-def _looks_down(e: E) -> bool:
-    return any(x.op in _FOLDS and x.args[0].over is Range.CHILDREN for x in e.all())
+def looks_down(e: E) -> bool:
+    return any(x.op in FOLDS and x.args[0].over is Range.CHILDREN for x in e.all())
 
 
-def _outside(f: _Fold) -> dict[Var, str]:
+def outside(f: GatheredFold) -> dict[Var, str]:
     """Variables outside a fold over children are the parent's, as seen from the child."""
     return {x.args[0]: "p" for part in f.parts for x in part.all() if x.op == "var" and x.args[0] is not f.gather.var}

@@ -23,7 +23,7 @@ class Counters:
             self._shared["violations"].labels(rule=rule).inc()
 
     def count(self, what: str, by: int = 1) -> None:
-        """One of: operations, walks, walks_given_up, checked, not_checked, dumps."""
+        """One of: operations, nodes, walks, walks_given_up, checked, not_checked, dumps."""
         self._own[what] += by
         if self._shared is not None:
             self._shared[what].inc(by)
@@ -47,6 +47,7 @@ def _shared() -> dict[str, Any] | None:
         return None
     texts = {
         "operations": "Operations on slots that were checked",
+        "nodes": "Nodes that were judged after an operation that touched them",
         "walks": "Full walks that came to their end",
         "walks_given_up": "Full walks that a change of the tree ended",
         "checked": "Checks that a full walk judged",

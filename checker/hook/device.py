@@ -111,11 +111,12 @@ class ShadowOnDevice(Shadow):
             self._ask(rows, at, judged, Rule.slot_in_flight_is_not_freed, once=once)
             self._set(rows, FREE, at)
 
-    def offer(self, slots: Any, prefix: int, count: int, at: int) -> None:
+    def offer(self, slots: Any, prefix: int, count: int, at: int) -> Any:
         rows = self._rows(slots)
         with self._lock:
             self._ask(rows[:count], at, ((Rule.freed_slot_is_not_used, NOT_FREE),))
             self._ask(rows[prefix:count], at, ((Rule.slot_has_one_owner, NOT_THE_TREES),))
+        return slots
 
     def adopt(self, slots: Any, prefix: int, count: int, at: int) -> None:
         rows = self._rows(slots)[prefix:count]

@@ -219,14 +219,14 @@ class Sanitizer:
         page, pairs = self._cache.page_size, bool(getattr(self._cache, "is_eagle", False))
         count = min(max(len(params.key) - pairs, 0), len(value)) // page * page
         prefix = min(params.prev_prefix_len, count)
-        at = self.clock.now(2)
+        at, rows = self.clock.now(2), value
         if count > prefix:
-            full.offer(value, prefix, count, at)
+            rows = full.offer(value, prefix, count, at)
         mapping = getattr(self._cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping", None)
         peers = None
         if ("swa", "device") in self.pools and mapping is not None:
             peers = mapping[value]  # before the tree re-points or clears any
-        return _Offer(at, prefix, count, value, peers)
+        return _Offer(at, prefix, count, rows, peers)
 
     def _adopt(self, params: Any, given: _Offer, result: Any) -> None:
         """What the tree did not free of it is the tree's."""

@@ -97,6 +97,47 @@ class Fault:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule about the tree that an operation broke.
+
+    check: the rule's name, with its component. text: what it says. operation: the cache's
+    method. did: its call. nodes: ids of the first nodes of which it is false now and was not
+    before; none where it is about the tree. count: of how many elements that is so.
+    """
+
+    check: str
+    text: str
+    operation: str
+    did: Did
+    nodes: tuple[int, ...]
+    count: int
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Equal for what is worth one line in a log, as `Fault.place`."""
+        return self.check, self.operation, self.did.stack[-1] if self.did.stack else ""
+
+    def __str__(self) -> str:
+        text = self.text.partition("\n\n")[0].replace("\n", " ")
+        lines = [f"{self.check}: no longer so: {text}"]
+        if self.nodes:
+            more = f" and {self.count - len(self.nodes)} more" if self.count > len(self.nodes) else ""
+            lines.append(f"  nodes {list(self.nodes)}{more}")
+        lines += [f"  broken by {self.operation or 'something between operations'}, called from:"]
+        return "\n".join([*lines, *_indented(self.did.stack)])
+
+    def to_json(self) -> dict[str, Any]:
+        """As a dump has it."""
+        return {
+            "rule": self.check,
+            "text": self.text,
+            "operation": {"name": self.operation, "number": self.did.serial, "stack": list(self.did.stack)},
+            "nodes": list(self.nodes),
+            "count": self.count,
+        }
+
+
 class SlotMisused(AssertionError):  # noqa: N818  reads as what happened
     """An operation that breaks a rule about slots; raised before it is done where that is possible."""
 

@@ -1,6 +1,7 @@
 """The plug-in that SGLang finds: `pip install sanitree` beside it, and SANITREE=log.
 
     SANITREE            log, dump or raise; nothing is done without it
+    SANITREE_TIER       1 follows slots alone; 2, if it is not set, judges rules at each operation too
     SANITREE_DUMPS      folder for dumps, ./sanitree-dumps if it is not set
     SANITREE_TOKENS     raw writes tokens as they are; hashed if it is not set
     SANITREE_BUDGET_MS  milliseconds that one slice of the full walk may take, 1 if it is not set
@@ -113,6 +114,10 @@ def options(environment: Mapping[str, str]) -> dict[str, Any]:
         if tokens not in ("raw", "hashed"):
             raise ValueError(f"SANITREE_TOKENS={tokens} is neither raw nor hashed")
         found["tokens"] = tokens
+    if tier := environment.get("SANITREE_TIER"):
+        if tier not in ("1", "2"):
+            raise ValueError(f"SANITREE_TIER={tier} is neither 1 nor 2")
+        found["tier"] = int(tier)
     if budget := environment.get("SANITREE_BUDGET_MS"):
         found["budget"] = float(budget) / 1000
     return found

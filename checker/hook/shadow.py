@@ -25,6 +25,7 @@ from sanitree.checker.hook.faults import Did, Fault, Rule, Slot
 from sanitree.checker.hook.stacks import Stacks
 
 FREE, HELD, TREE, UNKNOWN, PADDING = range(5)
+PADDING_BYTE = bytes((PADDING,))
 NAMES = ("free", "held outside the tree", "in the tree", "in a state that nobody saw", "padding")
 
 SHOWN = 8
@@ -165,21 +166,26 @@ class Shadow:
                 self._once(rows.tolist(), was, at)
             self._put(rows, FREE, at, was)
 
-    def offer(self, slots: Any, prefix: int, count: int, at: int) -> None:
-        """A request gives the tree the first `count` slots, of which the first `prefix` are the tree's already."""
-        rows = self._rows(slots)[:count]
+    def offer(self, slots: Any, prefix: int, count: int, at: int) -> Any:
+        """A request gives the tree the first `count` slots, of which the first `prefix` are the tree's already.
+
+        Returns what `adopt` takes in their place.
+        """
+        known = self._rows(slots)
+        rows = known[:count]
         with self._lock:
             was = self._seen(rows, at)
             if was is None:
-                return
+                return known
             if was.count(FREE):
                 self._judge(Rule.freed_slot_is_not_used, rows, was, NOT_FREE, at)
             if was.count(TREE, prefix):
                 self._judge(Rule.slot_has_one_owner, rows[prefix:], was[prefix:], NOT_THE_TREES, at)
+        return known
 
     def adopt(self, slots: Any, prefix: int, count: int, at: int) -> None:
         """What of these slots, from `prefix` up to `count`, is not free now is the tree's."""
-        rows = self._rows(slots)[prefix:count]
+        rows = (slots if isinstance(slots, np.ndarray) else self._rows(slots))[prefix:count]
         with self._lock:
             was = self._seen(rows, at)
             if was is None:
@@ -273,7 +279,8 @@ class Shadow:
             self.tree += len(was) * (state == TREE) - was.count(TREE)
         self._state[rows] = state
         self._since[rows] = at
-        self._pad()
+        if PADDING_BYTE in was:
+            self._pad()
 
     def _pad(self) -> None:
         if self.shape.padded:

@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 from types import CodeType, FrameType
 
-DEPTH = 12
-"""Frames that are kept of a stack, the innermost ones."""
-
 LIMIT = 1 << 20
 """Different stacks that are told apart; a server's number some hundred."""
 
 UNKNOWN = 0
+
+Key = tuple[int, ...]
+"""A stack: for each frame, the innermost first, which code and where in it."""
+
+_frame = sys._getframe
 
 _OURS = str(Path(__file__).parent)
 """Our own frames, which a report leaves out."""
@@ -26,24 +28,37 @@ class Stacks:
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[int, ...], int] = {}
+        self._numbers: dict[Key, int] = {}
         self._frames: list[tuple[tuple[CodeType, int], ...]] = [()]
         self._of_the_tree: dict[int, bool] = {UNKNOWN: True}
 
     def here(self, skip: int = 0) -> int:
         """The number of the stack that ends `skip` frames above the caller of this."""
-        frame: FrameType | None = sys._getframe(skip + 1)
-        key: list[int] = []
-        add = key.append
-        for _ in range(DEPTH):
-            if frame is None:
-                break
-            add(id(frame.f_code))
-            add(frame.f_lasti)
-            frame = frame.f_back
-        return self._numbers.get(tuple(key)) or self._keep(tuple(key), sys._getframe(skip + 1))
+        # Twelve frames without a loop: this is most of what watching an operation costs.
+        first = a = _frame(skip + 1)
+        try:
+            b = a.f_back
+            c = b.f_back  # type: ignore[union-attr]
+            d = c.f_back  # type: ignore[union-attr]
+            e = d.f_back  # type: ignore[union-attr]
+            f = e.f_back  # type: ignore[union-attr]
+            g = f.f_back  # type: ignore[union-attr]
+            h = g.f_back  # type: ignore[union-attr]
+            i = h.f_back  # type: ignore[union-attr]
+            j = i.f_back  # type: ignore[union-attr]
+            k = j.f_back  # type: ignore[union-attr]
+            z = k.f_back  # type: ignore[union-attr]
+            key: Key = (
+                id(a.f_code), a.f_lasti, id(b.f_code), b.f_lasti, id(c.f_code), c.f_lasti,
+                id(d.f_code), d.f_lasti, id(e.f_code), e.f_lasti, id(f.f_code), f.f_lasti,
+                id(g.f_code), g.f_lasti, id(h.f_code), h.f_lasti, id(i.f_code), i.f_lasti,
+                id(j.f_code), j.f_lasti, id(k.f_code), k.f_lasti, id(z.f_code), z.f_lasti,
+            )  # type: ignore[union-attr]  # fmt: skip
+        except AttributeError:  # the stack ends before that
+            key = _short(first)
+        return self._numbers.get(key) or self._keep(key, first)
 
-    def _keep(self, key: tuple[int, ...], frame: FrameType | None) -> int:
+    def _keep(self, key: Key, frame: FrameType | None) -> int:
         if len(self._frames) >= LIMIT:
             return UNKNOWN
         found = []
@@ -66,6 +81,14 @@ class Stacks:
         """A stack as a traceback has it, the innermost call last."""
         frames = [(c, at) for c, at in reversed(self._frames[number]) if not c.co_filename.startswith(_OURS)]
         return tuple(f"{c.co_filename}:{_line(c, at)} in {c.co_qualname}" for c, at in frames)
+
+
+def _short(frame: FrameType | None) -> Key:
+    key: list[int] = []
+    while frame is not None:
+        key += (id(frame.f_code), frame.f_lasti)
+        frame = frame.f_back
+    return tuple(key)
 
 
 # What a request's end frees are the request's own slots, although it is the cache's code that does it.

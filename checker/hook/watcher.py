@@ -11,7 +11,7 @@ import importlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import wraps
@@ -21,7 +21,8 @@ from typing import Any, Literal
 from sanitree.checker.hook.counters import Counters
 from sanitree.checker.hook.dump import Dumps, Limits
 from sanitree.checker.hook.engine import Sanitizer
-from sanitree.checker.hook.faults import Fault, SlotMisused
+from sanitree.checker.hook.faults import Broken, Fault, SlotMisused
+from sanitree.checker.hook.incremental import Incremental
 from sanitree.checker.hook.reference import ReferenceWatcher
 from sanitree.checker.hook.telling import LOGGER, Once
 from sanitree.checker.hook.walk import Walk
@@ -51,11 +52,14 @@ class Mode(Enum):
 class Options:
     """How a cache is watched.
 
-    folder: where dumps go. budget: seconds that one slice of the full walk may take.
+    tier: 1 follows slots; 2 judges the rules about the tree too, after each operation, on what it
+    touched. The walk at rest is made in either. folder: where dumps go. budget: seconds that one
+    slice of the full walk may take.
     on_device: whether device indices are never read back; None: where they are on a GPU.
     """
 
     mode: Mode = Mode.LOG
+    tier: int = 2
     folder: Path = field(default_factory=lambda: Path("sanitree-dumps"))
     limits: Limits = field(default_factory=Limits)
     tokens: Literal["hashed", "raw"] = "hashed"
@@ -64,12 +68,16 @@ class Options:
 
 
 class Watcher:
-    """One watched cache. off: why it is watched no more, or empty. faults: the last that were found."""
+    """One watched cache. off: why it is watched no more, or empty.
+
+    faults: the last misuses of slots. broken: the last rules about the tree that an operation broke.
+    """
 
     def __init__(self, cache: Any, version: str, options: Options) -> None:
         self.cache, self.options = cache, options
         self.off = ""
         self.faults: deque[Fault] = deque(maxlen=KEPT)
+        self.broken: deque[Broken] = deque(maxlen=KEPT)
         self.counters = Counters()
         self._once = Once()
         self._dumps = Dumps(options.folder, options.limits, options.tokens)
@@ -78,8 +86,11 @@ class Watcher:
         self._view = View(cache, version)
         raising = options.mode is Mode.RAISE
         self.sanitizer = Sanitizer(self._view, self._tell, self._guard, options.on_device, raising, self._rest)
+        self.rules: Incremental | None = None
+        if options.tier > 1 and not self._view.rust:
+            self.rules = Incremental(self._view, self.sanitizer.clock, self._tell_broken, self._guard)
         self.walk = Walk(self._view, options.budget)
-        self._counted = (0, 0, 0)
+        self._counted = (0, 0, 0, 0)
         for why in self.sanitizer.untracked:
             LOGGER.warning("sanitree: not followed: %s", why)
 
@@ -87,6 +98,8 @@ class Watcher:
         """Gives the cache back as it was."""
         if not self.off:
             self.off = why
+            if self.rules is not None:
+                self.rules.stop()
             self.sanitizer.stop()
 
     def idle(self) -> None:
@@ -119,7 +132,7 @@ class Watcher:
             taken = subject(self._view).snapshot(None)
         except Exception as error:  # noqa: BLE001  a corrupted tree may be beyond reading
             failure = f"{type(error).__name__}: {error}"
-        path = self._dumps.write(taken, self._report(why, failure), [str(f) for f in self.faults], why)
+        path = self._dumps.write(taken, self._report(why, failure), [str(f) for f in (*self.faults, *self.broken)], why)
         self.counters.count("dumps")
         LOGGER.error("sanitree: wrote %s", path)
         return path
@@ -140,7 +153,7 @@ class Watcher:
             },
             "untracked": self.sanitizer.untracked,
             "counters": self.counters.values(),
-            "violations": [f.to_json() for f in self.faults],
+            "violations": [*(f.to_json() for f in self.faults), *(b.to_json() for b in self.broken)],
             "operations": [{"number": d.serial, "stack": list(d.stack[-OUTER:])} for d in clock.last()],
         }
 
@@ -153,6 +166,19 @@ class Watcher:
             LOGGER.error("sanitree: %s", fault)
             if self.options.mode is Mode.DUMP:
                 self._due = self._due or fault.rule.name
+
+    def _tell_broken(self, found: Sequence[Broken]) -> None:
+        for broken in found:
+            self.counters.violation(broken.check)
+            self.broken.append(broken)
+        if self.options.mode is Mode.RAISE:
+            raise InvariantViolated(check(subject(self._view).snapshot(None)))
+        for broken in found:
+            if self._once.lets(broken.place):
+                LOGGER.error("sanitree: %s", broken)
+                if self.options.mode is Mode.DUMP:
+                    self._due = self._due or broken.check.split("[")[0]
+        self._rest()
 
     def _rest(self) -> None:
         """Between two operations of the cache: what may take a while, and wants a whole tree."""
@@ -186,6 +212,8 @@ class Watcher:
         session = getattr(self.cache, "session", None)
         if session is None or not session.any_holding_kv():  # a session holds slots and locks by design
             self.sanitizer.idle(lends_host_slots(self._view))
+        if self.rules is not None:
+            self.rules.judge()  # what nobody called by a name that is heard
         found = self.walk.slice((self.sanitizer.changes, self.sanitizer.clock.serial))
         if found is not None:
             self._broken(found)
@@ -212,10 +240,12 @@ class Watcher:
 
     def _count(self) -> None:
         """Brings the counters up to what was done since."""
-        now = (self.sanitizer.clock.serial, self.walk.walks, self.walk.given_up)
-        done, walks, given_up = (a - b for a, b in zip(now, self._counted, strict=True))
+        judged = 0 if self.rules is None else self.rules.ledger.judged
+        now = (self.sanitizer.clock.serial, self.walk.walks, self.walk.given_up, judged)
+        done, walks, given_up, nodes = (a - b for a, b in zip(now, self._counted, strict=True))
         self._counted = now
         self.counters.count("operations", done)
+        self.counters.count("nodes", nodes)
         self.counters.count("walks", walks)
         self.counters.count("walks_given_up", given_up)
         self.counters.count("checked", walks * len(self.walk.checks))

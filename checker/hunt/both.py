@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from sanitree.checker.hunt.fingerprint import known_values, places
-from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.driver import Driver, Hidden
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import Operation
 from sanitree.models.driving.setup import Setup
@@ -66,6 +66,10 @@ class Both:
         self._compare()
         return said
 
+    def hidden(self) -> Hidden:
+        """What the first one's does not show."""
+        return self.one.hidden()
+
     def settle(self) -> None:
         """Settles both, and compares."""
         self.one.settle()
@@ -75,6 +79,11 @@ class Both:
     def own_check(self) -> tuple[str, ...]:
         """What either complains about."""
         return (*self.one.own_check(), *self.other.own_check())
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """What those of either complain about."""
+        ours, theirs = self.one.oracles(), self.other.oracles()
+        return {name: (*ours.get(name, ()), *theirs.get(name, ())) for name in (*ours, *theirs)}
 
     def _compare(self) -> None:
         told = list(differences(*(d.subject().snapshot(None) for d in (self.one, self.other))))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from sanitree.checker.hunt.lab import Lab
+from sanitree.checker.hunt.known import overlooking
+from sanitree.checker.hunt.lab import Lab, again
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
 
@@ -18,42 +19,60 @@ class Confirmed:
 
     wrong: what went wrong now, None where nothing did. results: what each operation said.
     own: what the cache's own check says: the `same` at that point, something `later`, when
-    all has ended, or nothing. complaints: its words.
+    all has ended, or nothing. complaints: its words. oracles: the same of each check that
+    the cache, or its scheduler, has.
     """
 
     wrong: Wrong | None
     results: tuple[str, ...]
     own: str
     complaints: tuple[str, ...]
+    oracles: Mapping[str, str] = field(default_factory=dict)
 
 
 def confirm(on: str, sightings: Sequence[Sighting], tell: Callable[[Confirmed], None]) -> None:
     """Does each sighting's operations, all of them, and tells what came of it."""
     for s in sightings:
         lab = Lab(on, s.setup, lambda _: None)
-        play = Play(lab.driver(s.setup), own_check=s.wrong.kind is Kind.COMPLAINT)
-        for op in s.operations:
-            if not play.can(op) or not play.do(op):
-                break
-        if s.wrong.kind is Kind.LEAK:
-            play.end()
-        wrong = play.complaints[0] if play.complaints else play.wrong
-        own, complaints = _own(play, s.wrong)
-        tell(Confirmed(wrong, tuple(play.results), own, complaints))
+        play = Play(lab.driver(s.setup), True, s.wrong.kind is Kind.COMPLAINT, overlooking(on, s.setup, s.wrong))
+        wrong = again(play, s.operations, s.wrong)
+        when, complaints = _asked(play, s.wrong)
+        own = next(iter(when.values()), SILENT)
+        tell(Confirmed(wrong, tuple(play.results), own, complaints, when))
 
 
-def _own(play: Play, wrong: Wrong) -> tuple[str, tuple[str, ...]]:
-    if wrong.kind in (Kind.EXCEPTION, Kind.COMPLAINT):
-        return SAME, tuple(wrong.text.splitlines())
-    for when in (SAME, LATER):
-        try:
-            if when is LATER:
-                play.driver.settle()
-            complaints = play.driver.own_check()
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001  (a panic of a Rust core is no Exception)
-            complaints = (f"{type(error).__name__}: {error}",)
-        if complaints:
-            return when, complaints
-    return SILENT, ()
+def _asked(play: Play, wrong: Wrong) -> tuple[dict[str, str], tuple[str, ...]]:
+    """When each oracle complains, and what the cache's own check says."""
+    when: dict[str, str] = {}
+    words: tuple[str, ...] = ()
+    for at in (SAME, LATER):
+        if at is LATER and not _settled(play):
+            break
+        for i, (name, complaints) in enumerate(_oracles(play).items()):
+            if complaints and when.get(name, SILENT) == SILENT:
+                when[name] = at
+                words = words or (complaints if not i else ())
+            when.setdefault(name, SILENT)
+    if wrong.kind in (Kind.EXCEPTION, Kind.COMPLAINT):  # the cache says so itself
+        return {name: SAME if not i else x for i, (name, x) in enumerate(when.items())}, tuple(wrong.text.splitlines())
+    return when, words
+
+
+def _settled(play: Play) -> bool:
+    """Whether everything could be ended."""
+    try:
+        play.driver.settle()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  (a panic of a Rust core is no Exception)
+        return False
+    return True
+
+
+def _oracles(play: Play) -> Mapping[str, tuple[str, ...]]:
+    try:
+        return play.driver.oracles()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001
+        return {"sanity_check": (f"{type(error).__name__}: {error}",)}

@@ -16,7 +16,7 @@ fingerprints, never two states one.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import combinations, pairwise
@@ -24,6 +24,7 @@ from typing import Any
 
 from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.snapshot import Column, Key, Lists, Snapshot, Table
+from sanitree.models.step import Ack
 
 HITS = 3
 """Hits from here on are alike: no policy counts further than two."""
@@ -36,16 +37,29 @@ _RENAMED = frozenset({"bytes", "own_bytes", "write_ack", "load_ack", "hits"})
 Prompts = Sequence[Sequence[int]]
 
 
-def fingerprint(s: Snapshot, running: Prompts = (), recent: Prompts = ()) -> int:
+def fingerprint(
+    s: Snapshot,
+    running: Prompts = (),
+    recent: Prompts = (),
+    landed: Collection[Ack] = (),
+    used: Mapping[int, float] | None = None,
+) -> int:
     """64 bits. What no snapshot shows can be told besides, in tokens as the snapshot's keys have them.
 
-    running: prompts of running requests, in any order. recent: those that were looked up or inserted, newest first:
-    they say in which order leaves were used, where no list does.
+    running: prompts of running requests, in any order. landed: transfers whose copy has run. used: when each node was
+    last used, by id; where nobody knows, recent: prompts that were looked up or inserted, newest first, which say
+    nearly the same.
     """
-    return _number(canonical(s, running, recent))
+    return _number(canonical(s, running, recent, landed, used))
 
 
-def canonical(s: Snapshot, running: Prompts = (), recent: Prompts = ()) -> tuple[Any, ...]:
+def canonical(
+    s: Snapshot,
+    running: Prompts = (),
+    recent: Prompts = (),
+    landed: Collection[Ack] = (),
+    used: Mapping[int, float] | None = None,
+) -> tuple[Any, ...]:
     """What a fingerprint is made of: plain data without a name in it."""
     rows = len(s.nodes)
     parent = list(s.nodes.columns[Key("parent")].listed)
@@ -54,7 +68,8 @@ def canonical(s: Snapshot, running: Prompts = (), recent: Prompts = ()) -> tuple
         children[parent[row]].append(row)
     paths = _Paths(s, children) if running or recent else None
     left = [] if paths is None else _left(paths, running)
-    labels = list(zip(_labels(s, parent, children), _ages(rows, paths, recent), strict=True))
+    ages = _ages(rows, paths, recent) if used is None else _ranks(s, used)
+    labels = list(zip(_labels(s, parent, children), ages, strict=True))
     guests = _guests(s, rows, left)
     digests = [b""] * rows
     for row in range(rows - 1, -1, -1):  # a parent's row comes before its children's
@@ -67,6 +82,7 @@ def canonical(s: Snapshot, running: Prompts = (), recent: Prompts = ()) -> tuple
         _references(s, place),
         _requests(s, place),
         _transfers(s, place),
+        _landed(s, landed),
         _slots(s, place),
         _prompts(left, place),
     )
@@ -286,6 +302,22 @@ def _ages(rows: int, paths: _Paths | None, recent: Prompts) -> list[int]:
             ages[row] = group
         group += bool(new)
     return ages
+
+
+def _ranks(s: Snapshot, used: Mapping[int, float]) -> list[int]:
+    """For each node how many times of use are before its own, -1 where nobody knows."""
+    times = [used.get(i) for i in s.nodes.ids.tolist()]
+    rank = {t: i for i, t in enumerate(sorted({t for t in times if t is not None}))}
+    return [-1 if t is None else rank[t] for t in times]
+
+
+def _landed(s: Snapshot, landed: Collection[Ack]) -> list[bool]:
+    """Which of the transfers have run, in their order."""
+    table = s.transfers
+    if table is None or not landed:
+        return []
+    acks, writes = (_values(table.columns[Key(name)]) for name in ("ack", "is_write"))
+    return [(bool(w), a) in landed for a, w in zip(acks, writes, strict=True)]
 
 
 def _left(paths: _Paths, prompts: Prompts) -> list[tuple[int, int, int]]:

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sanitree.checker.hunt.wrong import Wrong
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines.findings import Finding, applying
+
+Overlook = Callable[[Wrong], frozenset[str] | None]
+"""What to judge no more after something went wrong, for a search that goes on; None where it is to end there."""
+
+
+def strictly(_: Wrong) -> None:
+    """Overlooks nothing."""
+
+
+def overlooking(on: str, setup: Setup, wanted: Wrong | None = None) -> Overlook:
+    """Goes on past what is known, with no more word of the rules that report it or what it leads to.
+
+    wanted: what is looked for, which is not overlooked whether it is known or not.
+    """
+
+    def overlook(wrong: Wrong) -> frozenset[str] | None:
+        if wanted is not None and (wrong.shows(wanted) or wanted.shows(wrong)):
+            return None
+        found = known(on, setup, wrong)
+        return frozenset().union(*(f.rules for f in found)) if found else None
+
+    return overlook
 
 
 def known(on: str, setup: Setup, wrong: Wrong) -> tuple[Finding, ...]:
@@ -14,4 +38,4 @@ def known(on: str, setup: Setup, wrong: Wrong) -> tuple[Finding, ...]:
     from sanitree.models.driving.engine import config_of
 
     names, text = wrong.names, wrong.text
-    return tuple(f for f in applying(on, config_of(on, setup)) if f.shows(wrong.kind.value, names, text))
+    return tuple(f for f in applying(on, config_of(on, setup)) if f.shows(wrong.kind.value, names, text, wrong.place))

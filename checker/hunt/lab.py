@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sanitree.checker.hunt.both import open_both
+from sanitree.checker.hunt.known import known, overlooking
 from sanitree.checker.hunt.play import Play
-from sanitree.checker.hunt.wrong import Kind, Sighting
+from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
+from sanitree.checker.tally import Tally
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import NAMES, Operation
@@ -23,15 +25,18 @@ DRIVERS = 32
 @dataclass(slots=True)
 class Lab:
     """on, setup: what is hunted in. sighted: hears of each new thing that goes wrong, once. own_check: whether the
-    cache's own check is asked after each operation. operations: done so far, of each kind; replayed: those done to
-    shrink. known: how often each thing went wrong."""
+    cache's own check is asked after each operation. operations: done so far, of each kind; judged: those done under
+    watch, replayed: those done to shrink. known: how often each thing went wrong. tally: how often each rule was put
+    to the test. What is a known finding is sighted once and gone past."""
 
     on: str
     setup: Setup
     sighted: Callable[[Sighting], None]
     own_check: bool = True
     operations: Counter[str] = field(default_factory=Counter)
+    judged: int = 0
     replayed: int = 0
+    tally: Tally = field(default_factory=Tally)
     known: Counter[tuple[str, ...]] = field(default_factory=Counter)
     _drivers: dict[Setup, Driver] = field(default_factory=dict)
 
@@ -45,7 +50,7 @@ class Lab:
 
     def play(self, setup: Setup, operations: Sequence[Operation] = (), judged: bool = True) -> Play | None:
         """A cache after operations that were judged before, judged from there on; None where it fails on the way."""
-        play = Play(self.driver(setup), watched=False, own_check=False)
+        play = Play(self.driver(setup), False, False, overlooking(self.on, setup), self.tally)
         if operations and not play.follow(operations):
             self.over(play)
             return None
@@ -53,27 +58,36 @@ class Lab:
             play.watch(self.own_check)
         return play
 
-    def replay(self, kind: Kind, setup: Setup, operations: Sequence[Operation]) -> Sighting | None:
-        """The first thing of a kind that goes wrong when operations are done on a fresh cache, those that can be."""
+    def replay(self, wanted: Wrong, setup: Setup, operations: Sequence[Operation]) -> Sighting | None:
+        """What goes wrong when operations are done on a fresh cache, those that can be: the first thing that is not
+        known, or that is of the kind of what is wanted."""
         try:
-            play = Play(self.driver(setup), own_check=kind is Kind.COMPLAINT)
+            play = Play(self.driver(setup), True, wanted.kind is Kind.COMPLAINT, overlooking(self.on, setup, wanted))
         except (CacheError, EngineError):
             return None  # no such cache can be built
-        for op in operations:
-            if play.complaints or not play.follow([op]):
-                break
-        if kind is Kind.LEAK and play.wrong is None:
-            play.end()
+        wrong = again(play, operations, wanted)
         self.replayed += len(play.done)
-        wrong = play.complaints[0] if play.complaints else play.wrong
         return None if wrong is None else Sighting(setup, tuple(play.done), wrong)
 
     def over(self, play: Play) -> None:
         """Enters what a play has done, and tells what went wrong."""
         self.operations.update(NAMES[type(op)] for op in play.done)
-        for wrong in (play.wrong, *play.complaints):
-            if wrong is None:
-                continue
-            self.known[wrong.key] += 1
-            if self.known[wrong.key] == 1:
-                self.sighted(Sighting(play.driver.setup, tuple(play.done), wrong))
+        self.judged += play.judged
+        for wrong, done in [*play.met, *([] if play.wrong is None else [(play.wrong, len(play.done))])]:
+            ids = tuple(f.id for f in known(self.on, play.driver.setup, wrong))
+            key = ("known", *ids) if ids else wrong.key
+            self.known[key] += 1
+            if self.known[key] == 1:
+                self.sighted(Sighting(play.driver.setup, tuple(play.done[:done]), wrong))
+
+
+def again(play: Play, operations: Sequence[Operation], wanted: Wrong) -> Wrong | None:
+    """Does operations, those that can be done, until what is wanted goes wrong, or anything that ends it."""
+    for op in operations:
+        if play.can(op):
+            play.do(op)
+        if (found := next((w for w, _ in play.met if w.shows(wanted)), play.wrong)) is not None:
+            return found
+    if wanted.kind is Kind.LEAK:
+        play.end()
+    return play.wrong

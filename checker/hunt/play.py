@@ -12,8 +12,10 @@ from sanitree.checker.hunt.blame import place_of
 from sanitree.checker.hunt.books import Books
 from sanitree.checker.hunt.both import DifferenceError
 from sanitree.checker.hunt.fingerprint import fingerprint
+from sanitree.checker.hunt.known import Overlook, strictly
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.checker.live import InvariantViolated
+from sanitree.checker.tally import Tally
 from sanitree.checker.watch import Watch
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.operations import Evict, EvictHost, Operation, tokens_of
@@ -39,29 +41,46 @@ class Play:
     """A fresh cache of a driver, under watch until something goes wrong.
 
     done: the operations so far, results: what each said. wrong: what went wrong, and
-    ended it. complaints: what the cache's own check said of states in which every rule
-    held; it ends nothing. With `watched` false nothing is judged, as for operations that
-    have been judged before; `watch` begins it later.
+    ended it. met: what ended nothing, with the number of operations done by then: what is
+    overlooked because it is known, and what the cache's own check said of states in which
+    every rule held. With `watched` false nothing is judged, as for operations that have
+    been judged before; `watch` begins it later. judged: operations done under watch.
     """
 
-    def __init__(self, driver: Driver, watched: bool = True, own_check: bool = False) -> None:
-        self.driver, self._own_check = driver, False
+    def __init__(
+        self, driver: Driver, watched: bool = True, own_check: bool = False, overlook: Overlook = strictly,
+        tally: Tally | None = None,
+    ) -> None:  # fmt: skip
+        self.driver, self._own_check, self._overlook, self._tally = driver, False, overlook, tally
         driver.fresh()
         self.done: list[Operation] = []
         self.results: list[str] = []
         self.books = Books()
         self.wrong: Wrong | None = None
-        self.complaints: list[Wrong] = []
+        self.met: list[tuple[Wrong, int]] = []
+        self.judged = 0
+        self._complained: set[str] = set()
         self._watch: Watch | None = None
         self._heard: list[InvariantViolated] = []
+        self._past: frozenset[str] = frozenset()
         if watched:
             self.watch(own_check)
 
     def watch(self, own_check: bool = False) -> None:
         """Judges every call from here on."""
         self._own_check = own_check
-        self._watch = Watch(self.driver, self._heard.append)
+        self._watch = Watch(self.driver, self._heard.append, tally=self._tally)
         self._see_rules()
+
+    @property
+    def complaints(self) -> list[Wrong]:
+        """Of what was met, what the cache's own check said."""
+        return [wrong for wrong, _ in self.met if wrong.kind is Kind.COMPLAINT]
+
+    @property
+    def exercised(self) -> int:
+        """Rules that were put to the test here and never before."""
+        return 0 if self._watch is None else self._watch.exercised
 
     def can(self, op: Operation) -> bool:
         return self.wrong is None and self.driver.can(op)
@@ -70,6 +89,7 @@ class Play:
         """Does what can be done; whether all is well."""
         self.done.append(op)
         self.results.append("")
+        self.judged += self._watch is not None
         if self._guarded(lambda: self._do(op)):
             self.books.note(op, self.driver)
             if self._own_check:
@@ -88,11 +108,10 @@ class Play:
         return self.driver.subject().snapshot(None) if self._watch is None else self._watch.state
 
     def fingerprint(self) -> int:
-        """Of the state now, and of what the hunter knows besides."""
-        page = self.driver.setup.page_size
-        running = [tokens_of(r.prompt, page) for r in self.books.requests]
-        recent = [tokens_of(p, page) for p in self.books.recent]
-        return fingerprint(self.state(), running, recent) ^ (self.books.flying * 0x9E3779B97F4A7C15)
+        """Of the state now, and of what the driver and the hunter know besides."""
+        hidden, page = self.driver.hidden(), self.driver.setup.page_size
+        recent = [] if hidden.used is not None else [tokens_of(p, page) for p in self.books.recent]
+        return fingerprint(self.state(), hidden.running, recent, hidden.landed, hidden.used)
 
     def end(self) -> bool:
         """Ends every request, lets every copy land and evicts everything; whether nothing is left."""
@@ -131,22 +150,39 @@ class Play:
 
     def _see_rules(self) -> None:
         """What the watch has told first, if anything: later reports are of a cache that is broken already."""
-        if not self._heard or self.wrong is not None:
-            return
-        first = self._heard[0]
-        together = [h for h in self._heard if len(h.calls) == len(first.calls)]
-        names = dict.fromkeys(f.check.rule.id for h in together for f in h.report.findings if f.violated)
-        call = str(first.calls[-1]) if first.calls else ""
-        self.wrong = Wrong(Kind.RULE, tuple(names), "", call, "\n".join(map(str, together)))
+        heard, self._heard[:] = list(self._heard), []
+        for count in dict.fromkeys(len(h.calls) for h in heard):
+            together = [h for h in heard if len(h.calls) == count]
+            wrong = _violated(together, self._past)
+            if wrong is None or self.wrong is not None:
+                continue
+            past = self._overlook(wrong)
+            if past is None or self._watch is None:
+                self.wrong = wrong
+                return
+            self.met.append((wrong, len(self.done)))
+            self._past |= past
+            self._watch.without(self._past)
 
     def _last_call(self) -> str:
         calls = self._watch.calls if self._watch is not None else ()
         return str(calls[-1]) if calls else ""
 
     def _ask_the_cache(self) -> None:
-        if not self.complaints and (lines := self.driver.own_check()):
-            names = tuple(dict.fromkeys(map(_plain, lines)))
-            self.complaints.append(Wrong(Kind.COMPLAINT, names, "", self._last_call(), "\n".join(lines)))
+        lines = self.driver.own_check()
+        names = tuple(n for n in dict.fromkeys(map(_plain, lines)) if n not in self._complained)
+        if names and not self._past:  # after something overlooked it may be right to complain
+            self._complained.update(names)
+            self.met.append((Wrong(Kind.COMPLAINT, names, "", self._last_call(), "\n".join(lines)), len(self.done)))
+
+
+def _violated(together: list[InvariantViolated], past: frozenset[str]) -> Wrong | None:
+    """What was told of one call, less what is overlooked."""
+    names = dict.fromkeys(f.check.rule.id for h in together for f in h.report.findings if f.violated)
+    if not (left := tuple(n for n in names if n not in past)):
+        return None
+    call = str(together[0].calls[-1]) if together[0].calls else ""
+    return Wrong(Kind.RULE, left, "", call, "\n".join(map(str, together)))
 
 
 @contextmanager

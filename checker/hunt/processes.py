@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from sanitree.checker.hunt.confirm import Confirmed, confirm
-from sanitree.checker.hunt.search import Event, Failed, Progress, Task, search
+from sanitree.checker.hunt.search import Event, Failed, Progress, Task, search, search_in_turn
 from sanitree.checker.hunt.wrong import Sighting
 
 
@@ -35,6 +35,26 @@ def searches(tasks: Sequence[Task]) -> Generator[tuple[int, Event], None, None]:
                 if (death := running.death(number)) is not None:
                     left.discard(number)
                     yield number, Failed(death)
+
+
+def searches_in_turn(tasks: Sequence[Task]) -> Generator[tuple[int, Event], None, None]:
+    """Runs tasks of one engine one after the other in one process, and yields what each tells with its number.
+
+    Ends early where the process dies, with why, told of the task that it died of.
+    """
+    at = 0
+    with _Processes([(search_in_turn, (tasks,))]) as running:
+        while at < len(tasks):
+            for _, told in running.told():
+                if isinstance(told, Failed):
+                    yield at, told
+                    return
+                number, event = told
+                at = number + (isinstance(event, Progress) and event.done)
+                yield number, event
+            if at < len(tasks) and (death := running.death(0)) is not None:
+                yield at, Failed(death)
+                return
 
 
 def confirmations(on: str, sightings: Sequence[Sighting]) -> list[Confirmed | Failed]:

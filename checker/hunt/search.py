@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -38,15 +39,25 @@ class Task:
     stop_at_first: bool = False
     own_check: bool = True
     shrinks: bool = True
+    shrinks_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one process is. seconds: spent on searching. depth: moves from the empty cache that were exhausted."""
+    """How far one process is.
+
+    seconds: spent on searching. judged: of the operations, those that were done under every rule; the others lead to
+    where they go on. seen: states and steps that were judged. tested: instances that put a rule to the test, in one
+    state or step of `tally.EVERY`, and 0 for a rule that was asked and never put to the test. depth: moves from the
+    empty cache that were exhausted.
+    """
 
     seconds: float
     operations: dict[str, int]
+    judged: int
     replayed: int
+    seen: dict[str, int]
+    tested: dict[str, int]
     states: int
     situations: int
     depth: int
@@ -86,6 +97,7 @@ class _Search:
         task, rng = self.task, Random(self.task.seed)  # noqa: S311  repeatable, not secret
         lab = Lab(task.on, task.setup, self.waiting.append, task.own_check)
         lab.driver(task.setup)
+        gc.freeze()  # an engine brings millions of objects, which would be looked through again and again
         begun = time.monotonic()
         turns = _turns(lab, exhaustive(lab, self.coverage, self.depths), guided(lab, rng, self.coverage), task.share)
         for _ in turns:
@@ -102,23 +114,29 @@ class _Search:
     def _shrunk(self, lab: Lab, spent: float) -> bool:
         found = bool(self.waiting)
         for first in self.waiting:
-            shrunk = (
-                shrink(first, partial(lab.replay, first.wrong.kind), seconds=SHRINKING) if self.task.shrinks else first
-            )
+            shrunk = shrink(first, partial(lab.replay, first.wrong), seconds=SHRINKING) if self.task.shrinks else first
             self.tell(Sighted(first, shrunk, lab.operations.total(), spent))
         self.waiting.clear()
         return found
 
     def _progress(self, lab: Lab, spent: float, done: bool = False) -> Progress:
-        met = self.coverage
+        met, tally = self.coverage, lab.tally
+        tested = {name: tally.counts[name] for name in sorted(tally.asked)}
         return Progress(
-            spent, dict(lab.operations), lab.replayed, len(met.states), len(met.situations), self.depths.complete, done
-        )
+            spent, dict(lab.operations), lab.judged, lab.replayed, dict(tally.judged), tested, len(met.states),
+            len(met.situations), self.depths.complete, done,
+        )  # fmt: skip
 
 
 def search(task: Task, tell: Callable[[Event], None]) -> None:
     """Searches until the time is over, and tells what it comes by. The same task does the same operations."""
     _Search(task, tell).run()
+
+
+def search_in_turn(tasks: Sequence[Task], tell: Callable[[tuple[int, Event]], None]) -> None:
+    """Searches for one task after the other, and tells with each event the number of its task."""
+    for number, task in enumerate(tasks):
+        search(task, lambda event, number=number: tell((number, event)))  # type: ignore[misc]
 
 
 def _turns(lab: Lab, thorough: Iterator[None], guessing: Iterator[None], share: float) -> Iterator[None]:

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sanitree.checker.hunt.confirm import LATER, SAME
+from sanitree.checker.hunt.confirm import LATER, SAME, SILENT
 from sanitree.checker.hunt.hunt import Finding, Hunt
 from sanitree.checker.hunt.known import known
 from sanitree.checker.hunt.wrong import Kind
@@ -66,6 +66,7 @@ def _plain_finding(h: Hunt, f: Finding, file: str | None) -> dict[str, Any]:
         "confirmed": f.is_confirmed,
         "known": [k.id for k in known(h.on, f.sighting.setup, w)],
         "own_check": None if f.confirmed is None else f.confirmed.own,
+        "oracles": {} if f.confirmed is None else dict(f.confirmed.oracles),
         "own_words": [] if f.confirmed is None else list(f.confirmed.complaints),
         "after_operations": f.after,
         "after_seconds": round(f.seconds, 3),
@@ -152,6 +153,8 @@ def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[Ren
         yield _in(Text(f"raised in {w.place}"))
     if own := _own(f):
         yield _in(Text(own, YELLOW if f.confirmed and f.confirmed.own != SAME else ""))
+    if others := _others(f):
+        yield _in(Text(others))
     for k in known(h.on, f.sighting.setup, w):
         fixed = f"fixed in {k.fixed}" if k.fixed else "not fixed in any version so far"
         yield _in(Text(f"known as {k.id}: SGLang {k.first} and later, {fixed}; see docs/findings.md"))
@@ -202,6 +205,13 @@ def _own(f: Finding) -> str:
     if f.confirmed.own == SAME:
         return f"the cache's own check complains too: {words}"
     return f"the cache's own check is silent{' until later: ' + words if f.confirmed.own == LATER else ''}"
+
+
+def _others(f: Finding) -> str:
+    """What the scheduler's oracles would say."""
+    told = list(f.confirmed.oracles.items())[1:] if f.confirmed else []
+    words = {SAME: "complains too", LATER: "complains later, when all has ended", SILENT: "is silent"}
+    return "" if not told else "; ".join(f"the scheduler's {name} {words[when]}" for name, when in told)
 
 
 def said(op: Operation) -> str:

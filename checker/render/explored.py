@@ -135,16 +135,17 @@ def _rules(o: Outcome) -> Iterator[Text]:
         yield Text(f"judged by the rules of {m.judged.policy.value}; the model runs {m.system.settings.policy.value}",
                    YELLOW)  # fmt: skip
     names = [r.rule for r in m.transitions.rules]
-    held = [n for n in names if s.violation is None or n != s.violation.rule]
+    held = [n for n in names if n not in o.unexercised and (s.violation is None or n != s.violation.rule)]
     if held:
-        known = "held" if s.complete else "not violated so far"
-        yield Text(f"{known}: {', '.join(held)}")
+        yield _named(f"{count(len(held), 'rule')} {'held' if s.complete else 'not violated so far'}", held)
     if not names:
         yield Text("no rule was judged", YELLOW)
     if o.unexercised:
-        yield Text(f"never exercised, so that nothing is known of them: {', '.join(o.unexercised)}", YELLOW)
+        what = f"{count(len(o.unexercised), 'rule')} never put to the test, so that nothing is known of them"
+        yield _named(what, o.unexercised, YELLOW)
     if m.transitions.unsaid:
-        yield Text(f"not judged, the model has no fields for them: {some_of(m.transitions.unsaid, 12)}", DIM)
+        what = f"{count(len(m.transitions.unsaid), 'rule')} not judged, the model has no fields for them"
+        yield _named(what, m.transitions.unsaid, DIM)
     if s.unfired:
         yield Text(f"never happened: {', '.join(s.unfired)}", YELLOW)
     for p in s.progress:
@@ -154,6 +155,12 @@ def _rules(o: Outcome) -> Iterator[Text]:
             yield Text(f"{p.name}: never called for", YELLOW)
         elif p.holds is None:
             yield Text(f"{p.name}: not known, not every state was seen", YELLOW)
+
+
+def _named(what: str, checks: Sequence[str], style: str = "") -> Text:
+    """Checks by the ids of their rules, once each."""
+    ids = list(dict.fromkeys(name.split("[")[0] for name in checks))
+    return Text(f"{what}: {some_of(ids, 12)}", style)
 
 
 def _evidence(m: Model, violations: Sequence[Violation]) -> Iterator[RenderableType]:

@@ -8,6 +8,6 @@ program is made.
 """
 
 from sanitree.checker.rowwise.program import Programs, Seen
-from sanitree.checker.rowwise.work import computing, judging
+from sanitree.checker.rowwise.work import computing, judging, tallying
 
-__all__ = ["Programs", "Seen", "computing", "judging"]
+__all__ = ["Programs", "Seen", "computing", "judging", "tallying"]

@@ -63,19 +63,29 @@ class Program:
         arguments: list[Any] = []
         for i in self.inputs:
             table = seen.table(i.moment, i.place)
-            arguments.append(0 if table is None else len(table))
-            for key, kind in i.columns:
-                if kind_of(table, key) is not kind:
+            if table is None:
+                if any(kind is not Kind.NO_TABLE for _, kind in i.columns):
                     return _Other
-                if kind is Kind.MASKED:
-                    arguments.append(_masked(i.place, key, table))
-                elif kind in _LISTED:
-                    assert table is not None
-                    arguments.append(table.columns[key].listed)
+                arguments.append(0)
+                continue
+            arguments.append(len(table))
+            columns = table.columns
+            for key, kind in i.columns:
+                try:
+                    column = columns[key]
+                except KeyError:
+                    if kind is not Kind.ABSENT:
+                        return _Other
+                    continue
+                if column.mask is None:
+                    if kind is not Kind.KNOWN:
+                        return _Other
+                    arguments.append(column.listed)
+                elif kind_of(table, key) is not kind:
+                    return _Other
+                else:
+                    arguments.append(_masked(i.place, key, table) if kind is Kind.MASKED else column.listed)
         return self.run(*arguments)
-
-
-_LISTED = (Kind.KNOWN, Kind.THERE)
 
 
 class _Other:
@@ -121,9 +131,11 @@ class Programs:
 
     def on(self, seen: Seen) -> Any:
         """What the work comes to for a state."""
-        for p in self._made:
+        for at, p in enumerate(self._made):
             result = p.on(seen)
             if result is not _Other:
+                if at:
+                    self._made.insert(0, self._made.pop(at))  # the next state is likely of the same shape
                 return result
         program = self._write(seen)
         self._made.insert(0, program)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sanitree.checker.columns import Place
 from sanitree.checker.rowwise.program import Program, Programs, Seen
 from sanitree.checker.rowwise.writer import Writer, text
-from sanitree.checker.symbolic import FALSE
+from sanitree.checker.symbolic import FALSE, conj, disj
 from sanitree.invariants.rules import Check
-from sanitree.invariants.terms import Moment, Term, Var
+from sanitree.invariants.terms import Apply, Moment, Op, Term, Var
 
 
 def judging(checks: Sequence[Check]) -> Programs:
@@ -32,6 +32,40 @@ def judging(checks: Sequence[Check]) -> Programs:
         return w.program()
 
     return Programs(write)
+
+
+def tallying(checks: Sequence[Check]) -> Programs:
+    """For each check how many elements it was judged of where its condition holds: a list of counts."""
+
+    def write(seen: Seen) -> Program:
+        w = Writer(seen)
+        w.body.append(f"    found = [0] * {len(checks)}")
+        for place in dict.fromkeys(_place_of(c) for c in checks):
+            if not w.has_table(Moment.AFTER, place):
+                continue
+            lines = []
+            for number, c in enumerate(checks):
+                if _place_of(c) == place:
+                    env = w.env(c.rule.var, place)
+                    holds = w.meaning.truth(c.term, env)
+                    tested = disj(holds.yes, holds.no)
+                    for condition in _conditions(c.term):
+                        tested = conj(w.meaning.truth(condition, env).yes, tested)
+                    if tested != FALSE:
+                        lines.append(f"        if {text(tested)}: found[{number}] += 1")
+            if lines:
+                w.body += [f"    for i in range({w.length(Moment.AFTER, place)}):", *lines]
+        w.body.append("    return found")
+        return w.program()
+
+    return Programs(write)
+
+
+def _conditions(term: Term) -> Iterator[Term]:
+    """What must be true of an element before a rule says anything of it."""
+    while isinstance(term, Apply) and term.op is Op.IMPLIES:
+        yield term.args[0]
+        term = term.args[1]
 
 
 def computing(term: Term, var: Var, moment: Moment) -> Programs:

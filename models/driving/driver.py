@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from sanitree.models.driving.operations import Operation
 from sanitree.models.driving.setup import Setup
-from sanitree.models.step import Call
+from sanitree.models.step import Ack, Call
 from sanitree.models.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What the next operations depend on and no snapshot shows.
+
+    running: tokens of each request, whether it was finished or fetches told by what it holds. landed: transfers whose
+    copy has run and whose acknowledgement nobody has taken. used: when each node was last used, by id, on any clock;
+    None where the cache does not tell.
+    """
+
+    running: tuple[tuple[int, ...], ...] = ()
+    landed: frozenset[Ack] = frozenset()
+    used: Mapping[int, float] | None = None
 
 
 class Watched(Protocol):
@@ -51,8 +66,15 @@ class Driver(Watched, Protocol):
         A refusal for want of room is a result. What the cache itself raises gets out.
         """
 
+    def hidden(self) -> Hidden:
+        """What no snapshot of the cache shows."""
+
     def settle(self) -> None:
         """Ends every request and lock, runs and acknowledges every copy: what is left then is the tree's."""
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """What each check that the cache, or whoever serves from it, has of its own complains about, by name; the
+        first is `own_check`'s. Slower than that one."""
 
     def own_check(self) -> tuple[str, ...]:
         """What the cache's own sanity check complains about, a line each; none where it has no own check."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from sanitree.invariants.vocabulary import Policy
+from sanitree.invariants.vocabulary import Policy, Settings
+from sanitree.models.driving.driver import Hidden
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
@@ -28,13 +30,17 @@ from sanitree.models.driving.operations import (
 )
 from sanitree.models.driving.results import amounts, refusal
 from sanitree.models.driving.setup import Setup
-from sanitree.models.engines import calls, drive, prefetch, serving, store
+from sanitree.models.engines import calls, drive, oracles, prefetch, serving, store
 from sanitree.models.engines.build import COMPONENTS, Core, EngineConfig, LiveEngine, build
+from sanitree.models.engines.content import Digests
+from sanitree.models.engines.content import columns as bytes_of
+from sanitree.models.engines.copies import TransferEvent
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.observe import subject
 from sanitree.models.engines.serving import Refused, Request
-from sanitree.models.engines.view import view
-from sanitree.models.step import Call
+from sanitree.models.engines.view import View, view
+from sanitree.models.snapshot import Key, Snapshot
+from sanitree.models.step import Ack, Call
 from sanitree.models.subject import Subject
 
 
@@ -49,17 +55,33 @@ class EngineDriver:
             raise EngineError(f"the fault {setup.fault!r} is planted in the reference cache alone")
         self.on, self.setup = version, setup
         self._config = config_of(version, setup)
+        self._expected: Digests = {}
         self.fresh()
 
     def fresh(self) -> None:
         """An empty cache with pools and controller of its own: nothing of the last one is left in it."""
         self.live: LiveEngine = build(self.on, self._config, "manual")
+        self._view: View | None = None
+        self._with_bytes: Settings | None = None
         self._requests: list[Request | prefetch.Prefetch] = []
         self._locks: list[drive.Lock] = []
 
     def subject(self, content: bool = False) -> Subject:
-        """The cache as a checker takes it. What copies hold is not told."""
-        return subject(view(self.live))
+        """The cache as a checker takes it; with `content` its snapshots tell what every copy holds."""
+        self._view = view(self.live, self._view)
+        seen = subject(self._view)
+        if not content:
+            return seen
+        if self._with_bytes is None:
+            self._with_bytes = replace(seen.settings, traits=seen.settings.traits | {"reads_bytes"})
+        settings = self._with_bytes
+
+        def taken(wanted: frozenset[Key] | None) -> Snapshot:
+            s = seen.snapshot(wanted)
+            nodes = replace(s.nodes, columns={**s.nodes.columns, **bytes_of(self.live, s, self._expected)})
+            return replace(s, settings=settings, nodes=nodes)
+
+        return replace(seen, settings=settings, kind=(seen.kind, "bytes"), snapshot=taken)
 
     def listen(self, before: Callable[[], None], after: Callable[[Call], None]) -> Callable[[], None]:
         """Calls `before` ahead of each public call on the cache, `after` when it has returned; returns what ends it."""
@@ -153,6 +175,27 @@ class EngineDriver:
                 drive.reset(live)
                 return "empty"
 
+    def hidden(self) -> Hidden:
+        """Prompts of requests; copies that have run; how long ago the nodes of a Python core were used."""
+        running = tuple(tuple(r.tokens) for r in self._requests)
+        landed: set[Ack] = set()
+        if (controller := self.live.controller) is not None:
+            for is_write, queue in ((True, controller.ack_write_queue), (False, controller.ack_load_queue)):
+                for ack in queue:
+                    event = ack.finish_event
+                    if isinstance(event, TransferEvent) and event.transfer.done:
+                        landed.update((is_write, i) for i in ack.node_ids)
+        return Hidden(running, frozenset(landed), None if self.live.rust else self._used())
+
+    def _used(self) -> dict[int, float]:
+        used: dict[int, float] = {}
+        stack = [self.live.tree.root_node]
+        while stack:
+            node = stack.pop()
+            used[node.id] = node.last_access_time
+            stack += node.children.values()
+        return used
+
     def settle(self) -> None:
         """Aborts every request, releases every lock, runs and acknowledges every copy."""
         while self._requests:
@@ -164,6 +207,10 @@ class EngineDriver:
     def own_check(self) -> tuple[str, ...]:
         """What the engine's `sanity_check` complains about, a line each; also where it errs."""
         return drive.engine_sanity_check(self.live)
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """That, and what the scheduler's accounting would say."""
+        return oracles.oracles(self.live)
 
     def _tokens(self, prompt: Prompt) -> tuple[int, ...]:
         return tokens_of(prompt, self.setup.page_size)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sanitree.invariants.vocabulary import Component
+from sanitree.models.driving.driver import Hidden
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
@@ -142,6 +143,18 @@ class ReferenceDriver:
                 cache.reset()
                 return "empty"
 
+    def hidden(self) -> Hidden:
+        """Prompts of requests, copies that have run, and the tree's clock at each node."""
+        cache, landed, used = self.cache, set(), {}
+        for lane in (cache.writes, cache.loads):
+            landed |= {(x.kind == "write", ack) for ack, x in lane.flying.items() if x.done}
+        stack = [cache.root]
+        while stack:
+            node = stack.pop()
+            used[node.id] = float(node.last_access)
+            stack += node.children.values()
+        return Hidden(tuple(tuple(r.tokens) for r in cache.requests.values()), frozenset(landed), used)
+
     def settle(self) -> None:
         """Aborts every request, releases every lock, runs and acknowledges every copy."""
         for request in list(self.cache.requests.values()):
@@ -157,6 +170,10 @@ class ReferenceDriver:
         except AssertionError as error:
             return tuple(line.strip() for line in str(error).splitlines()[1:]) or (str(error),)  # the first line counts
         return ()
+
+    def oracles(self) -> Mapping[str, tuple[str, ...]]:
+        """That alone: nothing serves from it but us."""
+        return {"sanity_check": self.own_check()}
 
     def _tokens(self, prompt: Prompt) -> tuple[int, ...]:
         return tokens_of(prompt, self.setup.page_size)

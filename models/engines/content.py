@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sanitree.models.engines.build import COMPONENTS, Component, LiveEngine
 from sanitree.models.engines.copies import spans_of
+from sanitree.models.snapshot import Column, Key, Snapshot
 
 _SEED = 7
 _MASK = (1 << 48) - 1
@@ -206,6 +207,75 @@ def _arriving(live: LiveEngine) -> set[tuple[str, str, int]]:
         for queue, tier in ((live.controller.write_queue, "host"), (live.controller.load_queue, "device")):
             slots.update((s.component, tier, slot) for s in spans_of(queue) for slot in getattr(s, tier))
     return slots
+
+
+Digests = dict[tuple[str, int], bytes]
+"""What one slot of a component holds for a prefix of a hash, laid out as `_held` has it; filled as it is asked for."""
+
+
+def columns(live: LiveEngine, s: Snapshot, known: Digests) -> dict[Key, Column]:
+    """What each copy in a snapshot of an engine holds, as numbers to compare, and what it should.
+
+    Unknown without a copy, and while a copy in flight is writing it. What it should hold is only said where the tokens
+    of every node were read.
+    """
+    arriving, nodes = _arriving(live), s.nodes
+    keys = nodes.lists.get(Key("key"))
+    paths: list[list[int]] | None = None
+    if keys is not None:
+        paths = [[]]
+        for tokens, up in zip(keys.each[1:], nodes.columns[Key("parent")].listed[1:], strict=True):
+            paths.append(prefix_hashes(tokens, paths[up][-1] if paths[up] else _SEED))
+    found: dict[Key, Column] = {}
+    for c in live.config.components:
+        for tier in ("device", "host"):
+            holds = nodes.lists.get(Key("holds", c, tier))
+            if holds is None:
+                continue
+            if tier == "host" and c not in live.host_pools:
+                continue
+            here = [bool(x) and not any((c, tier, slot) in arriving for slot in x) for x in holds.each]
+            listed = [slot for x, there in zip(holds.each, here, strict=True) if there for slot in x]
+            bytes_of = _held(live, c, tier, listed)
+            own = [0] * len(here)
+            sure = [False] * len(here)
+            held = [
+                _number([bytes_of[slot] for slot in x]) if there else 0
+                for x, there in zip(holds.each, here, strict=True)
+            ]
+            for row, (x, there) in enumerate(zip(holds.each, here, strict=True)):
+                if there and paths is not None:
+                    wanted = paths[row][-1:] if c == "mamba" else paths[row]
+                    if len(wanted) == len(x):  # else some of its tokens have no slot, and nobody says which
+                        own[row], sure[row] = _number([_expected(live, c, h, known) for h in wanted]), True
+            found[Key("bytes", c, tier)] = Column.of(held, int, here)
+            if paths is not None:
+                found[Key("own_bytes", c, tier)] = Column.of(own, int, sure)
+    return found
+
+
+def _held(live: LiveEngine, component: Component, tier: str, slots: Sequence[int]) -> dict[int, bytes]:
+    if not slots:
+        return {}
+    at = torch.tensor(slots, dtype=torch.int64)
+    rows = _device_rows if tier == "device" else _host_rows
+    parts = [found.reshape(len(slots), -1) for _, _, found in rows(live, component, at)]
+    together = torch.cat(parts, dim=1).contiguous().view(torch.int16).numpy()
+    return {slot: together[i].tobytes() for i, slot in enumerate(slots)}
+
+
+def _expected(live: LiveEngine, component: Component, one: int, known: Digests) -> bytes:
+    held = known.get((component, one))
+    if held is None:
+        hashes, parts = torch.tensor([one], dtype=torch.int64), []
+        for kind, layer, buffer in _device_buffers(live, component):
+            parts.append(_rows(hashes, layer, kind, buffer.shape[1:]).reshape(1, -1))
+        held = known[component, one] = torch.cat(parts, dim=1).contiguous().view(torch.int16).numpy().tobytes()
+    return held
+
+
+def _number(held: Sequence[bytes]) -> int:
+    return hash(tuple(held)) & ((1 << 62) - 1)
 
 
 def _wrong(live: LiveEngine, component: Component, tier: str, slots: Tensor, hashes: Tensor) -> list[int]:

@@ -209,9 +209,9 @@ def write_backup(live: LiveEngine, node: Handle) -> int:
 
 def _backup_action(live: LiveEngine, node: Handle) -> Any:
     """The action of the node and its ancestors without a backup, where a core builds one."""
-    if hasattr(live.tree, "build_backup_kv_action"):
+    if hasattr(live.tree, "build_backup_kv_action") and (not live.rust or store.at_least(live.version, "0.5.23")):
         return live.tree.build_backup_kv_action(node)
-    if live.rust:
+    if live.rust:  # 0.5.22's inherits that and raises
         actions = importlib.import_module("sglang.srt.mem_cache.unified_cache.cache_action")
         return actions.BackupKV(node_ids=_without_backup(live, node))
     return live.tree._build_backup_kv_action(live.tree.node_by_id(node))

@@ -19,8 +19,9 @@ class Finding:
     """`first` shows it, `fixed` is the first that does not (None: not yet fixed).
 
     rules: those of ours that report it, what it leads to included; none where it is the
-    engine's own check that is wrong. crash: words of the exception that it ends in, if
-    no state before that is illegal. complaint: how the engine's own check begins, where that errs.
+    engine's own check that is wrong. crash: words of the exception that it ends in, or the
+    place that raises it, if no state before that is illegal. complaint: how the engine's own
+    check begins, where that errs. report: the page under docs that tells its developers.
     """
 
     id: str
@@ -32,22 +33,24 @@ class Finding:
     rules: frozenset[str] = frozenset()
     crash: str = ""
     complaint: tuple[str, ...] = ()
+    report: str = ""
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
         late = self.fixed is not None and version_key(version) >= version_key(self.fixed)
         return version_key(version) >= version_key(self.first) and not late and self.applies_to(config)
 
-    def shows(self, kind: str, names: Iterable[str], text: str) -> bool:
+    def shows(self, kind: str, names: Iterable[str], text: str, place: str = "") -> bool:
         """Whether what went wrong in a cache that can show it is this, or what it leads to.
 
-        kind: "rule", with the ids of the rules violated; "exception" or "complaint", with its text.
+        kind: "rule", with the ids of the rules violated; "exception" or "complaint", with its text. place: where an
+        exception came from, "file.py: Class.function".
         """
         match kind:
             case "rule":
                 return set(names) <= self.rules
             case "exception":
-                return bool(self.crash) and self.crash in text
+                return bool(self.crash) and self.crash in f"{place}: {text}"
             case "complaint":
                 lines = text.splitlines()
                 return bool(self.complaint) and all(any(w in line for w in self.complaint) for line in lines)
@@ -78,6 +81,9 @@ FINDINGS = (
                 "transfer_node_is_locked",
                 "write_publishes_its_nodes",
                 "write_is_pending_until_acked",
+                "copy_holds_its_own_bytes",
+                "copies_agree",
+                "settled_copy_keeps_its_bytes",
             }
         ),
     ),
@@ -89,6 +95,8 @@ FINDINGS = (
         "the ordinary poll releases a lock that a write-back never took, and fails on the "
         "evicted node's missing device value: the scheduler dies at the first ack.",
         lambda config: config.host_tier and config.policy == "write_back",
+        frozenset({"lock_has_its_holders", "lock_is_not_negative", "path_lock_covers_children"}),
+        crash="FullComponent.release_component_lock",
     ),
     Finding(
         "backup-check-wrong-under-write-back",
@@ -149,6 +157,7 @@ FINDINGS = (
         "join it at the ack, and only write_back marks them until then. A false alarm.",
         lambda config: config.host_tier and config.policy != "write_back",
         complaint=("Duplicate missing", "Full host coexistence missing"),
+        report="reports/load-back-false-alarm.md",
     ),
     Finding(
         "eviction-stalls-when-host-is-full",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -17,7 +17,7 @@ from sanitree.models.snapshot import Column, Key, Lists, Origin, Snapshot, Table
 from sanitree.models.subject import Subject
 
 
-def snapshot(v: View, wanted: Container[Key] | None = None) -> Snapshot:
+def snapshot(v: View, wanted: frozenset[Key] | None = None) -> Snapshot:
     """Everything that can be observed of a live cache now, or of its nodes only what is `wanted`.
 
     Nothing in the cache changes. On a GPU this reads indices back to the host and so
@@ -70,11 +70,8 @@ def without_padding(table: Table) -> Table:
     """Device slot 0 is padding: window copies, and their transfers, name it where a token has no slot. No other may."""
     lists = dict(table.lists)
     for key, held in table.lists.items():
-        if key == Key.of(key.name, SWA, DEVICE) and bool((held.values == 0).any()):
-            kept = held.values != 0
-            counts = torch.zeros(len(held.lengths), dtype=torch.int64).index_add_(0, held.rows, kept.to(torch.int64))
-            offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
-            lists[key] = Lists(offsets, held.values[kept])
+        if key == Key.of(key.name, SWA, DEVICE):
+            lists[key] = held.without(0)
     return Table(table.ids, table.columns, lists)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from torch import Tensor
@@ -25,7 +25,11 @@ _ID = Access("{0}.id", (ELEMENT,))
 
 def reading(v: View) -> Reading:
     """The reading of a Python core: of every view with this one's version, settings and knowledge of requests."""
-    version, components, page_size = v.version, v.settings.components, v.settings.page_size
+    return _reading(v.version, v.settings.components, v.settings.page_size, v.requests is not None)
+
+
+@cache  # one for each kind of cache, so that what is generated from it is too
+def _reading(version: str, components: tuple[Component, ...], page_size: int, knows_requests: bool) -> Reading:
     marks = store.at_least(version, "0.5.13")
     fields: dict[Field, Where] = {
         _node("key_len"): _plain("{0}", _KEY_LEN),
@@ -73,7 +77,7 @@ def reading(v: View) -> Reading:
         parent=Access("{0}.parent", (ELEMENT,)),
         prepare=_prepared(components),
         transfers=lambda v: flights(v, partial(is_attached, v)),
-        requests=None if v.requests is None else lambda v: requests(v, partial(is_attached, v)),
+        requests=(lambda v: requests(v, partial(is_attached, v))) if knows_requests else None,
         linked=lambda v: all(is_linked(_list(v, c, t)) for c in components if not c.backbone for t in Tier),
         lists={"key": _tokens, "holds": lambda c, t: _value(c, t)},
     )

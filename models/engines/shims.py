@@ -178,6 +178,7 @@ def _forgiving(register: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _bound: set[str] = set()
+_looked_at = 0
 
 
 def bind_host_pools() -> None:
@@ -185,6 +186,10 @@ def bind_host_pools() -> None:
 
     To be called once they are imported: they look the kernels up among their own names.
     """
+    global _looked_at
+    if len(sys.modules) == _looked_at:
+        return  # nothing was imported since; there are tens of thousands
+    _looked_at = len(sys.modules)
     for name, module in list(sys.modules.items()):
         if not name.startswith("sglang.srt.mem_cache.") or "pool_host" not in name:
             continue

@@ -20,6 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path, PurePosixPath
 
@@ -92,6 +93,7 @@ def _no_version(text: str) -> EngineError:
     return EngineError(f"not a version: {text!r} (for example {KNOWN_VERSIONS[-1]})")
 
 
+@cache  # asked for each state that is looked at
 def version_key(version: str) -> tuple[tuple[int, ...], tuple[int, int], int, float]:
     """Sorts versions: 0.5.9 < 0.5.12.dev3 < 0.5.12rc1 < 0.5.12 = 0.5.12+cu128 < 0.5.12.post1 < 0.5.13."""
     found = _REPORTED.fullmatch(version)

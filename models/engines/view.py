@@ -6,6 +6,7 @@ Nothing here changes the cache. It works on a fetched engine and inside a real o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,9 +71,14 @@ class View:
         return getattr(self.cache, "cache_controller", None)
 
 
-def view(live: LiveEngine) -> View:
-    """The view of an engine that this process drives, with the requests that it holds."""
-    return View(live.cache, live.version, tuple(_held(live)))
+def view(live: LiveEngine, known: View | None = None) -> View:
+    """The view of an engine that this process drives, with the requests that it holds; `known`: an earlier one of it,
+    which spares looking what it is."""
+    if known is None:
+        return View(live.cache, live.version, tuple(_held(live)))
+    again = copy(known)
+    object.__setattr__(again, "requests", tuple(_held(live)))
+    return again
 
 
 def _held(live: LiveEngine) -> Iterator[Held]:
@@ -270,6 +276,21 @@ def flights(v: View, inside: Callable[[Any], bool]) -> list[Flight]:
                 )
             )  # fmt: skip
     return found
+
+
+def flying(v: View) -> tuple[int, ...]:
+    """Equal as long as the same transfers are in flight, queued alike: far cheaper than `flights`."""
+    if v.controller is None:
+        return ()
+    found: list[int] = []
+    for registry, stream in (("ongoing_write_through", "write"), ("ongoing_load_back", "load")):
+        if entries := getattr(v.cache, registry, None):
+            found += entries
+            found += map(id, entries.values())
+            for queue in (getattr(v.controller, f"{stream}_queue"), getattr(v.controller, f"ack_{stream}_queue")):
+                found += [id(x) for x in queue]
+                found += [len(x.node_ids) for x in queue]
+    return tuple(found)
 
 
 def _queues(v: View, stream: str) -> tuple[dict[int, int], dict[int, list[Span]] | None]:

@@ -109,6 +109,21 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """What can always still be done: from every state where `source` is true, some sequence of actions leads to one
+    where `goal` is.
+
+    source, goal: terms without variables. actions: that the sequence may use, by name; all where empty.
+    """
+
+    name: str
+    prose: str
+    source: Term
+    goal: Term
+    actions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """A model. parents: of the nodes 1, 2, …, each before its children; 0 is the root, of which `root` says all.
 
@@ -128,6 +143,7 @@ class System:
     definitions: tuple[Definition, ...] = ()
     attached: tuple[Attached, ...] = ()
     tree: Mapping[Key, Term] = field(default_factory=dict)
+    promises: tuple[Promise, ...] = ()
 
     @property
     def nodes(self) -> int:

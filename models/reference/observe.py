@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache as cached
@@ -37,7 +37,7 @@ def subject(cache: UnifiedRadixCache, *, content: bool = False) -> Subject:
     if content:
         settings = replace(settings, traits=settings.traits | {"reads_bytes"})
 
-    def taken(wanted: Container[Key] | None) -> Snapshot:
+    def taken(wanted: frozenset[Key] | None) -> Snapshot:
         return snapshot(cache, settings, wanted)
 
     return Subject(cache, settings, ("reference", settings), lambda: reading(settings), taken)
@@ -52,7 +52,7 @@ def settings_of(cache: UnifiedRadixCache) -> Settings:
     return Settings(config.policy, config.components, traits, config.page_size)
 
 
-def snapshot(cache: UnifiedRadixCache, settings: Settings, wanted: Container[Key] | None = None) -> Snapshot:
+def snapshot(cache: UnifiedRadixCache, settings: Settings, wanted: frozenset[Key] | None = None) -> Snapshot:
     """Everything that can be observed of a cache now, or of its nodes only what is `wanted`."""
     r = reading(settings)
     seen = observe.walk(cache, r)
@@ -76,7 +76,7 @@ def _version() -> str:
     return version("sanitree")
 
 
-@cached
+@cached  # one for each kind of cache, so that what is generated from it is too
 def reading(settings: Settings) -> Reading:
     """How the fields of a cache with these settings are read."""
     places = {c.name: i for i, c in enumerate(settings.components)}
@@ -244,7 +244,7 @@ def _holds(cache: UnifiedRadixCache, parent: Node, node: Node) -> bool:
 
 
 def _bytes(
-    cache: UnifiedRadixCache, settings: Settings, seen: observe.Walk, asked: Container[Key] | None
+    cache: UnifiedRadixCache, settings: Settings, seen: observe.Walk, asked: frozenset[Key] | None
 ) -> dict[Key, Column]:
     """What each copy holds, and what it should; unknown without one, and while it is being written."""
     arriving = content.slots_arriving(cache)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -100,15 +100,48 @@ Listed = Sequence[int] | Sequence[bool]
 _EMPTY = {int: torch.zeros(0, dtype=torch.int64), bool: torch.zeros(0, dtype=torch.bool)}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Lists:
     """One list of numbers a row: `values[offsets[i]:offsets[i + 1]]`.
 
-    offsets: int64, shape [rows + 1]. values: int64, shape [total].
+    offsets: int64, shape [rows + 1]. values: int64, shape [total]. Given as tensors or as lists
+    (`of`), and each form made of the other when it is first asked for, as a column's are.
     """
 
-    offsets: Tensor
-    values: Tensor
+    __slots__ = ("_each", "_offsets", "_values")
+
+    def __init__(self, offsets: Tensor, values: Tensor) -> None:
+        self._offsets: Tensor | None = offsets
+        self._values: Tensor | None = values
+        self._each: Sequence[Sequence[int]] | None = None
+
+    @property
+    def offsets(self) -> Tensor:
+        if self._offsets is None:
+            assert self._each is not None
+            self._offsets = torch.tensor([0, *accumulate(map(len, self._each))], dtype=torch.int64)
+        return self._offsets
+
+    @property
+    def values(self) -> Tensor:
+        if self._values is None:
+            assert self._each is not None
+            self._values = torch.tensor([*chain.from_iterable(self._each)], dtype=torch.int64)
+        return self._values
+
+    @property
+    def each(self) -> Sequence[Sequence[int]]:
+        """Each row's numbers, as plain ints."""
+        if self._each is None:
+            offsets, values = self.offsets.tolist(), self.values.tolist()
+            self._each = [values[a:b] for a, b in pairwise(offsets)]
+        return self._each
+
+    @property
+    def is_small(self) -> bool:
+        """Whether one vector operation costs more than going through the plain numbers."""
+        if self._each is not None:
+            return sum(map(len, self._each)) <= SMALL
+        return self.values.numel() <= SMALL
 
     @property
     def lengths(self) -> Tensor:
@@ -123,19 +156,42 @@ class Lists:
     def __getitem__(self, row: int) -> Tensor:
         return self.values[int(self.offsets[row]) : int(self.offsets[row + 1])]
 
+    def without(self, number: int) -> Lists:
+        """The same, one number left out wherever it is."""
+        if self.is_small:
+            found = any(number in row for row in self.each)
+            return Lists.of([x for x in row if x != number] for row in self.each) if found else self
+        kept = self.values != number
+        if bool(kept.all()):
+            return self
+        counts = torch.zeros(len(self.lengths), dtype=torch.int64).index_add_(0, self.rows, kept.to(torch.int64))
+        return Lists(torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]), self.values[kept])
+
     @staticmethod
     def of(lists: Iterable[Iterable[int] | Tensor]) -> Lists:
         """From one list or tensor of numbers a row."""
-        parts = [x if isinstance(x, Tensor) else list(x) for x in lists]
-        sizes = [x.numel() if isinstance(x, Tensor) else len(x) for x in parts]
-        lengths = torch.tensor([0, *sizes], dtype=torch.int64)
+        parts = [x if isinstance(x, Tensor | list) else list(x) for x in lists]
         tensors = [x for x in parts if isinstance(x, Tensor)]
+        sizes = [x.numel() if isinstance(x, Tensor) else len(x) for x in parts]
+        if sum(sizes) <= SMALL and not any(x.is_cuda for x in tensors):
+            each = [x.flatten().tolist() if isinstance(x, Tensor) else x for x in parts]
+            if all(type(x) is int and x < _LIMIT for row in each for x in row):
+                made = Lists.__new__(Lists)
+                made._offsets = made._values = None
+                made._each = each
+                return made
+        lengths = torch.tensor([0, *sizes], dtype=torch.int64)
         if tensors and all(isinstance(x, Tensor) or not x for x in parts):
             values = torch.cat(tensors).to("cpu", torch.int64)  # one copy from the device, not one a row
         else:
             plain = (x.tolist() if isinstance(x, Tensor) else x for x in parts)
             values = torch.tensor([*chain.from_iterable(plain)], dtype=torch.int64)
         return Lists(lengths.cumsum(0), values)
+
+
+SMALL = 4096
+"""Numbers in all lists of a kind up to which plain Python is the faster way."""
+_LIMIT = 1 << 63
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +209,7 @@ class Table:
     lists: Mapping[Key, Lists] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self.ids.numel()
 
 
 def empty_table() -> Table:
@@ -189,6 +245,7 @@ class Snapshot:
     requests: Table | None = None
     tokens: str = "raw"
     notes: tuple[str, ...] = ()
+    _slots: dict[tuple[str, Tier], Table] = field(default_factory=dict, init=False, repr=False)
 
     def with_settings(self, settings: Settings) -> Snapshot:
         """The same observation, judged as if the cache were configured otherwise."""
@@ -217,16 +274,12 @@ class Snapshot:
         keys = self.nodes.lists.get(Key("key"))
         return None if keys is None else tuple(chain.from_iterable(keys[row].tolist() for row in rows))
 
-    @cached_property
-    def _slots(self) -> dict[Key, Table]:
-        return {}
-
     def slots(self, component: Component, tier: Tier) -> Table:
         """The slots of a pool that anything observed names, in order of their numbers."""
-        key = Key.of("slots", component, tier)
-        if key not in self._slots:
-            self._slots[key] = _slot_table(self, component, tier)
-        return self._slots[key]
+        found = self._slots.get((component.name, tier))
+        if found is None:
+            found = self._slots[component.name, tier] = _slot_table(self, component, tier)
+        return found
 
 
 def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
@@ -246,6 +299,8 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
         "read": lists_of(s.transfers, "reads"),
         "written": lists_of(s.transfers, "writes"),
     }
+    if all(u is None or u.is_small for u in used.values()):
+        return _small_slot_table(s, Key.of("capacity", component, tier), used)
     # torch sorts and finds several times faster in large pools, numpy starts the rest faster in small ones.
     named = [u.values for u in used.values() if u is not None]
     numbers = torch.unique(torch.cat(named)) if named else torch.zeros(0, dtype=torch.int64)
@@ -276,6 +331,41 @@ def _slot_table(s: Snapshot, component: Component, tier: Tier) -> Table:
                 sure[at[role]] = acks.known.numpy()[rows]
             columns[Key(field_name)] = _from(ack, sure)
     return Table(numbers, columns)
+
+
+def _small_slot_table(s: Snapshot, capacity: Key, used: Mapping[str, Lists | None]) -> Table:
+    """The same in plain Python, which has no cost of starting."""
+    each = {name: lists.each for name, lists in used.items() if lists is not None}
+    numbers = sorted({x for rows in each.values() for row in rows for x in row})
+    at = {x: i for i, x in enumerate(numbers)}
+    count = len(numbers)
+    columns = {Key("number"): Column.of(numbers, int)}
+    if (size := s.tree.columns.get(capacity)) is not None:
+        known = size.mask
+        columns[Key("pool_size")] = Column.of([*size.listed] * count, int, None if known is None else [*known] * count)
+    for name, rows in each.items():
+        named = [0] * count
+        for row in rows:
+            for x in row:
+                named[at[x]] += 1
+        columns[Key(name)] = Column.of(named, int)
+    if (held := each.get("in_tree")) is not None:
+        columns[Key("owner")] = Column.of(_last(held, range(len(held)), at, 0), int)
+    acks = None if s.transfers is None else s.transfers.columns.get(Key("ack"))
+    for role, field_name in (("read", "reader_ack"), ("written", "writer_ack")):
+        if acks is not None and (rows_of := each.get(role)) is not None:
+            sure = None if acks.mask is None else list(map(bool, _last(rows_of, acks.mask, at, 1)))
+            columns[Key(field_name)] = Column.of(_last(rows_of, acks.listed, at, -1), int, sure)
+    return Table(Column.of(numbers, int).values, columns)
+
+
+def _last(rows: Sequence[Sequence[int]], says: Sequence[int], at: Mapping[int, int], nobody: int) -> list[int]:
+    """For each slot what the last row that names it says."""
+    found = [nobody] * len(at)
+    for row, said in zip(rows, says, strict=False):
+        for x in row:
+            found[at[x]] = said
+    return found
 
 
 def _from(values: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> Column:

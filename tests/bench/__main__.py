@@ -1,11 +1,12 @@
 """Speed, as ratios to the engine: `make bench`.
 
     python -m tests.bench [--engine 0.5.13.post1] [--nodes 1000 10000 100000] [--rounds 9]
-                          [--only checks|operations|hook]
+                          [--only checks|operations|hook|spin]
 
 *hook*: what watching adds to each operation of an engine, and the slices of the full walk.
 *checks*: the live check against the engine's own, and the offline ways. *operations*: the
-reference cache against the engine's Python core on the same work. Every figure of a row
+reference cache against the engine's Python core on the same work. *spin*: the explorer
+against SPIN on the heap preset, if spin is installed. Every figure of a row
 comes from one process, round by round in turn, and is a median. A ratio above 1 is how
 many times less than the engine's it takes.
 """
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--engine", default="0.5.13.post1")
     parser.add_argument("--nodes", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=("checks", "operations", "hook"))
+    parser.add_argument("--only", choices=("checks", "operations", "hook", "spin"))
     args = parser.parse_args()
     print(f"SGLang {args.engine}, {_machine()}, {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}")
     if args.only in (None, "checks"):
@@ -38,6 +39,10 @@ def main() -> None:
         operations(args.engine, args.rounds)
     if args.only in (None, "hook"):
         hook(args.engine, args.nodes, args.rounds)
+    if args.only in (None, "spin"):
+        from tests.bench import spin
+
+        spin.main(min(args.rounds, 5))
 
 
 def checks(engine: str, sizes: list[int], rounds: int) -> None:
@@ -94,6 +99,15 @@ def hook(engine: str, sizes: list[int], rounds: int) -> None:
             bare = ways.pop("unwatched")
             rest = "  ".join(f"{how} {(t - bare) * 1e6:+7.1f}" for how, t in ways.items())
             print(f"  {name:18} {bare * 1e6:7.1f}  {rest}", flush=True)
+    print("\nrules after one operation, on what it touched; the engine's own check is of the whole tree")
+    for nodes in sizes:
+        where = {"version": engine, "components": ["full"], "nodes": nodes, "rounds": 30 * rounds}
+        told = run_in_engine(engine, "tests.bench.hook:touched", where, search=[ROOT], timeout=3600)
+        own = told["engine"]
+        each = ", ".join(f"{name} {t * 1e6:.1f} µs ({own / t:,.0f} times)" for name, t in told["operations"].items())
+        print(
+            f"  {told['nodes']:>7,} nodes, {told['checks']} checks: {each}; sanity_check {own * 1e3:.2f} ms", flush=True
+        )
     print("\nthe full walk in slices of 1 ms")
     for nodes in sizes:
         where = {"version": engine, "components": ["full"], "nodes": nodes, "budget": 0.001}

@@ -37,7 +37,7 @@ def test_the_whole_of_the_heap_preset(run: Run) -> None:
     assert "✓ heap, write_back, full, 6 pages: holds in every state within these bounds" in result.output
     assert "77,344 states, 552,729 transitions, depth 25, no state without a move" in result.output
     assert "bounds: 6 pages, any number of states, any time, " in result.output
-    assert "held: path_lock_covers_children, pending_write_keeps_its_source" in result.output
+    assert "2 rules held: path_lock_covers_children, pending_write_keeps_its_source" in result.output
 
 
 def test_json_has_it_all(run: Run) -> None:
@@ -62,7 +62,7 @@ def test_json_has_it_all(run: Run) -> None:
 
 
 def test_one_core_and_symmetry(run: Run) -> None:
-    words = ("explore", "--policy", "write_back", "--pages", "5", "--json")
+    words = ("explore", "--preset", "heap", "--policy", "write_back", "--pages", "5", "--json")
     whole, one, folded = (
         json.loads(run(*words, *more).output) for more in ((), ("--cores", "1"), ("--symmetry", "on"))
     )
@@ -108,22 +108,24 @@ def test_a_violation_as_json(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("more", "why"), [(("--states", "100"), "100 states"), (("--memory", "1K"), "1,024 bytes")])
 def test_a_bound_ends_it_without_an_answer(run: Run, more: tuple[str, ...], why: str) -> None:
-    result = run("explore", "--policy", "write_back", "--pages", "6", *more)
+    result = run("explore", "--preset", "heap", "--policy", "write_back", "--pages", "6", *more)
     assert result.exit_code == 3
     assert f"inconclusive: stopped at {why}, with " in result.output
-    assert "not violated so far: path_lock_covers_children" in result.output
+    assert "2 rules not violated so far: path_lock_covers_children" in result.output
     assert "held" not in result.output
 
 
 def test_a_rule_is_chosen(run: Run) -> None:
-    told = json.loads(run("explore", "--pages", "3", "--rule", "backup_is_prefix_closed", "--json").output)
+    told = json.loads(
+        run("explore", "--preset", "heap", "--pages", "3", "--rule", "backup_is_prefix_closed", "--json").output
+    )
     assert told["rules"]["held"] == ["backup_is_prefix_closed"]
 
 
 @pytest.mark.parametrize(
     ("words", "what", "hint"),
     [
-        (("--preset", "hep"), "no preset is called 'hep'", "there are heap"),
+        (("--preset", "hep"), "no preset is called 'hep'", "there are pages, heap"),
         (("--policy", "write_bac"), "'write_bac' is not one of", "--help"),
         (("--policy", "write_through_selective"), "the heap preset has no write_through_selective", "write_back"),
         (("--components", "ful"), "no component is called 'ful'; did you mean full?", ""),
@@ -138,18 +140,25 @@ def test_a_rule_is_chosen(run: Run) -> None:
         (("--pages", "65"), "65 pages are more than anybody could explore", "take at most 64"),
         (("--memory", "lots"), "'lots' is no size: write 500M or 8G", ""),
         (("--seconds", "0"), "0.0 is not in the range", ""),
+        (
+            ("--preset", "pages", "--fault", "evict_doesnt_wait"),
+            "no fault of the page model is called",
+            "did you mean evict_does_not_wait",
+        ),
+        (("--preset", "pages", "--fault", "evict_does_not_wait"), "evict_does_not_wait shows itself in", "write_back"),
         (("--rule", "backup_is_prefix"), "no rule is called 'backup_is_prefix'", "backup_is_prefix_closed"),
         (
             ("--policy", "write_back", "--rule", "backup_is_prefix_closed"),
             "backup_is_prefix_closed does not apply under write_back with full",
             "--judge-as write_through",
         ),
-        (("--rule", "lru_is_well_linked"), "the model heap has no fields for lru_is_well_linked", "leave"),
-        (("--rule", "eviction_frees_what_it_can"), "is about calls of", "leave it out"),
+        (("--rule", "key_is_whole_pages"), "the model heap has no fields for key_is_whole_pages", "leave"),
+        (("--rule", "eviction_frees_what_was_asked"), "is about calls of", "leave it out"),
     ],
 )
 def test_what_cannot_be_is_refused(run: Run, words: tuple[str, ...], what: str, hint: str) -> None:
-    result = run("explore", *words)
+    preset = () if "--preset" in words else ("--preset", "heap")
+    result = run("explore", *preset, *words)
     assert result.exit_code == 2, result.output
     assert what in result.output
     assert hint in result.output
@@ -158,7 +167,10 @@ def test_what_cannot_be_is_refused(run: Run, words: tuple[str, ...], what: str, 
 
 def test_what_cannot_be_written(run: Run, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "none" / "file")
-    for words in (("explore", "--pages", "2", "--promela", nowhere), (*STRICT, "--pages", "3", "--save", nowhere)):
+    for words in (
+        ("explore", "--preset", "heap", "--pages", "2", "--promela", nowhere),
+        (*STRICT, "--pages", "3", "--save", nowhere),
+    ):
         result = run(*words)
         assert result.exit_code == 4
         assert f"{nowhere}: cannot be written: No such file or directory" in result.output
@@ -166,7 +178,7 @@ def test_what_cannot_be_written(run: Run, tmp_path: Path) -> None:
 
 def test_promela_is_written_and_nothing_searched(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "heap.pml"
-    result = run("explore", "--pages", "3", "--promela", str(file))
+    result = run("explore", "--preset", "heap", "--pages", "3", "--promela", str(file))
     assert result.exit_code == 0
     assert f"{file}: 24 moves and 3 rules of heap" in result.output
     assert "states" not in result.output
@@ -176,7 +188,7 @@ def test_promela_is_written_and_nothing_searched(run: Run, tmp_path: Path) -> No
 def test_without_numba_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
-        "from sanitree.checker.cli import cli; cli.main(['explore', '--pages', '2'])"
+        "from sanitree.checker.cli import cli; cli.main(['explore', '--preset', 'heap', '--pages', '2'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 4
@@ -196,14 +208,14 @@ def preset(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[System], Syst
 
 def test_what_never_happened_and_was_never_tested_is_said(run: Run, preset: Any) -> None:
     preset(lambda s: replace(s, actions=tuple(a for a in s.actions if a.name != "start_backup")))
-    result = run("explore", "--pages", "3")
+    result = run("explore", "--preset", "heap", "--pages", "3")
     assert result.exit_code == 0
     assert "never happened: ack, evict_host, load_back" in result.output
     tested = (
         "never exercised, so that nothing is known of them: backup_is_prefix_closed, pending_write_keeps_its_source"
     )
     assert tested in result.output
-    assert json.loads(run("explore", "--pages", "3", "--json").output)["rules"] == {
+    assert json.loads(run("explore", "--preset", "heap", "--pages", "3", "--json").output)["rules"] == {
         "held": ["path_lock_covers_children"],
         "not_violated_so_far": [],
         "never_exercised": ["backup_is_prefix_closed", "pending_write_keeps_its_source"],
@@ -213,14 +225,14 @@ def test_what_never_happened_and_was_never_tested_is_said(run: Run, preset: Any)
 
 def test_a_state_without_a_move_is_shown(run: Run, preset: Any) -> None:
     preset(lambda s: replace(s, actions=(heap.insert,)))
-    result = run("explore", "--pages", "2")
+    result = run("explore", "--preset", "heap", "--pages", "2")
     assert "1 state without a move" in result.output
     assert "a state that allows no move: insert 1, insert 2" in result.output
 
 
 def test_without_a_rule_it_is_inconclusive(run: Run, preset: Any) -> None:
     preset(lambda s: replace(s, rules=()))
-    result = run("explore", "--pages", "2")
+    result = run("explore", "--preset", "heap", "--pages", "2")
     assert result.exit_code == 3
     assert "inconclusive: every state was seen, and no rule judged" in result.output
 
@@ -231,8 +243,8 @@ def test_a_number_that_grows_too_far_is_the_models_mistake(run: Run, preset: Any
         """A lock without a limit."""
         return heap.on_device(n), (becomes_(n[heap.FULL].lock, n[heap.FULL].lock + 1),)
 
-    preset(lambda s: replace(s, actions=(heap.insert, lock)))
-    result = run("explore", "--pages", "2")
+    preset(lambda s: replace(s, actions=(heap.insert, lock), rules=()))
+    result = run("explore", "--preset", "heap", "--pages", "2")
     assert result.exit_code == 4
     assert "the model is wrong: lock of node 1 takes" in result.output
 
@@ -269,7 +281,7 @@ def test_an_interrupted_search_says_what_it_saw(run: Run, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(searching, "search", interrupted)
-    result = run("explore", "--pages", "3")
+    result = run("explore", "--preset", "heap", "--pages", "3")
     assert result.exit_code == 130
     assert "sanitree: interrupted" in result.output
 
@@ -282,3 +294,29 @@ def test_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     result = run(*STRICT, "--pages", "3")
     assert max(map(len, result.output.splitlines())) <= 40
+
+
+def test_a_fault_of_the_page_model_is_found_and_shown_as_nodes(run: Run, tmp_path: Path) -> None:
+    """The second of the seed's bugs: an eviction that does not wait for its own write."""
+    file = str(tmp_path / "race.json")
+    result = run("explore", "--policy", "write_back", "--pages", "3", "--fault", "evict_does_not_wait", "--save", file)
+    assert result.exit_code == 1
+    assert "is violated after 2 moves, and after no fewer" in result.output
+    assert "1. insert of node 1" in result.output
+    assert "2. write_back of node 1" in result.output
+    assert "still in flight" in result.output
+    assert "REPRODUCED on the model pages with evict_does_not_wait" in run("replay", file).output
+    repaired = json.loads(Path(file).read_text())
+    repaired["model"]["fault"] = None
+    Path(file).write_text(json.dumps(repaired))
+    again = run("replay", file)
+    assert again.exit_code == 0, "without the fault nothing is wrong after the same moves, or they cannot be made"
+    assert again.output.startswith("GONE")
+
+
+@pytest.mark.parametrize("components", ["full", "full,swa", "full,mamba"])
+def test_the_page_model_holds(run: Run, components: str) -> None:
+    told = json.loads(run("explore", "--pages", "3", "--components", components, "--json").output)
+    assert (told["verdict"], told["dead"]) == ("holds", 0)
+    assert not told["unfired"]
+    assert "no_slot_leaks[full, device]" in told["rules"]["held"]

@@ -14,10 +14,11 @@ from tests.driving import driven
 ROOT = Path(__file__).parents[2]
 
 
-def in_engine(version: str, function: str, **arguments: Any) -> Any:
-    """What a function of `driven` returns where a version is active; skips if that is not here."""
+def in_engine(version: str, function: str, module: str = driven.__name__, **arguments: Any) -> Any:
+    """What a function of `driven`, or of another module, returns where a version is active; skips if that is not
+    here."""
     if version not in {i.version for i in store.installed()}:
         pytest.skip(f"sglang {version} is not fetched (sanitree engine fetch {version})")
     if not deps.ready():
         pytest.skip("engine dependencies are not installed (sanitree engine setup)")
-    return run_in_engine(version, f"{driven.__name__}:{function}", arguments, search=[ROOT])
+    return run_in_engine(version, f"{module}:{function}", arguments, search=[ROOT])

@@ -22,7 +22,7 @@ EXACT = ("-O3", "-DSAFETY", "-DNOREDUCE", "-DNOFAIR", "-DMEMLIM=65536")
 class Checked:
     """What a run came to. transitions: those between states; SPIN's own number has one more, to the first state.
 
-    cpu: seconds of the run, of user and system. bytes: most that was resident at once.
+    cpu: seconds of the run, of user and system. bytes: memory by SPIN's own count.
     message: what was wrong; empty where nothing was.
     """
 
@@ -63,14 +63,18 @@ class Verifier:
             wrong[1] if wrong else "",
             used.ru_utime + used.ru_stime,
             wall,
-            used.ru_maxrss * 1024,
+            int(float(_found(r"^\s*([\d.]+)\s+total actual memory usage", said)) * 2**20),
         )
 
 
 def _number(pattern: str, text: str) -> int:
+    return int(_found(pattern, text))
+
+
+def _found(pattern: str, text: str) -> str:
     found = re.search(pattern, text, re.MULTILINE)
     assert found is not None, text
-    return int(found[1])
+    return found[1]
 
 
 def build(text: str, folder: Path, options: Sequence[str]) -> Verifier:

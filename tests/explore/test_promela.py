@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from sanitree.checker.explore.promela import promela
+from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import transitions
 from sanitree.checker.symbolic import FALSE, TRUE, E, const
 from sanitree.invariants.catalogue import BY_ID
-from sanitree.invariants.vocabulary import Policy
+from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.protocol import heap
+from sanitree.models.protocol.pages import Pages, pages
 from sanitree.models.protocol.system import System
 from tests.explore import spin
 from tests.explore.by_hand import by_hand
 from tests.explore.interpreter import explored
 
+pytest.importorskip("numba", reason="the explorer is the extra [explore]")
 pytestmark = pytest.mark.skipif(bool(spin.MISSING), reason=spin.WHY)
 
 WB, WT = Policy.WRITE_BACK, Policy.WRITE_THROUGH
@@ -47,6 +50,15 @@ def test_written_by_hand_it_is_the_same_model(tmp_path: Path, policy: Policy, no
     mine = checked(by_hand(policy, nodes), tmp_path / "by hand", "-DBFS")
     made = checked(promela(transitions(heap.heap(policy, nodes))), tmp_path / "exported", "-DBFS")
     assert (mine.states, mine.transitions, mine.depth) == (made.states, made.transitions, made.depth)
+
+
+@pytest.mark.parametrize("components", [(FULL,), (FULL, SWA), (FULL, MAMBA)], ids=["full", "full+swa", "full+mamba"])
+def test_the_page_model(tmp_path: Path, components: tuple[Component, ...]) -> None:
+    t = transitions(pages(Pages(components=components, parents=(0, 1, 1))))
+    ours = search(t, cores=1)
+    found = checked(promela(t), tmp_path, "-DBFS")
+    assert (found.states, found.transitions, found.message) == (ours.states, ours.transitions, "")
+    assert ours.complete
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from sanitree.checker.hook.faults import SlotMisused
 from sanitree.checker.hook.watcher import Mode, Watcher, watch_engine
 from sanitree.models.engines import drive, serving
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
+from tests.hook import oracles
 
 PROMPT = (1, 2, 3, 4)
 
@@ -27,7 +27,8 @@ def _planted(version: str, core: str | None, plant: Callable[..., None], on_devi
     watcher = watch_engine(live.cache, Mode.LOG, version=version, on_device=on_device or None)
     serving.insert(live, PROMPT)
     serving.insert(live, (1, 2, 30, 40))
-    assert not watcher.faults
+    assert not watcher.faults and not watcher.broken
+    assert not oracles.idle_check(live) and not oracles.busy_check(live), "the engine's checks are content before"
     plant(live, watcher, told)
     if on_device:
         watcher.sanitizer.settle()
@@ -38,26 +39,10 @@ def _planted(version: str, core: str | None, plant: Callable[..., None], on_devi
         "stacks": [bool(f.operation.stack) for f in faults],
         "since": [any(s.since.stack for s in f.slots) for f in faults],
         "engine's check": list(drive.engine_sanity_check(live)),
-        "engine's count": _count(live),
+        "engine's count": oracles.idle_check(live),
+        "engine, busy": oracles.busy_check(live),
         "off": watcher.off,
     }
-
-
-def _count(live: LiveEngine) -> str:
-    """The engine's equation over a pool, as its idle check has it; empty where it is content."""
-    try:
-        module = importlib.import_module("sglang.srt.managers.scheduler_components.invariant_checker")
-        owner = module.SchedulerInvariantChecker
-    except ModuleNotFoundError:
-        owner = importlib.import_module(
-            "sglang.srt.managers.scheduler_runtime_checker_mixin"
-        ).SchedulerRuntimeCheckerMixin
-    cache = live.cache
-    leak, text = owner._check_pool_invariant(
-        "full", live.full_allocator.available_size(), cache.full_evictable_size(), cache.full_protected_size(), 0,
-        live.full_allocator.size,
-    )  # fmt: skip
-    return text if leak else ""
 
 
 def _told(watcher: Watcher, told: list[str], operation: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,6 +78,8 @@ def works(version: str, config: dict[str, Any], steps: int, seed: int) -> dict[s
         "heard": watcher.sanitizer.clock.serial,
         "walks": watcher.walk.walks,
         "checks": len(watcher.walk.checks),
+        "judged": 0 if watcher.rules is None else watcher.rules.ledger.judged,
+        "broken": [str(b) for b in watcher.broken],
         "longest": watcher.walk.longest,
         "counters": watcher.counters.values(),
     }
@@ -121,3 +124,36 @@ def asked(version: str, folder: str, hang: bool) -> list[str]:
         if found := sorted(p.name for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith(".")):
             return found
     return []
+
+
+def with_a_thread(version: str, core: str | None, steps: int, seed: int) -> dict[str, Any]:
+    """A seeded workload, while another thread takes host slots and gives them back, as prefetches do."""
+    heard = load("log")
+    config = EngineConfig(policy="write_through", core=core, host_ratio=4.0)  # type: ignore[arg-type]
+    live = build(version, config, mode="polled")
+    watcher, done, rounds = live.cache._sanitree, threading.Event(), 0
+    group = live.cache.host_pool_group
+    pool = group.anchor_entry.host_pool if hasattr(group, "anchor_entry") else group
+
+    def prefetches() -> None:
+        nonlocal rounds
+        while not done.is_set():
+            slots = pool.alloc(4)
+            if slots is not None:
+                pool.free(slots)
+                rounds += 1
+
+    thread = threading.Thread(target=prefetches)
+    thread.start()
+    try:
+        count = sum(1 for _ in workload.steps(live, steps, seed, resets=False))
+    finally:
+        done.set()
+        thread.join()
+    return {
+        "steps": count,
+        "rounds": rounds,
+        "lines": heard.lines,
+        "off": watcher.off,
+        "faults": [str(f) for f in (*watcher.faults, *watcher.broken)],
+    }

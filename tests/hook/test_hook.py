@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,38 @@ def test_found_by_the_engines_loader_and_clean(version: str, core: str | None) -
     else:
         assert answer["walks"] >= 2 and answer["checks"] > 30
     assert answer["counters"]["operations"] == answer["heard"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "core"), SLICE)
+def test_thousands_of_operations_are_clean(version: str, core: str | None) -> None:
+    """The same for longer, in every kind of cache: no false alarm of any tier."""
+    for components in (["full"], ["full", "swa"], ["full", "mamba"]):
+        config = {"policy": "write_through", "components": components, "core": core}
+        answer = in_engine(version, "served:works", config=config, steps=3000, seed=4)
+        assert answer["lines"] == [] and answer["off"] == "" and answer["broken"] == []
+        assert answer["steps"] == 3000 and (core == "rust" or answer["judged"] > 3000)
+
+
+@pytest.mark.parametrize(("version", "core"), [("0.5.13.post1", None), ("0.5.23", "rust")])
+def test_another_thread_takes_and_frees_host_slots(version: str, core: str | None) -> None:
+    """As transfer threads do while the scheduler works: none is lost, none is a fault."""
+    answer = in_engine(version, "served:with_a_thread", core=core, steps=150, seed=5)
+    assert answer["lines"] == [] and answer["faults"] == [] and answer["off"] == ""
+    assert answer["steps"] == 150 and answer["rounds"] > 100
+
+
+def test_each_process_dumps_for_itself(tmp_path: Path) -> None:
+    """Two servers, at once, into one folder."""
+    with ThreadPoolExecutor(2) as pool:
+        both = [
+            pool.submit(in_engine, "0.5.12", "served:write_back_race", mode="dump", folder=str(tmp_path))
+            for _ in range(2)
+        ]
+        assert all("slot_in_flight_is_not_freed" in x.result()["lines"][0] for x in both)
+    folders = [p.name for p in tmp_path.iterdir()]
+    assert len({re.search(r"pid(\d+)", name)[1] for name in folders}) == 2, folders  # type: ignore[index]
+    assert all((tmp_path / name / "snapshot.json.gz").is_file() for name in folders)
 
 
 def cells(core: str | None) -> list[dict[str, Any]]:
@@ -121,7 +155,9 @@ def test_planted_faults_are_found_at_the_operation(version: str, core: str | Non
         assert answer[plant]["at the operation"] == rules, plant
         assert all(answer[plant]["stacks"]), plant
         assert answer[plant]["engine's check"] == [], plant
-    assert answer["reused_while_read"]["engine's count"] == ""
+        silent = plant == "reused_while_read"
+        assert (answer[plant]["engine's count"] == "") == silent, "what its scheduler's idle check says"
+        assert (answer[plant]["engine, busy"] == "") == silent, plant
 
 
 def test_planted_faults_are_found_without_reading_back() -> None:

@@ -1,35 +1,47 @@
-"""Hunts in every kind of cache of every engine, and what came of each.
+"""Hunts in every kind of cache of every engine, round after round, and the page that says what came of them.
 
-    python -m tests.hunt.campaign [--on reference 0.5.12 …] [--cores python rust both] [--budget 8] [--save DIR]
+    python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--budget 8]
+        [--rounds 1] [--until OPERATIONS] [--write]
 
-A line a cell; exits 1 where something was found that no known finding explains, or a hunt failed.
+Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: a
+round's hunts have a seed of their own. `--write` writes docs/campaign.md from a record. Exits 1 where something
+was found that nothing explains, or a hunt failed.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import re
+import json
 import sys
-from collections import Counter
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
-from sanitree.checker.hunt.hunt import Finding, Hunt, hunt
+from sanitree.checker.hunt.hunt import together
 from sanitree.checker.hunt.known import known
-from sanitree.invariants.vocabulary import COMPONENTS, FULL, MAMBA, SWA, Component, Policy
+from sanitree.checker.hunt.processes import confirmations, searches_in_turn
+from sanitree.checker.hunt.search import Failed, Progress, Sighted, Task
+from sanitree.checker.hunt.wrong import Sighting
+from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.setup import Setup
-from sanitree.models.driving.trace import write
+from sanitree.models.driving.trace import Found, Trace, encode, plain_setup
 from sanitree.models.engines import store
 from sanitree.models.engines.build import FIRST_RUST
 
 SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
+SHARE = 0.05
+"""Of the operations, those of the exhaustive search: it does most of them unjudged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
+    """A kind of cache of one engine."""
+
     on: str
     setup: Setup
 
@@ -41,59 +53,127 @@ class Cell:
 
 def cells(on: str, cores: list[str]) -> Iterator[Cell]:
     """The cells of one engine, or of the reference cache."""
-    has = ["python"] if on == "reference" or not store.at_least(on, FIRST_RUST) else cores
-    for core, policy, components, page in itertools.product(has, Policy, SETS, (1, 4)):
-        own = None if on == "reference" or not store.at_least(on, FIRST_RUST) else core
+    several = on != "reference" and store.at_least(on, FIRST_RUST)
+    for core, policy, components, page in itertools.product(cores if several else cores[:1], Policy, SETS, (1, 4)):
+        own = core if several else None
         yield Cell(on, Setup(policy=policy, components=components, page_size=page, window=2 * page, core=own))
 
 
-def explained(cell: Cell, f: Finding) -> tuple[str, ...]:
-    """The ids of the known findings that a finding is."""
-    return tuple(k.id for k in known(cell.on, f.sighting.setup, f.wrong))
+class Campaign:
+    """One round at a time, written to a record as it goes."""
+
+    def __init__(self, record: Path, budget: float, jobs: int) -> None:
+        self.record, self.budget, self.jobs = record, budget, jobs
+        self._lock = threading.Lock()
+        self.judged = sum(r["judged"] for r in read(record))
+
+    def round(self, groups: list[list[Cell]], seed: int, until: int | None) -> None:
+        """A hunt in every cell, each group in a process of its own."""
+
+        def enough() -> bool:
+            return until is not None and self.judged >= until
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(lambda group: None if enough() else self._group(group, seed), groups))
+
+    def _group(self, group: list[Cell], seed: int) -> None:
+        left = group
+        while left:
+            left = left[self._in_one_process(left, seed) :]
+
+    def _in_one_process(self, group: list[Cell], seed: int) -> int:
+        """How many of the cells are done with when the process is."""
+        own = group[0].on != "reference"
+        tasks = [
+            Task(c.on, c.setup, _seed(c, seed), self.budget, SHARE, own_check=own, shrinks_known=False) for c in group
+        ]
+        sighted: dict[int, list[Sighted]] = {}
+        last: dict[int, Progress] = {}
+        for number, event in searches_in_turn(tasks):
+            match event:
+                case Sighted():
+                    sighted.setdefault(number, []).append(event)
+                case Failed():
+                    self._enter(group[number], seed, last.get(number), sighted.get(number, []), event.why)
+                    return number + 1
+                case Progress():
+                    last[number] = event
+                    if event.done:
+                        self._enter(group[number], seed, event, sighted.get(number, []))
+        return len(group)
+
+    def _enter(self, cell: Cell, seed: int, p: Progress | None, sighted: list[Sighted], why: str = "") -> None:
+        found = [_finding(cell, f.sighting, f.after) for f in together(sighted)]
+        unknown = [(i, x) for i, x in enumerate(together(sighted)) if not found[i]["known"]]
+        if unknown:
+            for (i, x), told in zip(unknown, confirmations(cell.on, [f.sighting for _, f in unknown]), strict=True):
+                if isinstance(told, Failed):
+                    found[i]["confirmed"] = told.why
+                else:
+                    same = told.wrong is not None and told.wrong.shows(x.wrong)
+                    found[i] |= {"confirmed": same, "own": told.own}
+        told_line: dict[str, Any] = {
+            "on": cell.on, "setup": plain_setup(cell.setup), "seed": seed, "budget": self.budget, "failed": why,
+            "seconds": round(p.seconds, 2) if p else 0, "operations": p.operations if p else {},
+            "judged": p.judged if p else 0, "seen": p.seen if p else {}, "tested": p.tested if p else {},
+            "states": p.states if p else 0, "found": found,
+        }  # fmt: skip
+        with self._lock:
+            self.judged += told_line["judged"]
+            with self.record.open("a") as file:
+                file.write(json.dumps(told_line) + "\n")
+            names = ["/".join(f["known"]) or "UNEXPLAINED " + ", ".join(f["names"])[:100] for f in found]
+            what = "; ".join([*names, *([f"FAILED {why[:200]}"] if why else [])]) or "nothing"
+            print(f"{cell}: {told_line['judged']} operations ({self.judged:,} in all): {what}", flush=True)
+
+
+def _seed(cell: Cell, round_: int) -> int:
+    """Another for each kind of cache: the same would do the same operations in all of them."""
+    return round_ * 1_000_003 + crc32(str(cell).encode())
+
+
+def _finding(cell: Cell, s: Sighting, after: int) -> dict[str, Any]:
+    w = s.wrong
+    trace = Trace.of(s.setup, s.operations, (), cell.on, Found(w.kind.value, w.names, w.place, w.call, w.text[:2000]))
+    ids = [k.id for k in known(cell.on, s.setup, w)]
+    return {
+        "kind": w.kind.value, "names": list(w.names), "place": w.place, "call": w.call, "known": ids, "after": after,
+        "steps": len(s.operations), "trace": None if ids else json.loads(encode(trace)),
+    }  # fmt: skip
+
+
+def read(record: Path) -> list[dict[str, Any]]:
+    """The lines of a record; none where there is none yet."""
+    if not record.exists():
+        return []
+    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--on", nargs="*", default=["reference", *(i.version for i in store.installed())])
+    parser.add_argument("record", type=Path)
+    parser.add_argument("--on", nargs="*", default=[i.version for i in store.installed()][::-1])
     parser.add_argument("--cores", nargs="*", default=["python", "rust"])
     parser.add_argument("--budget", type=float, default=8.0, help="seconds a cell, on one core")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--until", type=int, help="operations under every rule after which no hunt is begun")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--save", type=Path, help="a folder for the traces of what nothing known explains")
+    parser.add_argument("--write", action="store_true", help="writes the page, and hunts nothing")
     args = parser.parse_args()
-    assert set(COMPONENTS) >= {c.name for s in SETS for c in s}
+    if args.write:
+        from tests.hunt.campaign_page import write
 
-    def run(cell: Cell) -> Hunt:
-        return hunt(cell.on, cell.setup, args.budget, args.seed, jobs=1)
-
-    done: Counter[str] = Counter()
-    found: Counter[str] = Counter()
-    unexplained = failed = 0
-    every = [cell for on in args.on for cell in cells(on, args.cores)]
-    with ThreadPoolExecutor(args.jobs) as pool:
-        for cell, h in zip(every, pool.map(run, every), strict=True):
-            done += h.operations
-            told = []
-            for number, f in enumerate(h.findings):
-                ids = explained(cell, f)
-                found.update(ids)
-                sure = "" if f.is_confirmed else " (not confirmed)"
-                told.append(f"{'/'.join(ids) or 'UNEXPLAINED ' + ', '.join(f.wrong.names)[:100]}{sure}")
-                if not ids:
-                    unexplained += 1
-                    if args.save is not None:
-                        args.save.mkdir(parents=True, exist_ok=True)
-                        name = re.sub(r"[^\w.-]+", "-", f"{cell} {number} {f.wrong.names[0]}")[:110]
-                        write(f.trace(cell.on), args.save / f"{name}.json")
-            failed += bool(h.failures)
-            told += [f"FAILED {why[:200]}" for why in h.failures]
-            print(f"{cell}: {h.operations.total()} operations: {'; '.join(told) or 'nothing'}", flush=True)
-    print(
-        f"\n{done.total():,} operations in {len(every)} cells: "
-        + ", ".join(f"{n:,} {k}" for k, n in done.most_common())
-    )
-    print(f"known findings met: {', '.join(f'{k} in {n} cells' for k, n in found.most_common()) or 'none'}")
-    print(f"{unexplained} findings that nothing known explains, {failed} hunts failed")
+        write(read(args.record))
+        return 0
+    campaign = Campaign(args.record, args.budget, args.jobs)
+    groups = [list(cells(on, args.cores)) for on in args.on]
+    first = max((r["seed"] for r in read(args.record)), default=-1) + 1
+    for seed in range(first, first + args.rounds):
+        campaign.round(groups, seed, args.until)
+    told = read(args.record)
+    unexplained = sum(not f["known"] for r in told for f in r["found"])
+    failed = sum(bool(r["failed"]) for r in told)
+    print(f"{campaign.judged:,} operations in all; {unexplained} findings unexplained, {failed} hunts failed")
     return 1 if unexplained or failed else 0
 
 

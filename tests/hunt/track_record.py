@@ -12,8 +12,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from sanitree.checker.hunt.confirm import LATER, SAME, SILENT
 from sanitree.checker.hunt.hunt import Finding, hunt
 from sanitree.checker.hunt.known import known
+from sanitree.checker.hunt.wrong import Kind
 from sanitree.invariants.vocabulary import FULL, SWA, Component, Policy
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import write
@@ -43,24 +45,27 @@ class Where:
 
 RECORD = {
     "write-back-not-awaited": Where("0.5.12.post1", Policy.WRITE_BACK),
+    "write-back-ack-unlocks-root-path": Where("0.5.12.post1", Policy.WRITE_BACK),
+    "backup-check-wrong-under-write-back": Where("0.5.12.post1", Policy.WRITE_BACK),
     "split-forgets-pending-write": Where("0.5.12.post1", Policy.WRITE_THROUGH),
     "window-recovery-frees-locked-slots": Where("0.5.14", Policy.WRITE_THROUGH, (FULL, SWA)),
     "eviction-stalls-when-host-is-full": Where("0.5.16", Policy.WRITE_BACK),
     "load-backs-share-a-window": Where("0.5.18", Policy.WRITE_BACK, (FULL, SWA)),
     "duplicate-check-wrong-while-loading": Where("0.5.23", Policy.WRITE_THROUGH),
 }
-"""Not here: two of 0.5.12 that write-back-not-awaited hides, as a run ends at the first thing that goes wrong."""
-
 HEAD = """<!-- Written by `python -m tests.hunt.track_record`. -->
 
 # Track record
 
 Bugs of real engines, and the one command that finds each, knowing nothing but the kind of cache. Steps are
 those of the shrunk trace in `tests/traces`; operations and seconds are until it was first seen, on a machine with
-two cores. `sanitree replay` does each trace again; a test does, where a bug is and where it is fixed.
+two cores that others used too. `sanitree replay` does each trace again; a test does, where a bug is and where it
+is fixed. The last column is what the engine's own oracles say in a fresh process, had they been on: its tree check
+(`sanity_check`), the scheduler's accounting of pools, and from 0.5.15 its page invariants. They complain at the
+same operation, later (when every request has ended and every copy has landed), or not at all.
 
-| bug | versions | command | steps | operations | seconds |
-|---|---|---|---|---|---|
+| bug | versions | command | steps | operations | seconds | the engine's own oracles |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -71,7 +76,16 @@ def row(name: str, where: Where, f: Finding) -> str:
     fixed = f", fixed in {finding.fixed}" if finding.fixed else ", not fixed"
     link = f"[{name}](findings.md#{name})"
     steps = len(f.sighting.operations)
-    return f"| {link} | {versions}{fixed} | `{where.command}` | {steps} | {f.after} | {f.seconds:.1f} |"
+    told = {} if f.confirmed is None else f.confirmed.oracles
+    own = ", ".join(f"{oracle}: {_WHEN[when]}" for oracle, when in told.items())
+    if f.wrong.kind is Kind.EXCEPTION:
+        own = "the engine stops"
+    if f.wrong.kind is Kind.COMPLAINT:
+        own = "sanity_check: it is what errs"
+    return f"| {link} | {versions}{fixed} | `{where.command}` | {steps} | {f.after} | {f.seconds:.1f} | {own} |"
+
+
+_WHEN = {SAME: "the same", LATER: "later", SILENT: "silent"}
 
 
 def main() -> int:

@@ -6,8 +6,9 @@ pages: all have its copies, its locks and its marks, and what a node has once it
 has. A state of the model is the tree in which every page is a node of its own; a rule holds
 of that one exactly if it holds of the tree that the cuts make, which a test shows.
 
-`words` has what it keeps, `shown` what rules see of it, `actions` what can happen, `faults`
-what can be wrong with that, by the names that they have in the reference cache.
+`words` has what it keeps, `shown` what rules see of it, `actions` what can happen, `promises`
+what can always still be done, `faults` what can be wrong with that, by the names that they
+have in the reference cache.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sanitree.invariants.vocabulary import DEVICE, FULL
 from sanitree.models.protocol.pages.actions import actions
 from sanitree.models.protocol.pages.config import Pages, binary
 from sanitree.models.protocol.pages.faults import FAULTS, Fault, planted
+from sanitree.models.protocol.pages.promises import promises
 from sanitree.models.protocol.pages.shown import attached, definitions, tree, variables
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Key
@@ -44,5 +46,6 @@ def pages(m: Pages) -> System:
         definitions=definitions(m),
         attached=attached(m),
         tree=tree(m),
+        promises=promises(m),
     )
     return system if m.fault is None else planted(system, m)

@@ -1,0 +1,251 @@
+"""Runs inside an engine's process: the incremental verdict against a walk over everything, after every operation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from sanitree.checker.columns import Evaluator
+from sanitree.checker.fused.codegen import IRREGULAR, compile_checks
+from sanitree.checker.hook.faults import Broken
+from sanitree.checker.hook.incremental import Incremental
+from sanitree.checker.hook.shadow import Clock
+from sanitree.models.engines import workload
+from sanitree.models.engines.build import EngineConfig, LiveEngine, build
+from sanitree.models.engines.observe import snapshot
+from sanitree.models.engines.python_core import reading
+from sanitree.models.engines.view import View
+
+
+def agree(version: str, cells: list[dict[str, Any]], steps: int, seed: int, fault: str = "") -> list[dict[str, Any]]:
+    """A seeded workload for each cell, compared after every call of the cache."""
+    return [_one(version, cell, steps, seed, fault) for cell in cells]
+
+
+def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) -> dict[str, Any]:
+    live = build(version, EngineConfig.from_json(cell), mode="polled")
+    view = View(live.cache, version)
+    if fault:
+        FAULTS[fault](live)
+    told: list[Broken] = []
+    watcher: Incremental | None = None
+    compared: Compared | None = None
+
+    def guard(hook: Callable[..., None]) -> Callable[..., None]:
+        def judged(operation: str) -> None:
+            hook(operation)
+            if compared is not None:
+                compared.compare()
+
+        return judged
+
+    watcher = Incremental(view, Clock(), told.extend, guard)
+    compared = Compared(view, watcher)
+    done, crash = 0, ""
+    try:
+        for _ in workload.steps(live, steps, seed, verify=not fault):
+            done += 1
+            if compared.apart or (fault and compared.false > 15):
+                break
+    except Exception as error:  # noqa: BLE001  an engine that is broken on purpose may fail anywhere
+        crash = f"{type(error).__name__}: {error}"
+    return {
+        "config": live.config.to_json(),
+        "steps": done,
+        "crash": crash,
+        "compared": compared.times,
+        "false": compared.false,
+        "nodes": compared.nodes,
+        "judged": watcher.ledger.judged,
+        "apart": compared.apart,
+        "irregular": watcher.ledger.irregular,
+        "rules": sorted({b.check.split("[")[0] for b in told}),
+        "checks": len(watcher.checks),
+        "skipped": sorted({c.rule.id for c in watcher.skipped}),
+    }
+
+
+class Compared:
+    """times: comparisons so far. false: those in which something did not hold. apart: how the two differ, if they do.
+
+    nodes: how many a walk over everything has met, all comparisons together.
+    """
+
+    def __init__(self, view: View, watcher: Incremental) -> None:
+        self._view, self._watcher = view, watcher
+        self._whole = compile_checks(watcher.checks, reading(view))
+        self.times = self.false = self.nodes = 0
+        self.apart: list[str] = []
+
+    def compare(self) -> None:
+        ledger = self._watcher.ledger
+        self.times += 1
+        self.nodes += len(ledger.entries)
+        first = self._whole.run(self._view)
+        sound = first is None
+        self.false += not sound
+        if sound != ledger.sound:
+            said = "nothing" if first is None else "irregular" if first == IRREGULAR else self._whole.checks[first].name
+            self.apart.append(f"the whole: {said}; touched: {self._named()} {ledger.irregular}")
+        elif not sound and first != IRREGULAR and not ledger.irregular:
+            ours, all_of_them = self._named(), self._columns()
+            if ours != all_of_them:
+                self.apart.append(f"only touched: {ours - all_of_them}; only whole: {all_of_them - ours}")
+
+    def _named(self) -> set[tuple[str, object]]:
+        checks = self._watcher.checks
+        return {
+            (checks[i].name, getattr(x, "id", getattr(x, "ack", None))) for i, x in self._watcher.ledger.violations()
+        }
+
+    def _columns(self) -> set[tuple[str, object]]:
+        taken = snapshot(self._view)
+        evaluator, found = Evaluator(taken), set()
+        tables = {"node": taken.nodes, "transfer": taken.transfers}
+        for check in self._watcher.checks:
+            finding = evaluator.judge(check)
+            if not finding.violated:
+                continue
+            table = tables.get(check.rule.scope.value)
+            if table is None:
+                found.add((check.name, None))
+                continue
+            ids = table.ids.tolist() if check.rule.scope.value == "node" else _acks(table)
+            found |= {(check.name, ids[row]) for row in finding.violated}
+        return found
+
+
+def _acks(table: Any) -> list[int]:
+    from sanitree.models.snapshot import Key
+
+    return [int(x) for x in table.columns[Key("ack")].values.tolist()]
+
+
+# Faults, planted into what the engine itself calls. Each comes after some calls, and again.
+
+
+def _sometimes(owner: Any, name: str, wrong: Callable[..., Any], every: int = 7) -> None:
+    """Replaces a method by `wrong(method, *args)` at every so manieth call."""
+    method, times = getattr(owner, name), itertools.count(1)
+
+    def called(*args: Any, **more: Any) -> Any:
+        if next(times) % every:
+            return method(*args, **more)
+        return wrong(method, *args, **more)
+
+    setattr(owner, name, called)
+
+
+def leaf_forgotten(live: LiveEngine) -> None:
+    _sometimes(live.tree, "_update_evictable_leaf_sets", lambda method, node: None)
+
+
+def slot_short(live: LiveEngine) -> None:
+    """A new leaf has a slot less than tokens."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        node = method(*args, **more)
+        node.component_data[0].value = node.component_data[0].value[:-1]
+        return node
+
+    _sometimes(live.tree, "_add_new_node", wrong)
+
+
+def counted_twice(live: LiveEngine) -> None:
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        node = method(*args, **more)
+        live.tree.component_evictable_size_[0] += len(node.key)
+        return node
+
+    _sometimes(live.tree, "_add_new_node", wrong)
+
+
+def locked_above(live: LiveEngine) -> None:
+    """A lock that does not reach the whole path."""
+    full = next(iter(_components(live)))
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        result = method(*args, **more)
+        node = more.get("node", args[0] if args else None)
+        if node.parent is not None and node.parent.parent is not None:
+            node.parent.component_data[0].lock_ref -= 1
+        return result
+
+    _sometimes(full, "acquire_component_lock", wrong)
+
+
+def wrong_edge(live: LiveEngine) -> None:
+    """A split whose suffix is held under a page that it does not begin with."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        result = method(*args, **more)
+        node = result[0] if isinstance(result, tuple) else result
+        ((edge, child),) = list(node.children.items())
+        del node.children[edge]
+        node.children[(777, 777)] = child
+        return result
+
+    _sometimes(live.tree, "_split_node", wrong, every=3)
+
+
+def wrong_parent(live: LiveEngine) -> None:
+    """A split whose suffix still points to the parent from before."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        result = method(*args, **more)
+        node = result[0] if isinstance(result, tuple) else result
+        next(iter(node.children.values())).parent = node.parent
+        return result
+
+    _sometimes(live.tree, "_split_node", wrong, every=3)
+
+
+def left_behind(live: LiveEngine) -> None:
+    """A leaf that is removed, and stays in its parent's map."""
+    _sometimes(live.tree, "_remove_leaf_from_parent", lambda method, node: None, every=2)
+
+
+def hole_above(live: LiveEngine) -> None:
+    """A new leaf's parent loses its device copy."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        node = method(*args, **more)
+        if node.parent.parent is not None:
+            node.parent.component_data[0].value = None
+            live.tree._update_evictable_leaf_sets(node.parent)
+        return node
+
+    _sometimes(live.tree, "_add_new_node", wrong, every=2)
+
+
+def ack_lost(live: LiveEngine) -> None:
+    """A write that the cache forgets, while its node waits for it."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        result = method(*args, **more)
+        live.cache.ongoing_write_through.clear()
+        return result
+
+    _sometimes(live.cache, "insert", wrong, every=3)
+
+
+FAULTS: dict[str, Callable[[LiveEngine], None]] = {
+    f.__name__: f
+    for f in (
+        leaf_forgotten,
+        slot_short,
+        counted_twice,
+        locked_above,
+        wrong_edge,
+        wrong_parent,
+        left_behind,
+        hole_above,
+        ack_lost,
+    )
+}
+
+
+def _components(live: LiveEngine) -> Any:
+    found = live.tree.components
+    return found.values() if isinstance(found, dict) else found
