@@ -142,7 +142,7 @@ def _rules(o: Outcome) -> Iterator[Text]:
         yield Text("no rule was judged", YELLOW)
     if o.unexercised:
         what = f"{count(len(o.unexercised), 'rule')} never put to the test, so that nothing is known of them"
-        yield _named(what, o.unexercised, YELLOW)
+        yield Text(f"{what}: {some_of(o.unexercised, 12)}", YELLOW)
     if m.transitions.unsaid:
         what = f"{count(len(m.transitions.unsaid), 'rule')} not judged, the model has no fields for them"
         yield _named(what, m.transitions.unsaid, DIM)
