@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from types import CodeType, FrameType
 
+from sanitree.models.engines import touching
+
 LIMIT = 1 << 20
 """Different stacks that are told apart; a server's number some hundred."""
 
@@ -16,7 +18,7 @@ Key = tuple[int, ...]
 
 _frame = sys._getframe
 
-_OURS = str(Path(__file__).parent)
+_OURS = (str(Path(__file__).parent), touching.__file__)
 """Our own frames, which a report leaves out."""
 
 
