@@ -16,11 +16,10 @@ from sanitree.models.reference.eviction import Tally
 from sanitree.models.reference.observe import subject
 from sanitree.models.reference.transfers import Lane
 from sanitree.models.snapshot import Key, Snapshot
+from tests.explore.walking import Step
 
 TIERS = (DEVICE, HOST)
 NEVER = 1_000_000
-Step = tuple[str, int]
-"""An action's name, and the page that it is of."""
 
 
 class Stepwise(UnifiedRadixCache):
