@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 from sanitree.models.engines import touching
 
