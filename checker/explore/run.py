@@ -67,8 +67,10 @@ class Run:
         self.violated: tuple[int, At] | None = None
         self.stopped = ""
         self.expanded = 0
-        self.begun = time.perf_counter()
-        self._told_at = self.begun
+        # On nothing: what numba compiles on its first call it compiles here.
+        self._expand(deque([(0, 0, 0)]), 0, np.zeros(cores, np.int64))
+        self._enter_from(0, 0, 0)
+        self.begun = self._told_at = time.perf_counter()
         self._fixed = int(self._sent.nbytes + self._recent.nbytes)
         self.peak = self.bytes
 
@@ -150,12 +152,11 @@ class Run:
         counts = np.zeros((self.cores, self.cores), np.int64)
         while not self._over and any(left):
             counts[:] = 0
-            for n in self.each_owner(lambda core: self._expand(left[core], core, counts[core])):
-                if n < 0:
-                    move = self.m.model.moves[-1 - n]
-                    raise OverflowError(f"{move.action.name} of node {move.node} takes a variable beyond its bounds")
-                self.expanded += n
+            done = self.each_owner(lambda core: self._expand(left[core], core, counts[core]))
+            for move in (self.m.model.moves[-1 - n] for n in done if n < 0):
+                raise OverflowError(f"{move.action.name} of node {move.node} takes a variable beyond its bounds")
             self._enter(counts)
+            self.expanded += 0 if self.stopped else sum(done)
             self._look(level + 1)
             self._bound()
             if told is not None and time.perf_counter() - self._told_at > _TOLD_EVERY:
@@ -206,12 +207,17 @@ class Run:
             self.stopped = "the states that one core can number: take more cores"
             return
 
-        def enter(p: int) -> None:
-            self.stores[p].make_room(more[p])
+        def enter(p: int) -> bool:
+            try:
+                self.stores[p].make_room(more[p])
+            except (MemoryError, OSError):
+                return False
             for core in range(self.cores):
                 self._enter_from(p, self._sent[core, p].ctypes.data, int(counts[core, p]))
+            return True
 
-        self.each_owner(enter)
+        if not all(self.each_owner(enter)):
+            self.stopped = "the memory that there is"
         self.peak = max(self.peak, self.bytes)
 
     def _enter_from(self, p: int, address: int, n: int) -> None:

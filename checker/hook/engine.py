@@ -6,6 +6,7 @@ when it is made. Locks, and all that moves no slot, are not heard and cost nothi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -304,13 +305,13 @@ class _Offer:
     peers: Any
 
 
-class _Quiet:
-    """Whether an allocator is at work on its own behalf: what it calls of itself is not heard again."""
+class _Quiet(threading.local):
+    """Whether an allocator is at work on its own behalf: what it calls of itself is not heard again.
 
-    __slots__ = ("on",)
+    In each thread for itself: what another calls meanwhile is heard.
+    """
 
-    def __init__(self) -> None:
-        self.on = False
+    on = False
 
     def during(self, method: Heard) -> Heard:
         def quietly(*args: Any, **more: Any) -> Any:

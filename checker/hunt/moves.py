@@ -112,7 +112,6 @@ class Style:
         kinds = tuple(rng.choice((0.3, 1.0, 2.0)) for _ in range(5))
         return Style(weights, rng.choice((2, 3, 4, 6)), kinds, rng.choice((0, 0, 2, 3)))
 
-
     @staticmethod
     def eventful(setup: Setup) -> Style:
         """One that leaves nothing out, with short prompts that often share pages: for the first runs, most faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sanitree.checker.hunt.blame import place_of
@@ -169,11 +169,17 @@ class Play:
         return str(calls[-1]) if calls else ""
 
     def _ask_the_cache(self) -> None:
+        call = self._last_call()
         lines = self.driver.own_check()
-        names = tuple(n for n in dict.fromkeys(map(_plain, lines)) if n not in self._complained)
-        if names and not self._past:  # after something overlooked it may be right to complain
-            self._complained.update(names)
-            self.met.append((Wrong(Kind.COMPLAINT, names, "", self._last_call(), "\n".join(lines)), len(self.done)))
+        if self._past:  # after something was overlooked it may be right to complain: only what is known is told
+            lines = tuple(x for x in lines if self._overlook(_complaint([x], call)) is not None)
+        if new := [x for x in lines if _plain(x) not in self._complained]:
+            self._complained.update(map(_plain, new))
+            self.met.append((_complaint(new, call), len(self.done)))
+
+
+def _complaint(lines: Sequence[str], call: str) -> Wrong:
+    return Wrong(Kind.COMPLAINT, tuple(dict.fromkeys(map(_plain, lines))), "", call, "\n".join(lines))
 
 
 def _violated(together: list[InvariantViolated], past: frozenset[str]) -> Wrong | None:

@@ -1,11 +1,12 @@
 """Speed, as ratios to the engine: `make bench`.
 
     python -m tests.bench [--engine 0.5.13.post1] [--nodes 1000 10000 100000] [--rounds 9]
-                          [--only checks|operations|hook|spin]
+                          [--only checks|operations|hook|explore|spin]
 
 *hook*: what watching adds to each operation of an engine, and the slices of the full walk.
 *checks*: the live check against the engine's own, and the offline ways. *operations*: the
-reference cache against the engine's Python core on the same work. *spin*: the explorer
+reference cache against the engine's Python core on the same work. *explore*: states per second of the
+explorer, in CPU time too. *spin*: the explorer
 against SPIN on the heap preset, if spin is installed. Every figure of a row
 comes from one process, round by round in turn, and is a median. A ratio above 1 is how
 many times less than the engine's it takes.
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--engine", default="0.5.13.post1")
     parser.add_argument("--nodes", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=("checks", "operations", "hook", "spin"))
+    parser.add_argument("--only", choices=("checks", "operations", "hook", "explore", "spin"))
     args = parser.parse_args()
     print(f"SGLang {args.engine}, {_machine()}, {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}")
     if args.only in (None, "checks"):
@@ -39,6 +40,8 @@ def main() -> None:
         operations(args.engine, args.rounds)
     if args.only in (None, "hook"):
         hook(args.engine, args.nodes, args.rounds)
+    if args.only in (None, "explore"):
+        explore(args.rounds)
     if args.only in (None, "spin"):
         from tests.bench import spin
 
@@ -117,6 +120,15 @@ def hook(engine: str, sizes: list[int], rounds: int) -> None:
             f"{told['walk'] * 1e3:.1f} ms; the engine's own check in one go {told['engine'] * 1e3:.1f} ms",
             flush=True,
         )
+
+
+def explore(rounds: int) -> None:
+    """The explorer on one core and two, with symmetry and without, and on tensors; `tests.bench.explore` does more."""
+    from tests.bench.explore import MODELS, TENSORS, table
+
+    print()
+    table(MODELS, rounds, [("cpu", cores, symmetry) for cores in (1, 2) for symmetry in (False, True)])
+    table(TENSORS, rounds, [("cpu", 1, False), ("torch", 1, False)])
 
 
 def _machine() -> str:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sanitree.checker.explore.results import Bounds, Searched
-from sanitree.checker.explore.search import search
+from sanitree.checker.explore.code import machine
+from sanitree.checker.explore.results import Bounds
+from sanitree.checker.explore.search import ready, search
 from sanitree.checker.explore.transitions import Transitions, transitions
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.protocol.heap import heap
@@ -44,16 +45,31 @@ def _pages(policy: Policy, components: tuple[Component, ...], count: int) -> Tra
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One search, and the CPU that it took, compiling included."""
+    """One search. compiling, searching: seconds by the clock, and of CPU."""
 
-    found: Searched
-    cpu: float
+    states: int
+    transitions: int
+    peak: int
+    compiling: tuple[float, float]
+    searching: tuple[float, float]
 
 
-def measured(model: Transitions, cores: int, symmetry: bool, device: str = "cpu") -> Row:
-    begun = time.process_time()
-    found = search(model, Bounds(seconds=300), cores=cores, symmetry=symmetry, device=device)
-    return Row(found, time.process_time() - begun)
+def measured(model: Transitions, cores: int, symmetry: bool, device: str) -> Row:
+    def now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
+
+    begun = now()
+    run = ready(machine(model, symmetry), 0, cores, Bounds(), device)
+    compiled = now()
+    run.to_the_end(None)
+    done = now()
+    row = Row(run.states, run.transitions, run.peak, _since(begun, compiled), _since(compiled, done))
+    run.close()
+    return row
+
+
+def _since(begun: tuple[float, float], done: tuple[float, float]) -> tuple[float, float]:
+    return done[0] - begun[0], done[1] - begun[1]
 
 
 def main() -> None:
@@ -80,17 +96,19 @@ def table(models: dict[str, Callable[[], Transitions]], rounds: int, ways: list[
     for _ in range(rounds):
         for name, model in built.items():
             for way in ways:
-                rows.setdefault((name, way), []).append(measured(model, way[1], way[2], way[0]))
+                rows.setdefault((name, way), []).append(measured(model, way[1], way[2], device=way[0]))
     for (name, (device, cores, symmetry)), each in rows.items():
-        found = each[0].found
-        wall = statistics.median(r.found.search_seconds for r in each)
-        compiling = statistics.median(r.found.compile_seconds for r in each)
-        cpu = statistics.median(r.cpu for r in each)
+        compiling, searching = (
+            [statistics.median(getattr(r, what)[i] for r in each) for i in range(2)]
+            for what in ("compiling", "searching")
+        )
+        states, wall, cpu = each[0].states, *searching
         how = f"{'numba' if device == 'cpu' else device}, {cores} core{'s' * (cores > 1)}{', symmetry' * symmetry}"
         print(
-            f"{name:34} {how:24} {found.states:>10,} states {found.transitions:>11,} transitions  "
-            f"compile {compiling:5.2f} s  search {wall:6.2f} s  {found.states / wall:>10,.0f} states/s  "
-            f"CPU in all {cpu:6.2f} s  {found.peak_bytes / found.states:5.1f} bytes a state",
+            f"{name}; {how}\n"
+            f"  {states:,} states, {each[0].transitions:,} transitions, {each[0].peak / states:.1f} bytes a state\n"
+            f"  compiling {compiling[0]:.2f} s (CPU {compiling[1]:.2f}); searching {wall:.2f} s (CPU {cpu:.2f}): "
+            f"{states / wall:,.0f} states/s, {states / cpu:,.0f} a CPU second",
             flush=True,
         )
 

@@ -3,9 +3,9 @@
     python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--budget 8]
         [--rounds 1] [--until OPERATIONS] [--write]
 
-Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: a
-round's hunts have a seed of their own. `--write` writes docs/campaign.md from a record. Exits 1 where something
-was found that nothing explains, or a hunt failed.
+Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: what was
+hunted in least comes first, and each hunt has a seed of its own. `--write` writes docs/campaign.md from a record.
+Exits 1 where something was found that nothing explains, or a hunt failed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import itertools
 import json
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -65,27 +66,30 @@ class Campaign:
     def __init__(self, record: Path, budget: float, jobs: int) -> None:
         self.record, self.budget, self.jobs = record, budget, jobs
         self._lock = threading.Lock()
-        self.judged = sum(r["judged"] for r in read(record))
+        done = read(record)
+        self.judged = sum(r["judged"] for r in done)
+        self.times = Counter(r["cell"] for r in done)
 
-    def round(self, groups: list[list[Cell]], seed: int, until: int | None) -> None:
-        """A hunt in every cell, each group in a process of its own."""
+    def round(self, groups: list[list[Cell]], until: int | None) -> None:
+        """A hunt in every cell, each group in a process of its own; what was hunted in least comes first."""
+        groups = sorted(groups, key=lambda group: sum(self.times[str(c)] for c in group))
 
         def enough() -> bool:
             return until is not None and self.judged >= until
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            list(pool.map(lambda group: None if enough() else self._group(group, seed), groups))
+            list(pool.map(lambda group: None if enough() else self._group(group), groups))
 
-    def _group(self, group: list[Cell], seed: int) -> None:
-        left = group
+    def _group(self, group: list[Cell]) -> None:
+        left = sorted(group, key=lambda c: self.times[str(c)])
         while left:
-            left = left[self._in_one_process(left, seed) :]
+            left = left[self._in_one_process(left) :]
 
-    def _in_one_process(self, group: list[Cell], seed: int) -> int:
+    def _in_one_process(self, group: list[Cell]) -> int:
         """How many of the cells are done with when the process is."""
         own = group[0].on != "reference"
         tasks = [
-            Task(c.on, c.setup, _seed(c, seed), self.budget, SHARE, own_check=own, shrinks_known=False) for c in group
+            Task(c.on, c.setup, self._seed(c), self.budget, SHARE, own_check=own, shrinks_known=False) for c in group
         ]
         sighted: dict[int, list[Sighted]] = {}
         last: dict[int, Progress] = {}
@@ -94,15 +98,19 @@ class Campaign:
                 case Sighted():
                     sighted.setdefault(number, []).append(event)
                 case Failed():
-                    self._enter(group[number], seed, last.get(number), sighted.get(number, []), event.why)
+                    self._enter(group[number], last.get(number), sighted.get(number, []), event.why)
                     return number + 1
                 case Progress():
                     last[number] = event
                     if event.done:
-                        self._enter(group[number], seed, event, sighted.get(number, []))
+                        self._enter(group[number], event, sighted.get(number, []))
         return len(group)
 
-    def _enter(self, cell: Cell, seed: int, p: Progress | None, sighted: list[Sighted], why: str = "") -> None:
+    def _seed(self, cell: Cell) -> int:
+        """Another for each kind of cache, in which the same would do the same operations, and for each hunt in it."""
+        return self.times[str(cell)] * 1_000_003 + crc32(str(cell).encode())
+
+    def _enter(self, cell: Cell, p: Progress | None, sighted: list[Sighted], why: str = "") -> None:
         found = [_finding(cell, f.sighting, f.after) for f in together(sighted)]
         unknown = [(i, x) for i, x in enumerate(together(sighted)) if not found[i]["known"]]
         if unknown:
@@ -113,23 +121,19 @@ class Campaign:
                     same = told.wrong is not None and told.wrong.shows(x.wrong)
                     found[i] |= {"confirmed": same, "own": told.own}
         told_line: dict[str, Any] = {
-            "on": cell.on, "setup": plain_setup(cell.setup), "seed": seed, "budget": self.budget, "failed": why,
+            "cell": str(cell), "on": cell.on, "setup": plain_setup(cell.setup), "budget": self.budget, "failed": why,
             "seconds": round(p.seconds, 2) if p else 0, "operations": p.operations if p else {},
             "judged": p.judged if p else 0, "seen": p.seen if p else {}, "tested": p.tested if p else {},
             "states": p.states if p else 0, "found": found,
         }  # fmt: skip
         with self._lock:
             self.judged += told_line["judged"]
+            self.times[str(cell)] += 1
             with self.record.open("a") as file:
                 file.write(json.dumps(told_line) + "\n")
             names = ["/".join(f["known"]) or "UNEXPLAINED " + ", ".join(f["names"])[:100] for f in found]
             what = "; ".join([*names, *([f"FAILED {why[:200]}"] if why else [])]) or "nothing"
             print(f"{cell}: {told_line['judged']} operations ({self.judged:,} in all): {what}", flush=True)
-
-
-def _seed(cell: Cell, round_: int) -> int:
-    """Another for each kind of cache: the same would do the same operations in all of them."""
-    return round_ * 1_000_003 + crc32(str(cell).encode())
 
 
 def _finding(cell: Cell, s: Sighting, after: int) -> dict[str, Any]:
@@ -167,9 +171,8 @@ def main() -> int:
         return 0
     campaign = Campaign(args.record, args.budget, args.jobs)
     groups = [list(cells(on, args.cores)) for on in args.on]
-    first = max((r["seed"] for r in read(args.record)), default=-1) + 1
-    for seed in range(first, first + args.rounds):
-        campaign.round(groups, seed, args.until)
+    for _ in range(args.rounds):
+        campaign.round(groups, args.until)
     told = read(args.record)
     unexplained = sum(not f["known"] for r in told for f in r["found"])
     failed = sum(bool(r["failed"]) for r in told)

@@ -1,8 +1,9 @@
 """Hunts for what real engines are known to do wrong, knowing nothing but the kind of cache: docs/track-record.md.
 
-    python -m tests.hunt.track_record [--budget 60] [--seed 0] [FINDING …]
+    python -m tests.hunt.track_record [--budget 60] [--seed 0] [--again] [FINDING …]
 
 Writes the page, and the shrunk trace of each finding to tests/traces. Findings that are not asked for keep their rows.
+`--again` hunts nothing: it does the traces again, for what the engine's own oracles say.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sanitree.checker.hunt.confirm import LATER, SAME, SILENT
-from sanitree.checker.hunt.hunt import Finding, hunt
+from sanitree.checker.hunt.confirm import LATER, SAME, SILENT, Confirmed
+from sanitree.checker.hunt.hunt import hunt
 from sanitree.checker.hunt.known import known
-from sanitree.checker.hunt.wrong import Kind
+from sanitree.checker.hunt.processes import confirmations
+from sanitree.checker.hunt.search import Failed
+from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
 from sanitree.invariants.vocabulary import FULL, SWA, Component, Policy
 from sanitree.models.driving.setup import Setup
-from sanitree.models.driving.trace import write
+from sanitree.models.driving.trace import read, write
 from sanitree.models.engines.findings import FINDINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,20 +72,36 @@ same operation, later (when every request has ended and every copy has landed), 
 """
 
 
-def row(name: str, where: Where, f: Finding) -> str:
+def row(name: str, where: Where, steps: int, after: str, seconds: str, own: str) -> str:
     """A line of the table."""
     finding = next(x for x in FINDINGS if x.id == name)
     versions = f"{finding.first} to {where.on}" if finding.first != where.on else where.on
     fixed = f", fixed in {finding.fixed}" if finding.fixed else ", not fixed"
     link = f"[{name}](findings.md#{name})"
-    steps = len(f.sighting.operations)
-    told = {} if f.confirmed is None else f.confirmed.oracles
-    own = ", ".join(f"{oracle}: {_WHEN[when]}" for oracle, when in told.items())
-    if f.wrong.kind is Kind.EXCEPTION:
-        own = "the engine stops"
-    if f.wrong.kind is Kind.COMPLAINT:
-        own = "sanity_check: it is what errs"
-    return f"| {link} | {versions}{fixed} | `{where.command}` | {steps} | {f.after} | {f.seconds:.1f} | {own} |"
+    return f"| {link} | {versions}{fixed} | `{where.command}` | {steps} | {after} | {seconds} | {own} |"
+
+
+def said(wrong: Wrong, told: Confirmed | Failed | None) -> str:
+    """What the engine's own oracles say of it."""
+    if wrong.kind is Kind.EXCEPTION:
+        return "the engine stops"
+    if wrong.kind is Kind.COMPLAINT:
+        return "sanity_check: it is what errs"
+    if not isinstance(told, Confirmed):
+        return "not asked"
+    return ", ".join(f"{oracle}: {_WHEN[when]}" for oracle, when in told.oracles.items())
+
+
+def again(name: str, old: str) -> str:
+    """A finding's row with what the oracles say of the trace that is kept; the rest as it was."""
+    where, trace = RECORD[name], read(TRACES / f"{name}.json")
+    assert trace.found is not None
+    f = trace.found
+    wrong = Wrong(Kind(f.kind), f.names, f.place, f.call, f.text)
+    operations = tuple(d.operation for d in trace.operations)
+    (told,) = confirmations(where.on, [Sighting(trace.setup, operations, wrong)])
+    cells = [x.strip() for x in old.split("|")]
+    return row(name, where, len(operations), cells[5], cells[6], said(wrong, told))
 
 
 _WHEN = {SAME: "the same", LATER: "later", SILENT: "silent"}
@@ -93,6 +112,7 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("findings", nargs="*", default=list(RECORD))
     args = parser.parse_args()
     lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
@@ -100,6 +120,10 @@ def main() -> int:
     missed = []
     for name in args.findings:
         where = RECORD[name]
+        if args.again:
+            rows[name] = again(name, rows[name])
+            print(rows[name], flush=True)
+            continue
         h = hunt(where.on, where.setup, args.budget, args.seed, args.jobs)
         ids = [{k.id for k in known(where.on, f.sighting.setup, f.wrong)} for f in h.findings]
         found = next((f for f, own in zip(h.findings, ids, strict=True) if name in own and f.is_confirmed), None)
@@ -108,7 +132,8 @@ def main() -> int:
             print(f"{name}: NOT FOUND in {h.operations.total()} operations: {ids} {h.failures}", flush=True)
             continue
         write(found.trace(where.on), TRACES / f"{name}.json")
-        rows[name] = row(name, where, found)
+        steps, own = len(found.sighting.operations), said(found.wrong, found.confirmed)
+        rows[name] = row(name, where, steps, str(found.after), f"{found.seconds:.1f}", own)
         print(rows[name], flush=True)
     PAGE.write_text(HEAD + "".join(f"{rows[n]}\n" for n in RECORD if n in rows), encoding="utf-8")
     return 1 if missed else 0

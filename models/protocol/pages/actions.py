@@ -178,15 +178,21 @@ def evict_copy(m: Pages, c: Component) -> Action:
     """Auxiliary data of an inner node goes."""
 
     def said(n: Element) -> tuple[Expr, Assigns]:
-        """An eviction takes a node's auxiliary device copy alone; under write_back it is saved where there is room."""
+        """An eviction takes a node's auxiliary device copy alone; under write_back it is saved if it can be."""
         guard = all_of(w.tail(n), n[c].on_device, n[c].lock == 0, ~w.device_leaf(n, m.components))
         goes = on_path(lambda x: free(x, c, DEVICE), where=lambda x: w.in_node_of(n, x) & x[c].on_device)
         if m.writes_through:
             return guard, goes
-        kept = save(m, n, c, lambda x: all_of(w.in_node_of(n, x), x[FULL].on_host, saved(m, n, x, c)))
+        kept = tuple(a for other in m.auxiliary for a in save(m, n, other, saved_beside(m, n, other)))
         return guard, (*kept, *goes)
 
     return named(f"evict_copy_{c.name}", said)
+
+
+def saved_beside(m: Pages, n: Element, c: Component) -> Condition:
+    """A page of the node goes to the host, where the node has its full copy, and nothing is in flight for it."""
+    beside = n[FULL].on_host & w.unmarked(n)
+    return lambda x: all_of(w.in_node_of(n, x), beside, saved(m, n, x, c))
 
 
 # The host tier.

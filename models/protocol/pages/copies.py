@@ -37,7 +37,7 @@ def submit_write(m: Pages) -> Action:
 
     def said(n: Element) -> tuple[Expr, Assigns]:
         """A node is backed up, its ancestors having their host copies: host slots are taken, the write is submitted."""
-        idle = ~n.in_write & ~n.in_load & ~n.write_pending & ~n.load_pending
+        idle = ~n.in_write & w.unmarked(n)
         fits = implies(~n[FULL].on_host, room(m, FULL, HOST, n.run_length))
         guards = [w.tail(n), n[FULL].on_device, idle, fits, parents_backed_up(n), count(transfers) < m.copies]
         if m.hits_to_back_up > 1:
@@ -137,7 +137,7 @@ def submit_load(m: Pages) -> Action:
             guards.append(pages_that(n, lambda y: y.in_load) == 0)
         lacking = {c: lacks(m, n, c) for c in m.components}
         assigns = tuple(a for c, of_it in lacking.items() for a in loaded_copies(m, c, of_it))
-        assigns += set_where(lambda x: x.load_pending, True, lambda x: any_of(*(lacking[c](x) for c in m.components)))
+        assigns += set_where(lambda x: x.load_pending, True, lambda x: any_of(*(waits(m, n, x, c) for c in lacking)))
         part = of_it_is(m, n)
         marks = lambda x: (  # noqa: E731
             becomes(x.in_load, True), becomes(x.in_load_of_parent, ~x.parent.is_root & above_is(m, n, x)),
@@ -165,6 +165,13 @@ def lacks(m: Pages, n: Element, c: Component) -> Condition:
     if c.backbone:
         return lambda x: ~x[FULL].on_device
     return lambda x: on_host_alone(x, c) & covers(c, n, x, reach(m, n))
+
+
+def waits(m: Pages, n: Element, x: Element, c: Component) -> Expr:
+    """A page `x` is of a node that lacks a copy of the component: all pages of the node wait, whichever has it."""
+    if c.per_token:
+        return lacks(m, n, c)(x)
+    return on_host_alone(n, c) & w.in_node_of(n, x)
 
 
 def loaded_slots(n: Element, c: Component) -> Expr:

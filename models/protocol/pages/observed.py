@@ -145,9 +145,9 @@ def _lock_of(c: Component, tier: Tier) -> Callable[[Page], int]:
 
 
 def _bytes(copies: list[list[Page]], c: Component, tier: Tier) -> dict[Key, Column]:
-    """1 for its own bytes, 0 for others; unknown without a copy, and while a transfer writes it."""
-    arriving = "being_loaded" if tier is DEVICE else "being_written"
-    known = [True, *(bool(k) and not any(_part_of(p, arriving, c) for p in k) for k in copies)]
+    """1 for its own bytes, 0 for others; unknown without a copy, and until a transfer has written it."""
+    coming, arrived = ("being_loaded", "load_copied") if tier is DEVICE else ("being_written", "write_copied")
+    known = [True, *(bool(k) and not any(_part_of(p, coming, c) and not p.has(arrived) for p in k) for k in copies)]
     held = [0, *(int(all(p.has("right", c, tier) for p in k)) for k in copies)]
     own = [0, *(1 for _ in copies)]
     return {

@@ -66,9 +66,12 @@ def _host_lock(c: Component) -> Definition:
 
 
 def _bytes(c: Component, tier: Tier) -> Iterator[Definition]:
-    """The bytes that a copy holds: 1 its own, 0 others. While a transfer writes them, nobody can tell."""
-    coming = "being_loaded" if tier is DEVICE else "being_written"
-    yield definition(Key.of("bytes", c, tier), lambda n: ite(n[c, tier].right | getattr(n[c], coming), 1, 0), 0)
+    """The bytes that a copy holds: 1 its own, 0 others. Until a transfer has written them, nobody can tell."""
+
+    def coming(n: Element) -> Expr:
+        return n[c].being_loaded & ~n.load_copied if tier is DEVICE else n[c].being_written & ~n.write_copied
+
+    yield definition(Key.of("bytes", c, tier), lambda n: ite(n[c, tier].right | coming(n), 1, 0), 0)
     yield definition(Key.of("own_bytes", c, tier), lambda n: _one(), 0)
 
 

@@ -66,6 +66,11 @@ def distance(n: Element, x: Element) -> Expr:
     return path_sum(n, lambda y: 1) - path_sum(x, lambda y: 1)
 
 
+def unmarked(n: Element) -> Expr:
+    """The node waits for no acknowledgement."""
+    return ~n.write_pending & ~n.load_pending
+
+
 def alone_on_device(n: Element) -> Expr:
     """Nothing below is on the device."""
     return ~some(children_of(n), lambda c: c[FULL].on_device)
