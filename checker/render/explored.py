@@ -54,7 +54,8 @@ def render(o: Outcome, file: str | None) -> RenderableType:
         parts += [Text(), *steps(o.model, trace.moves, trace.states), *_evidence(o.model, o.violation)]
     for p in o.searched.progress:
         if p.stuck is not None:
-            parts += [Text(), Text(f"{p.name}: from here it can never be reached", RED)]
+            parts += [Text(), Text(f"{p.name}: {promise_of(o.model, p.name)}", RED)]
+            parts.append(_in(Text("After these moves, nothing that may be done leads there any more:")))
             parts += steps(o.model, p.stuck.moves, p.stuck.states)
     if o.searched.deadlock is not None and o.violation is None:
         moves = ", ".join(f"{m.action.name} {m.node}" for m in o.searched.deadlock.moves)
@@ -90,6 +91,11 @@ def steps(m: Model, moves: Sequence[Move], states: Sequence[Values]) -> Iterator
             yield _in(Text("nothing that a snapshot shows", DIM), 7)
 
 
+def promise_of(m: Model, name: str) -> str:
+    """What can always still be done, in a sentence."""
+    return next((p.prose for p in m.system.promises if p.name == name), "it can always still be done")
+
+
 def words(move: Move) -> str:
     """What a move is, in a sentence."""
     return re.split(r"(?<=\.)\s", " ".join(move.action.prose.split()))[0]
@@ -107,7 +113,7 @@ def _headline(o: Outcome) -> Text:
             moves = len(o.searched.violation.trace.moves)
             told = f"{o.searched.violation.rule} is violated after {count(moves, 'move')}, and after no fewer"
         case Verdict.VIOLATED:
-            told = f"{next(p.name for p in o.searched.progress if p.holds is False)} does not hold"
+            told = f"{next(p.name for p in o.searched.progress if p.holds is False)} is not kept"
         case Verdict.HOLDS:
             told = "holds in every state within these bounds"
         case _:
