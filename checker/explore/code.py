@@ -183,8 +183,8 @@ def _condition(e: E, number: int, places: Layout, tops: Mapping[Cell, int]) -> s
 _TRUTHS = frozenset({"and", "or", "not", "differ", "<", "<=", "="})
 
 
-def _literal(e: E) -> tuple[Cell, int | None, bool] | None:
-    """What a condition asks of one cell: that it is a number, or (None) more than 0; or that it is not. Else None."""
+def _literal(e: E) -> tuple[Cell, int, bool] | None:
+    """What a condition asks of one cell: that it is a number, or that it is not. None where it asks something else."""
     if e.op not in ("<", "<=", "="):
         return None
     a, b = e.args
@@ -195,9 +195,7 @@ def _literal(e: E) -> tuple[Cell, int | None, bool] | None:
         return a.args, int(b.args[0]), True
     if e.op == "<=" and a.op == "bits" and b == zero:
         return a.args, 0, True
-    if e.op == "<" and a == zero and b.op == "bits":
-        return b.args, 0, False
-    return None
+    return (b.args, 0, False) if e.op == "<" and a == zero and b.op == "bits" else None
 
 
 class _Writer:
@@ -267,7 +265,6 @@ class _Writer:
             return None
         cell, value, is_it = literal
         p = self.places.places[cell]
-        assert value is not None
         if not is_it:
             return (p.word, p.mask, p.mask) if p.width == 1 else None
         return (p.word, p.mask, value << p.offset) if 0 <= value >> p.width < 1 else None
@@ -291,7 +288,6 @@ class _Writer:
         if (literal := _literal(e)) is not None:
             cell, value, is_it = literal
             p = self.places.places[cell]
-            assert value is not None
             if value < 0 or value >> p.width:
                 return "false"
             return self._masked(p.word, p.mask, value << p.offset, "eq" if is_it else "ne")

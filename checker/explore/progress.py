@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore import backward
+from sanitree.checker.explore import kernel as k
 from sanitree.checker.explore.found import Judged
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
 
     def holding(address: int, bits: NDArray[np.uint8]) -> int:
         return sum(
-            run.each_owner(
-                lambda p: int(backward.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.shape))
-            )
+            run.each_owner(lambda p: int(k.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.shape)))
         )
 
     sources = holding(source, asked)
@@ -42,9 +40,7 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
         rows, shape, steps = run.rows, run.shape, run.native.successors
         return sum(
             run.each_owner(
-                lambda p: int(
-                    backward.spread(steps, rows, p, 0, run.stores[p].count, backwards, reaches, allowed, shape)
-                )
+                lambda p: int(k.spread(steps, rows, p, 0, run.stores[p].count, backwards, reaches, allowed, shape))
             )
         )
 

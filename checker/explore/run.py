@@ -19,8 +19,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore import backward, progress
 from sanitree.checker.explore import kernel as k
+from sanitree.checker.explore import progress
 from sanitree.checker.explore.code import Machine
 from sanitree.checker.explore.found import At, Judged, Outcome, State
 from sanitree.checker.explore.native import Native
@@ -264,7 +264,7 @@ class Run:
 
         def look(p: int) -> None:
             begin, end = self.stores[p].levels[level : level + 2]
-            backward.leading_to(
+            k.leading_to(
                 self.native.successors, self.rows[p], begin, end, wanted, near, parents[p], len(self.m.model.moves),
                 self.shape,
             )  # fmt: skip
