@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
 
 from sanitree.models.engines import touching
 
@@ -37,25 +38,26 @@ class Stacks:
     def here(self, skip: int = 0) -> int:
         """The number of the stack that ends `skip` frames above the caller of this."""
         # Twelve frames without a loop: this is most of what watching an operation costs.
-        first = a = _frame(skip + 1)
+        first: FrameType = _frame(skip + 1)
+        a: Any = first
         try:
             b = a.f_back
-            c = b.f_back  # type: ignore[union-attr]
-            d = c.f_back  # type: ignore[union-attr]
-            e = d.f_back  # type: ignore[union-attr]
-            f = e.f_back  # type: ignore[union-attr]
-            g = f.f_back  # type: ignore[union-attr]
-            h = g.f_back  # type: ignore[union-attr]
-            i = h.f_back  # type: ignore[union-attr]
-            j = i.f_back  # type: ignore[union-attr]
-            k = j.f_back  # type: ignore[union-attr]
-            z = k.f_back  # type: ignore[union-attr]
+            c = b.f_back
+            d = c.f_back
+            e = d.f_back
+            f = e.f_back
+            g = f.f_back
+            h = g.f_back
+            i = h.f_back
+            j = i.f_back
+            k = j.f_back
+            z = k.f_back
             key: Key = (
                 id(a.f_code), a.f_lasti, id(b.f_code), b.f_lasti, id(c.f_code), c.f_lasti,
                 id(d.f_code), d.f_lasti, id(e.f_code), e.f_lasti, id(f.f_code), f.f_lasti,
                 id(g.f_code), g.f_lasti, id(h.f_code), h.f_lasti, id(i.f_code), i.f_lasti,
                 id(j.f_code), j.f_lasti, id(k.f_code), k.f_lasti, id(z.f_code), z.f_lasti,
-            )  # type: ignore[union-attr]  # fmt: skip
+            )  # fmt: skip
         except AttributeError:  # the stack ends before that
             key = _short(first)
         return self._numbers.get(key) or self._keep(key, first)
