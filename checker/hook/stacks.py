@@ -38,7 +38,7 @@ class Stacks:
     def here(self, skip: int = 0) -> int:
         """The number of the stack that ends `skip` frames above the caller of this."""
         # Twelve frames without a loop: this is most of what watching an operation costs.
-        first = _frame(skip + 1)
+        first: FrameType = _frame(skip + 1)
         a: Any = first
         try:
             b = a.f_back
