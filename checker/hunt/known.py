@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sanitree.checker.hunt.wrong import Wrong
+from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines.findings import Finding, applying
 
@@ -24,7 +24,7 @@ def overlooking(on: str, setup: Setup, wanted: Wrong | None = None) -> Overlook:
 
     def overlook(wrong: Wrong) -> frozenset[str] | None:
         if wanted is not None and (wrong.shows(wanted) or wanted.shows(wrong)):
-            return None
+            return frozenset() if wrong.kind is Kind.COMPLAINT else None  # a complaint ends nothing anyway
         found = known(on, setup, wrong)
         return frozenset().union(*(f.rules for f in found)) if found else None
 
