@@ -23,11 +23,9 @@ Known = int | None
 Env = dict[Var, Element]
 
 
-
 @cache
 def free(t: Term) -> tuple[Var, ...]:
     return tuple(sorted(free_variables(t), key=lambda v: v.name))
-
 
 
 class Model:

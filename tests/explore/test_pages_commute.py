@@ -17,7 +17,18 @@ from sanitree.checker import report
 from sanitree.checker.explore.results import Values
 from sanitree.checker.rowwise import Seen, judging
 from sanitree.invariants.rules import checks
-from sanitree.invariants.vocabulary import COMPONENTS, FIELDS, FULL, MAMBA, SWA, Component, Lowering, Policy, Sort
+from sanitree.invariants.vocabulary import (
+    COMPONENTS,
+    DEVICE,
+    FIELDS,
+    FULL,
+    MAMBA,
+    SWA,
+    Component,
+    Lowering,
+    Policy,
+    Sort,
+)
 from sanitree.models.protocol.pages import FAULTS, Pages, binary, pages, words
 from sanitree.models.protocol.pages.observed import snapshot
 from sanitree.models.snapshot import Key, Snapshot
@@ -100,11 +111,47 @@ def test_without_a_fault(policy: Policy, components: tuple[Component, ...]) -> N
         assert not misread(tree, pagewise)
 
 
+def test_a_wrong_field_is_seen() -> None:
+    """Pages of one node that differ: the check of fields can fail."""
+    w = Walker(pages(Pages(parents=(0, 1))))
+    state = w.after(w.first, ("insert", 2))
+    at = {v.key: i for i, v in enumerate(w.system.variables)}
+    locked = {**state, (at[Key.of("lock", FULL, DEVICE)], 1): 1}
+    assert misread(*trees(w, locked)) == ["lock.full.device of node 2 is 0, of its pages [1, 0]"]
+
+
 def fitting(fault: str) -> list[Pages]:
     """A model that shows a fault, for each policy and component set that does."""
     every = [
         Pages(policy=policy, components=components, parents=(0, 1, 2, 2), requests=2)
-        for policy in Policy
         for components in SETS
+        for policy in Policy
     ]
     return [replace(m, fault=fault) for m in every if FAULTS[fault].fits(m)]
+
+
+def assert_commutes(m: Pages, seeds: range, steps: int) -> None:
+    """With a fault too, up to and with the first state that violates a rule; before that, fields lower as well.
+
+    A fault may make the pages of one node differ, which no tree can show. None does before a rule is violated.
+    """
+    w = Walker(pages(m))
+    judge = Judge(w)
+    for seed in seeds:
+        for state in walked(w, seed, steps):
+            tree, pagewise = trees(w, state)
+            mine = w.violated(state)
+            assert (judge.violated(tree), judge.violated(pagewise)) == (mine, mine)
+            assert mine or not misread(tree, pagewise)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_with_a_fault(fault: str) -> None:
+    assert_commutes(fitting(fault)[0], range(2), steps=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_with_a_fault_wherever_it_shows(fault: str) -> None:
+    for m in fitting(fault):
+        assert_commutes(m, range(10), steps=60)
