@@ -234,8 +234,8 @@ class Followed:
                 yield "insert", page
             missing = [p for p in self.prompt(page) if p not in holders]
             asked = {c: len(self.nowhere(page, c)) if c.per_token else 1 for c in self.m.components}
-            on_host = all(n.data[0].host is not None for n in path)
-            if missing and on_host and all(self.room(c, HOST, k) for c, k in asked.items()):
+            fits = all(self.room(c, HOST, k) for c, k in asked.items())
+            if missing and fits and all(n.data[0].host is not None for n in path):
                 yield "prefetch", page
 
     def _of_leaves(self) -> Iterator[Step]:

@@ -178,7 +178,7 @@ def evict_copy(m: Pages, c: Component) -> Action:
     """Auxiliary data of an inner node goes."""
 
     def said(n: Element) -> tuple[Expr, Assigns]:
-        """An eviction takes a node's auxiliary device copy alone; under write_back it is saved if it can be."""
+        """An eviction takes a node's auxiliary device copy alone; under write_back the node is saved if it can be."""
         guard = all_of(w.tail(n), n[c].on_device, n[c].lock == 0, ~w.device_leaf(n, m.components))
         goes = on_path(lambda x: free(x, c, DEVICE), where=lambda x: w.in_node_of(n, x) & x[c].on_device)
         if m.writes_through:
