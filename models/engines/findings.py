@@ -170,6 +170,16 @@ FINDINGS = (
         lambda config: config.host_tier and config.policy == "write_back",
         frozenset({"eviction_frees_what_was_asked"}),
     ),
+    Finding(
+        "window-eviction-never-ends",
+        "0.5.13",
+        "0.5.17",
+        "unified_cache_components/swa_component.py: SWAComponent.drive_eviction",
+        "the same leaf that cannot be backed up, met by an eviction of window data: it stays the list's least "
+        "recently used, is taken again and again, and the scheduler hangs.",
+        lambda config: config.host_tier and config.policy == "write_back" and "swa" in config.components,
+        crash="no end after",
+    ),
 )
 
 
