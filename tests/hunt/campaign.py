@@ -11,6 +11,7 @@ Exits 1 where something was found that nothing explains, or a hunt failed.
 from __future__ import annotations
 
 import argparse
+import gzip
 import itertools
 import json
 import sys
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 from zlib import crc32
 
 from sanitree.checker.hunt.hunt import together
@@ -129,7 +130,7 @@ class Campaign:
         with self._lock:
             self.judged += told_line["judged"]
             self.times[str(cell)] += 1
-            with self.record.open("a") as file:
+            with opened(self.record, "at") as file:
                 file.write(json.dumps(told_line) + "\n")
             names = ["/".join(f["known"]) or "UNEXPLAINED " + ", ".join(f["names"])[:100] for f in found]
             what = "; ".join([*names, *([f"FAILED {why[:200]}"] if why else [])]) or "nothing"
@@ -150,7 +151,13 @@ def read(record: Path) -> list[dict[str, Any]]:
     """The lines of a record; none where there is none yet."""
     if not record.exists():
         return []
-    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    with opened(record, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def opened(record: Path, mode: str) -> IO[str]:
+    """A record, packed where its name ends in .gz; what is added to a packed one is packed by itself."""
+    return cast("IO[str]", (gzip.open if record.suffix == ".gz" else open)(record, mode, encoding="utf-8"))
 
 
 def main() -> int:
