@@ -113,7 +113,7 @@ def _operations(operations: Counter[str], record: Record) -> Iterator[str]:
     yield ""
     yield "| operation | in all | in the engine that had the fewest |"
     yield "|---|---|---|"
-    for name in sorted(OPERATIONS, key=lambda n: -operations[n]):
+    for name in sorted(OPERATIONS, key=lambda n: (-operations[n], n)):
         yield f"| {name} | {operations[name]:,} | {least[name]:,} |"
     yield ""
     yield "Prefetches are of caches with full attention alone, from 0.5.13 on."
@@ -136,7 +136,7 @@ def _rules(record: Record) -> Iterator[str]:
     yield ""
     yield "| rule | counted |"
     yield "|---|---|"
-    for name in sorted((n for n in asked if tested[n]), key=lambda n: tested[n]):
+    for name in sorted((n for n in asked if tested[n]), key=lambda n: (tested[n], n)):
         yield f"| [{name}](catalogue.md#{name}) | {tested[name]:,} |"
     yield ""
     yield f"Never put to the test: {', '.join(never) or 'none'}."
