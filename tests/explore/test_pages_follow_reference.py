@@ -92,12 +92,6 @@ def test_they_agree_in_any_configuration(seed: int) -> None:
         assert not (differs := followed(w, m, rng.randrange(10**6), steps=150)), f"{m}\n{differs}"
 
 
-UNSEEN = {
-    "check_demands_backed_up_parents": "a wrong rule: the model does what it did",
-    "insert_frees_the_prefix": "",
-}
-
-
 @pytest.mark.parametrize("fault", ["split_forgets_the_lock", "load_takes_no_lock", "ack_forgets_the_marks"])
 def test_a_model_with_a_fault_is_told_from_the_cache(fault: str) -> None:
     m = Pages(policy=Policy.WRITE_THROUGH, parents=(0, 1, 2), requests=2)
