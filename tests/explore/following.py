@@ -235,7 +235,7 @@ class Followed:
             missing = [p for p in self.prompt(page) if p not in holders]
             asked = {c: len(self.nowhere(page, c)) if c.per_token else 1 for c in self.m.components}
             fits = all(self.room(c, HOST, k) for c, k in asked.items())
-            if missing and fits and all(n.data[0].host is not None for n in path):
+            if missing and fits and all(map(self.cache.can_extend_host, path)):
                 yield "prefetch", page
 
     def _of_leaves(self) -> Iterator[Step]:

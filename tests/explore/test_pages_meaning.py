@@ -1,4 +1,4 @@
-"""The explorer does with the page model what the model says, word for word: states, transitions, violated rules."""
+"""The explorer does with the page model what it says, read word for word: states, transitions, violated rules."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.copies import parents_backed_up
 from sanitree.models.protocol.pages.doing import Assigns, covers, free, named
-from sanitree.models.protocol.system import NODE, Action, System, becomes, defined, on_path
+from sanitree.models.protocol.system import NODE, Action, System, becomes, defined, on_children, on_path
 
 Actions = dict[str, Action]
 Fits = Callable[[Pages], bool]
@@ -164,7 +164,11 @@ def eviction_ignores_locks(actions: Actions, m: Pages) -> Actions:
 @fault(Family.SLOTS, auxiliary)
 def tombstone_keeps_its_slots(actions: Actions, m: Pages) -> Actions:
     """Auxiliary data of an inner node is evicted: the slots are free, and the node still names them."""
-    return {n: forgets_copies(a, "present", DEVICE) if n.startswith("evict_copy_") else a for n, a in actions.items()}
+
+    def kept(a: Action) -> Action:
+        return forgets_copies(forgets_copies(a, "present", DEVICE), "right", DEVICE)
+
+    return {n: kept(a) if n.startswith("evict_copy_") else a for n, a in actions.items()}
 
 
 @fault(Family.SLOTS)
@@ -245,6 +249,7 @@ def split_moves_the_state(actions: Actions, m: Pages) -> Actions:
             found += (
                 becomes(n[c, tier].present, below), becomes(n[c, tier].taken, below), becomes(n[c, tier].right, False),
             )  # fmt: skip
+            found += on_children(lambda y, tier=tier: free(y, c, tier), where=lambda y: ~y.cut)  # type: ignore[misc]
         return found
 
     return edit(actions, "split", lambda a: besides(a, moved))
