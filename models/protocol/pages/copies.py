@@ -132,7 +132,7 @@ def submit_load(m: Pages) -> Action:
         guards = [w.tail(n), pages_that(n, lambda y: ~w.there(y)) == 0, ~n.in_load, ~n.load_pending]
         guards.append(count(transfers) < m.copies)
         guards += [window_is(m, n, c, somewhere(c)) for c in m.auxiliary]
-        guards += [room(m, c, DEVICE, loaded_slots(n, c)) for c in m.components]
+        guards += [room(m, c, DEVICE, loaded_slots(m, n, c)) for c in m.components]
         if m.windowed:
             guards.append(pages_that(n, lambda y: y.in_load) == 0)
         lacking = {c: lacks(m, n, c) for c in m.components}
@@ -174,11 +174,15 @@ def waits(m: Pages, n: Element, x: Element, c: Component) -> Expr:
     return on_host_alone(n, c) & w.in_node_of(n, x)
 
 
-def loaded_slots(n: Element, c: Component) -> Expr:
-    """Device slots that a load takes, at most."""
-    if c.per_token:
+def loaded_slots(m: Pages, n: Element, c: Component) -> Expr:
+    """Device slots that a load takes."""
+    if c.backbone:
         return pages_that(n, lambda y: on_host_alone(y, c))
-    return ite(on_host_alone(n, c), 1, 0)
+    found, y = ite(on_host_alone(n, c), 1, 0), n
+    for up in range(1, m.depth if c.per_token else 1):
+        y = y.parent
+        found = found + ite(all_of(~y.is_root, on_host_alone(y, c), n.reach > up), 1, 0)
+    return found
 
 
 def brought(m: Pages, n: Element, c: Component) -> Expr:
