@@ -17,6 +17,7 @@ from sanitree.invariants.vocabulary import DEVICE, FULL
 from sanitree.models.protocol.pages.actions import actions
 from sanitree.models.protocol.pages.config import Pages, binary
 from sanitree.models.protocol.pages.faults import FAULTS, Fault, planted
+from sanitree.models.protocol.pages.inductive import invariants
 from sanitree.models.protocol.pages.shown import attached, definitions, tree, variables
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Key
@@ -44,5 +45,6 @@ def pages(m: Pages) -> System:
         definitions=definitions(m),
         attached=attached(m),
         tree=tree(m),
+        invariants=invariants(m),
     )
     return system if m.fault is None else planted(system, m)
