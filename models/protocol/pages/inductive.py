@@ -44,7 +44,7 @@ def _all(m: Pages) -> Iterator[Said]:
     if m.auxiliary and not m.windowed:
         yield states_are_at_ends(m)
     if m.windowed:
-        yield reaches_stay_within_the_path
+        yield from (reaches_stay_within_the_path, windows_in_flight_are_locked(m))
 
 
 def absent_pages_have_nothing(m: Pages) -> Said:
@@ -91,8 +91,11 @@ def pages_of_a_node_are_alike(m: Pages) -> Said:
         A rule is judged of each page, and an action reads its node's last.
         """
         p, same = n.parent, []
-        for name in ("write_pending", "load_pending", "in_write", "in_load", "write_copied", "load_copied"):
+        for name in ("write_pending", "in_write", "in_load", "write_copied", "load_copied"):
             same.append(iff(getattr(n, name), getattr(p, name)))
+        # A load of recurrent state alone marks the page that has it.
+        alone = any(not c.per_token for c in m.components)
+        same.append(implies(p.load_pending, n.load_pending) if alone else iff(n.load_pending, p.load_pending))
         for c in m.components:
             if c.per_token:
                 same += [iff(n[c, t].present, p[c, t].present) for t in BOTH]
@@ -280,3 +283,30 @@ def reaches_stay_within_the_path(n: Element) -> Expr:
     length = path_sum(n, lambda y: 1)
     return all_of(n.held_reach <= length, n.write_reach <= length, n.load_reach <= length)
 
+
+def windows_in_flight_are_locked(m: Pages) -> Said:
+    """Windows that transfers copy."""
+
+    def windows_in_flight_are_locked(n: Element) -> Expr:
+        """What a transfer copies of a window is within the reach of the lock that it took.
+
+        Through every split: the reach is measured when the lock is taken, and given back as it was.
+        """
+        c = m.windowed
+        assert c is not None
+        written, loaded = (_within(m, n, 0, kind) for kind in _LINES)
+        return implies(n[c].being_written, written) & implies(n[c].being_loaded, loaded)
+
+    return windows_in_flight_are_locked
+
+
+def _within(m: Pages, n: Element, further: int, kind: str) -> Expr:
+    """The transfer that the page is of ends at or below `n`, and its lock reaches so many pages further up."""
+    own = getattr(n, f"{kind}_ends") & (getattr(n, f"{kind}_reach") > further)
+    if further + 1 >= m.depth:
+        return own
+
+    def below(c: Element) -> Expr:
+        return getattr(c, _LINES[kind][1]) & _within(m, c, further + 1, kind)
+
+    return own | some(children_of(n), _named(below, f"c{further}"))
