@@ -8,8 +8,9 @@ said here is true of every tree, and may leave out some of what is true.
 
 Expressions, beside those of `symbolic`: "page" (a name) and "up" (a page) are pages; "is" (a flag and a
 page), "above" (two pages, the first is above the second or the same), "same" (two pages), "some" (a page
-that is bound, and a condition), "clear" (a bound page, a condition, and two pages: below the one and down
-to the other the condition is true nowhere) and "opaque" are conditions; "number" (a page), "count of" (a
+that is bound, and a condition), "as many" (a bound page and two conditions: both are true of as many pages)
+and "opaque" are conditions; "top" (a bound page, a condition, and a page: the lowest on the path to it of which
+the condition is true) is a page; "number" (a page), "count of" (a
 counter and a page), "children's" (the sum of a counter over children), "path" and "those" (how many a
 condition is true of, on the path to a page and anywhere), and "all" are numbers.
 """
@@ -59,7 +60,7 @@ def up(page: E) -> E:
 
 def same(a: E, b: E) -> E:
     """Two pages are one."""
-    return TRUE if a is b else E("same", (a, b))
+    return TRUE if a is b else E("same", (a, b) if repr(a) <= repr(b) else (b, a))
 
 
 def above(a: E, b: E) -> E:
@@ -77,17 +78,33 @@ def each(page: E, such: E) -> E:
     return neg(some(page, neg(such)))
 
 
+_PUT: dict[tuple[E, E], dict[E, E]] = {}
+
+
 def put(e: E, page: E, other: E) -> E:
     """An expression with a page in the place of another."""
+    done = _PUT.setdefault((page, other), {page: other})
 
-    @cache
     def go(x: E) -> E:
-        if x is page:
-            return other
-        args = tuple(go(a) if isinstance(a, E) else a for a in x.args)
-        return x if args == x.args else E(x.op, args)
+        if (found := done.get(x)) is None:
+            args = tuple(go(a) if isinstance(a, E) else a for a in x.args)
+            if args == x.args:
+                found = x
+            elif x.op == "same":
+                found = same(*args)
+            elif x.op == "above":
+                found = above(*args)
+            elif x.op in _JOINS:
+                found = _JOINS[x.op](*args)
+            else:
+                found = E(x.op, args)
+            done[x] = found
+        return found
 
     return go(e)
+
+
+_JOINS: dict[str, Callable[..., E]] = {"and": conj, "or": disj, "not": neg, "some": lambda p, e: some(p, e)}
 
 
 class Relational:
@@ -155,11 +172,19 @@ class _Rows(Algebra[Column, V]):
             self.members.setdefault(a.pool or a.sort, []).append(a)
         self.definitions = {d.key: d for d in system.definitions}
         self._fresh = counting()
+        self._names: dict[object, E] = {}
         self._bound: dict[tuple[object, ...], tuple[E, Env[V]]] = {}
         self._defined: dict[tuple[Key, E], E] = {}
 
-    def fresh(self) -> E:
-        return E("page", (f"v{next(self._fresh)}",))
+    def fresh(self, what: object = None) -> E:
+        """A page to bind. Of one fold it is always the same, so that what is said twice is one expression: a fold is
+        never within itself."""
+        if what is None or what not in self._names:
+            made = E("page", (f"v{next(self._fresh)}",))
+            if what is None:
+                return made
+            self._names[what] = made
+        return self._names[what]
 
     # Elements.
 
@@ -269,7 +294,7 @@ class _Rows(Algebra[Column, V]):
         match term:
             case Apply(Op.ITE, (joined, Get(of=Get(), field=again), base)) if again.name == d.key.name:
                 # What the topmost page says of those that are joined.
-                y = self.fresh()
+                y = self.fresh((d.key, "top"))
                 apart = neg(self._of_page(joined, y))
                 top = E("top", (y, apart, page))
                 if d.term.sort is not Sort.BOOL:
@@ -277,8 +302,8 @@ class _Rows(Algebra[Column, V]):
             case Apply(Op.ITE, (begins, Const(1), Apply(Op.ADD, (Get(of=Get(), field=again), Const(1))))):
                 if again.name == d.key.name:
                     # How many pages since the one at which it began.
-                    y, z = self.fresh(), self.fresh()
-                    since = E("clear", (z, self._of_page(begins, z), y, page))
+                    y, z = self.fresh((d.key, "since")), self.fresh((d.key, "between"))
+                    since = _clear(z, self._of_page(begins, z), y, page)
                     return E("path", (y, since, page))
         return E("unknown", (str(d.key), page))
 
@@ -316,7 +341,7 @@ class _Rows(Algebra[Column, V]):
 
     def element(self, gather: Gather, env: Env[V]) -> Env[V]:
         group = self._group(gather)
-        page = self.fresh()
+        page = self.fresh(gather)
         self._bound[gather, *((v.name, id(e)) for v, e in sorted(env.items(), key=lambda x: x[0].name))] = page, env
         kinds = self.kinds(group) if self.observed(gather) else 1
         return {**env, gather.var: Refs(group, (page,) * kinds)}
@@ -377,7 +402,7 @@ class _Rows(Algebra[Column, V]):
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Column) -> Column:
         if not self.observed(gather):
             return (FALSE,)
-        page, other = self._page(gather, env), self.fresh()
+        page, other = self._page(gather, env), self.fresh((gather, "other"))
         assert not isinstance(key, Refs)
         there = self._ranges(gather, env, page)
         assert len(there) == 1
@@ -419,7 +444,7 @@ class _Rows(Algebra[Column, V]):
 
     def path_sum(self, term: PathSum, node: V, env: Env[V]) -> Value[Column, V]:
         assert isinstance(node, Refs)
-        page = self.fresh()
+        page = self.fresh((term.body, term.var))
         it = self.meaning.value(term.body, {term.var: Refs(Sort.NODE, (page,))}).it
         assert not isinstance(it, Refs)
         such = TRUE if it[0] is ONE else it[0].args[0] if it[0].op == "if" and it[0].args[1:] == (ONE, ZERO) else None
@@ -531,7 +556,11 @@ def _on_two_paths(op: Op, more: E, less: E, limit: int) -> E | None:
 
 
 def _clear(page: E, such: E, a: E, b: E) -> E:
-    return same(a, b) if such is TRUE else E("clear", (page, such, a, b))
+    """Below a page down to another nothing is such."""
+    if such is TRUE:
+        return same(a, b)
+    between = conj(conj(above(a, page), neg(same(a, page))), above(page, b))
+    return neg(some(page, conj(between, such)))
 
 
 def _opaque(op: Op, *what: object) -> E:
@@ -568,7 +597,7 @@ def _positive(e: E) -> E:
 
 
 def _is_truth(e: E) -> bool:
-    truths = ("and", "or", "not", "differ", "<", "<=", "=", "is", "above", "same", "some", "clear", "opaque", "as many")
+    truths = ("and", "or", "not", "differ", "<", "<=", "=", "is", "above", "same", "some", "opaque", "as many")
     return e in (TRUE, FALSE) or e.op in truths
 
 
@@ -598,7 +627,7 @@ def pages_in(e: E) -> Iterator[E]:
             if x not in bound and x is not ROOT:
                 found.setdefault(x)
             return
-        own = x.args[0] if x.op in ("some", "clear", "path", "those", "top", "as many") else None
+        own = x.args[0] if x.op in ("some", "path", "those", "top", "as many") else None
         fresh = own is not None and own not in bound
         if fresh:
             bound.add(own)
