@@ -7,7 +7,7 @@ done again by the interpreter of expressions, and judged on columns, before anyo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,14 +20,11 @@ from sanitree.checker.explore.evaluate import after, evaluate
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move
 from sanitree.checker.prove.claims import RANGE, Claim, claims
-from sanitree.checker.prove.results import INITIALLY, Answer, Counterexample, Pair, Proof
+from sanitree.checker.prove.results import INITIALLY, Answer, Counterexample, Pair
 from sanitree.checker.prove.words import Words
 
 SECONDS = 10.0
 """For one pair, unless somebody says otherwise."""
-
-Told = Callable[[str], None]
-
 
 class Induction:
     """A model of a given size, ready to be asked about its pairs. seconds: for each."""
@@ -74,7 +71,7 @@ class Induction:
         begun, state = time.perf_counter(), first(self.t)
         for c in self.claims:
             wrong = bool(evaluate(c.wrong, state))
-            found = Counterexample(self.t, state, None, state, self._columns(c, state)) if wrong else None
+            found = Counterexample(self.m, state, None, state, self._columns(c, state)) if wrong else None
             answer = Answer.BROKEN if wrong else Answer.PROVED
             yield Pair(INITIALLY, c.name, answer, time.perf_counter() - begun, frozenset(), found)
 
@@ -166,7 +163,8 @@ class Induction:
         if claim.auxiliary:
             return ()
         found = self.m.violations(claim.name, state)
-        if not found:
+        alike = not any(evaluate(c.wrong, state) for c in self.claims if c.auxiliary)
+        if not found and alike:  # else the state is no tree of nodes, and only its pages can be judged
             raise MismatchError(f"the solver says that {claim.name} is violated, and columns that it is not")
         return found
 
@@ -183,29 +181,11 @@ def confirmed(i: Induction, name: str, before: Values, move: Move) -> Counterexa
         tops = [(i.system.variables[c[0]].top, n) for c, n in then.items()]
         if all(0 <= n <= top for top, n in tops):
             raise MismatchError("every number of the state after is in its range")
-        return Counterexample(i.t, before, move, then)
+        return Counterexample(i.m, before, move, then)
     claim = next(c for c in i.claims if c.name == name)
     if not evaluate(claim.wrong, then):
         raise MismatchError(f"{name} holds in the state after")
-    return Counterexample(i.t, before, move, then, i._columns(claim, then))
-
-
-def prove(m: Model, seconds: float = SECONDS, rules: Iterable[str] = (), told: Told = lambda _: None) -> Proof:
-    """Induction on the trees that a model has nodes for. rules: only pairs of these claims; all where empty."""
-    begun = time.perf_counter()
-    i = Induction(m, seconds)
-    wanted = [n for n in i.names if not rules or n in rules]
-    pairs = [p for p in i.initially() if p.claim in wanted]
-    idle = []
-    for a in m.system.actions:
-        told(f"{a.name}: {len(pairs)} pairs so far")
-        if not i.possible(a.name):
-            idle.append(a.name)
-            continue
-        pairs += i.kept(a.name, wanted)
-    size = f"{m.system.nodes} pages"
-    auxiliary = frozenset(c.name for c in i.claims if c.auxiliary) | {RANGE}
-    return Proof(m.transitions, size, tuple(wanted), auxiliary, tuple(pairs), tuple(idle), time.perf_counter() - begun)
+    return Counterexample(i.m, before, move, then, i._columns(claim, then))
 
 
 def _cells_of(e: Any) -> set[Cell]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
+from sanitree.checker.explore.configured import Configuration, Model
 from sanitree.checker.explore.results import Values
-from sanitree.checker.explore.transitions import Move, Transitions
+from sanitree.checker.explore.transitions import Move
 from sanitree.checker.report import Verdict, Violation
 
 INITIALLY = "the first state"
@@ -29,7 +31,7 @@ class Counterexample:
     what only the model can say. Nobody says that the state before can be reached.
     """
 
-    transitions: Transitions
+    model: Model
     before: Values
     move: Move | None
     after: Values
@@ -56,16 +58,18 @@ class Pair:
 class Proof:
     """All pairs of a model. size: how many pages, in words. auxiliary: claims that are said of the model alone.
 
-    idle: actions that no state allows in which every claim holds: nothing is shown of them.
+    idle: actions that no state allows in which every claim holds: nothing is shown of them. unsaid: what is no
+    claim in a tree of any size, and why.
     """
 
-    transitions: Transitions
+    configuration: Configuration
     size: str
     claims: tuple[str, ...]
     auxiliary: frozenset[str]
     pairs: tuple[Pair, ...]
     idle: tuple[str, ...]
     seconds: float
+    unsaid: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:

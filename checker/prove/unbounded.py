@@ -29,7 +29,7 @@ from sanitree.invariants.terms import Apply, Fold, Gather, Get, Op, Range, Term
 from sanitree.models.protocol.system import NODE, Action, Assign, Over, System
 from sanitree.models.snapshot import Key
 
-SECONDS = 2.0
+SECONDS = 5.0
 """For one pair, unless somebody says otherwise."""
 
 TIED = "counters_count"
@@ -168,10 +168,23 @@ class Unbounded:
         for page in core:
             self.before.name(up(page), 1)
         list(self.before.between(core))
+        self._switches(GOALS[0], N)
         for f in self.formulas:
             self.before.suppose(f.holds, self.marks[f.name])
         self._state(self.before, lambda e: e, "")
         self.before.settle()
+
+    def _switches(self, a: E, b: E) -> None:
+        """Where a flag is another at the end of a way down than at its beginning, it changes at a first page."""
+        i = self.before
+        for k, flag in self.r.rows.flags.items():
+            if not flag or not self._is_truth(k):
+                continue
+            c = i.name(E("page", (f"switch {k}",)), 1)
+            at = {p: E("is", (k, p)) for p in (a, b, c, up(c))}
+            way = conj(conj(above(a, c), neg(same(a, c))), above(c, b))
+            changes = conj(differ(at[c], at[a]), neg(differ(at[up(c)], at[a])))
+            i.suppose(disj(neg(above(a, b)), disj(neg(differ(at[a], at[b])), conj(way, changes))))
 
     def _state(self, i: Instances, then: Callable[[E], E], tag: str) -> None:
         """Fields of the root, numbers of pages, and that going down ends; then: a formula in the state meant."""
@@ -236,7 +249,7 @@ class Unbounded:
     def kept(self, action: Action) -> Iterator[Pair]:
         """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
         begun = time.perf_counter()
-        solver = z3.SimpleSolver()
+        solver = z3.SolverFor("QF_UFLIA")
         solver.set("timeout", int(self.seconds * 1000))
         solver.add(*self.base)
         i = self.before.copy(solver.add)
@@ -298,6 +311,11 @@ class Unbounded:
         answer = Answer.PROVED if found == z3.unsat else Answer.UNKNOWN
         self._last = Pair(action, name, answer, time.perf_counter() - begun, uses, None, reason)
         return self._last
+
+
+def differ(a: E, b: E) -> E:
+    """One of two conditions is true, and the other is not."""
+    return disj(conj(a, neg(b)), conj(neg(a), b))
 
 
 def _equals(e: E, value: int) -> E:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from sanitree.invariants.language import Element, Expr, all_of, count, iff, implies, ite, requests, some, transfers
 from sanitree.invariants.language import children as children_of
 from sanitree.invariants.language import path_sum, sum_over
-from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.shown import BOTH
@@ -40,7 +40,8 @@ def _all(m: Pages) -> Iterator[Said]:
         yield _line(kind)
         yield _pages_of_it(kind, m)
     yield from (copies_have_their_slots(m), bytes_that_arrived_are_right(m), transfers_keep_their_copies(m))
-    yield from (locks_are_counted(m), locked_pages_are_on_the_device, transfers_and_requests_are_few(m))
+    yield from (locks_are_counted(m, c) for c in m.components)
+    yield from (locked_pages_are_on_the_device, transfers_and_requests_are_few(m))
     if m.auxiliary and not m.windowed:
         yield states_are_at_ends(m)
     if m.windowed:
@@ -203,28 +204,25 @@ def transfers_keep_their_copies(m: Pages) -> Said:
     return transfers_keep_their_copies
 
 
-def locks_are_counted(m: Pages) -> Said:
-    """Locks and their holders."""
+def locks_are_counted(m: Pages, c: Component) -> Said:
+    """A component's locks and their holders."""
 
-    def locks_are_counted(n: Element) -> Expr:
-        """Each lock of each component and tier has its holder: a request, a write or a load that ends below.
-
-        lock_has_its_holders says it of the full device copy alone.
-        """
+    def said(n: Element) -> Expr:
         device = n.held + ite(n.write_ends, 1, 0) + ite(n.load_ends, 1, 0)
         host = ite(n.load_ends, 1, 0)
-        found = [~n[c, HOST].below_zero for c in m.components]
-        for c in m.components:
-            if c.backbone:
-                found.append(n[c].lock == sum_over(children_of(n), lambda k: k[FULL].lock) + device)
-                found.append(n[c, HOST].locks == sum_over(children_of(n), lambda k: k[FULL, HOST].locks) + host)
-            elif not c.per_token:
-                found += [n[c].lock == device, n[c, HOST].locks == host]
-            else:
-                found += [n[c].lock == reaching(m, n, 0, True), n[c, HOST].locks == reaching(m, n, 0, False)]
-        return all_of(*found)
+        if c.backbone:
+            device = device + sum_over(children_of(n), lambda k: k[c].lock)
+            host = host + sum_over(children_of(n), lambda k: k[c, HOST].locks)
+        elif c.per_token:
+            device, host = reaching(m, n, 0, True), reaching(m, n, 0, False)
+        return all_of(~n[c, HOST].below_zero, n[c].lock == device, n[c, HOST].locks == host)
 
-    return locks_are_counted
+    said.__name__ = f"{c.name}_locks_are_counted"
+    said.__doc__ = f"""Each lock of the {c.name} component has its holder: a request, a write or a load.
+
+    lock_has_its_holders says it of the full device copy alone.
+    """
+    return said
 
 
 def reaching(m: Pages, n: Element, further: int, device: bool) -> Expr:
