@@ -24,14 +24,20 @@ NUMBER = z3.Function("number", PAGE, z3.IntSort())
 DEEPEST = 1
 """Steps from the pages of a question to those that are named because of them."""
 
+_ZERO = E("const", (0,))
+
 Say = Callable[[Any], None]
 
 
 class Instances:
-    """What is said of named pages. say: takes each formula as it is found."""
+    """What is said of named pages. say: takes each formula as it is found.
 
-    def __init__(self, say: Say, flags: dict[Any, bool]) -> None:
-        self.say, self.flags = say, flags
+    numbers: whether z3 is told what numbers are. Without them a number that is never negative is 0 or it is not,
+    every other comparison is left open, and z3 is faster by far.
+    """
+
+    def __init__(self, say: Say, numbers: bool = False) -> None:
+        self.say, self.numbers = say, numbers
         self.level: dict[E, int] = {}
         self._done: dict[E, Any] = {}
         self._functions: dict[Any, Any] = {}
@@ -116,7 +122,7 @@ class Instances:
     def copy(self, say: Say) -> Instances:
         """The same, of which more can be said elsewhere."""
         other = Instances.__new__(Instances)
-        other.say, other.flags = say, self.flags
+        other.say, other.numbers = say, self.numbers
         other.level, other._done, other._functions = dict(self.level), dict(self._done), dict(self._functions)
         other._found, other._denied = dict(self._found), dict(self._denied)
         other._polar, other._met = set(self._polar), set(self._met)
@@ -183,6 +189,8 @@ class Instances:
                 return self._function(e, z3.BoolSort())
             case "unknown" | "path" | "those" | "all":
                 return self._function(e, z3.IntSort())
+        if e.op in ("<", "<=", "=") and not self.numbers:
+            return self._compared(e)
         a = [self(x) for x in e.args]
         match e.op:
             case "and":
@@ -206,6 +214,37 @@ class Instances:
             case "-":
                 return a[0] - a[1]
         raise NotImplementedError(f"z3 is not told what {e.op} means")
+
+    def _compared(self, e: E) -> Any:
+        """A comparison with 0, or of what is chosen between literals; any other is left open."""
+        a, b = e.args
+        for x, other in ((a, b), (b, a)):
+            if x.op == "if" and other.op == "const":
+                c, then, otherwise = x.args
+                yes, no = (E(e.op, (y, b) if x is a else (a, y)) for y in (then, otherwise))
+                return z3.Or(z3.And(self(c), self(yes)), z3.And(z3.Not(self(c)), self(no)))
+        if a.op == b.op == "const":
+            x, y = a.args[0], b.args[0]
+            return z3.BoolVal(bool(x < y if e.op == "<" else x <= y if e.op == "<=" else x == y))
+        if a is _ZERO:
+            return z3.BoolVal(True) if e.op == "<=" else self._positive(b) if e.op == "<" else z3.Not(self._positive(b))
+        if b is _ZERO:
+            return z3.BoolVal(False) if e.op == "<" else z3.Not(self._positive(a))
+        return self._function(e, z3.BoolSort())
+
+    def _positive(self, e: E) -> Any:
+        """That a number which is never negative is not 0."""
+        match e.op:
+            case "const":
+                return z3.BoolVal(e.args[0] > 0)
+            case "count of":
+                return self._function(("some", *e.args[:1]), PAGE, z3.BoolSort())(self.page(e.args[1]))
+            case "+":
+                return z3.Or(*map(self._positive, e.args))
+            case "if":
+                c, a, b = self(e.args[0]), self._positive(e.args[1]), self._positive(e.args[2])
+                return z3.Or(z3.And(c, a), z3.And(z3.Not(c), b))
+        return self._function(("some", e), z3.BoolSort())
 
     def _as_many(self, e: E) -> Any:
         """Two counts are the same: known only where one counts no more than the other does."""
@@ -292,7 +331,7 @@ class Instances:
         for a, b in product(pages, pages):
             if a is b:
                 continue
-            yield self._down(a, b)
+            yield self.down(a, b)
         for i, a in enumerate(pages):
             for b in pages[:i]:
                 parts = self.name(E("page", (f"meet({a.args[0]},{b.args[0]})",)), DEEPEST)
@@ -302,12 +341,12 @@ class Instances:
                 common = conj(E("above", (t, a)), E("above", (t, b)))
                 self.every(t, disj(neg(common), E("above", (t, parts))))
                 yield parts
-                yield self._down(parts, a)
-                yield self._down(parts, b)
+                yield self.down(parts, a)
+                yield self.down(parts, b)
 
-    def _down(self, a: E, b: E) -> E:
+    def down(self, a: E, b: E) -> E:
         """The child of a page that is on the way to another one below."""
-        down = self.name(E("page", (f"down({a.args[0]},{b.args[0]})",)), DEEPEST)
+        down = self.name(E("page", (f"down({self.page(a)},{self.page(b)})",)), DEEPEST)
         x, y, d, root = self.page(a), self.page(b), self.page(down), self.page(ROOT)
         self.say(z3.Implies(z3.And(LE(x, y), x != y), z3.And(UP(d) == x, LE(d, y), d != root)))
         return down

@@ -25,7 +25,7 @@ from sanitree.checker.prove.results import Answer, Pair
 from sanitree.checker.symbolic import TRUE, E, choose, conj, const, disj, neg
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import checks
-from sanitree.invariants.terms import Apply, Fold, Gather, Get, Op, Range, Term
+from sanitree.invariants.terms import Apply, Fold, Gather, Get, Op, Range, Term, make
 from sanitree.models.protocol.system import NODE, Action, Assign, Over, System
 from sanitree.models.snapshot import Key
 
@@ -117,7 +117,7 @@ class Unbounded:
         self.formulas = list(self._formulas(set(wanted)))
         self.marks = {f.name: z3.Bool(f"holds {f.name}") for f in self.formulas}
         self.base: list[Any] = []
-        self.before = Instances(self.base.append, self.r.rows.flags)
+        self.before = Instances(self.base.append)
         self._begin()
 
     # What is claimed.
@@ -127,8 +127,16 @@ class Unbounded:
             if c.name in wanted:
                 yield from self._said(c.name, self.r.judged(c), False)
         for i in self.system.invariants:
-            self.counters += self._counted(i.term)
-            yield from self._said(i.name, self.r.said_of_each(i.term), True)
+            rest = []
+            for part in _parts(instantiate(i.term, self.system.settings, {})):
+                # That a counter counts is TIED's to show: said here it would compare sums.
+                if (counter := self._counted(part)) is not None:
+                    self.counters.append(counter)
+                else:
+                    rest.append(part)
+            if rest:
+                said = rest[0] if len(rest) == 1 else make(Apply, Op.AND, tuple(rest))
+                yield from self._said(i.name, self.r.said_of_each(said), True)
 
     def _said(self, name: str, holds: E, auxiliary: bool) -> Iterator[Formula]:
         if holds is TRUE:
@@ -138,25 +146,23 @@ class Unbounded:
             return
         yield Formula(name, holds, auxiliary)
 
-    def _counted(self, term: Term) -> Iterator[Counter]:
-        """The counters that a claim ties to what they count: itself = the sum over children + …"""
-        said = instantiate(term, self.system.settings, {})
-        for part in said.args if isinstance(said, Apply) and said.op is Op.AND else (said,):
-            if not (isinstance(part, Apply) and part.op is Op.EQ and isinstance(part.args[0], Get)):
-                continue
-            get = part.args[0]
-            key = _key(get)
-            if get.of is not NODE or self.r.rows.flags.get(key, True):
-                continue
-            terms = _summands(part.args[1])
-            along = [t for t in terms if isinstance(t, Gather)]
-            if len(along) > 1 or not all(_sums_children(t, key) for t in along):
-                continue
-            total = const(0)
-            for t in terms:
-                if t not in along:
-                    total = E("+", (total, self.r.value(t, H)))
-            yield Counter(key, bool(along), total)
+    def _counted(self, part: Term) -> Counter | None:
+        """The counter that a claim ties to what it counts: itself = the sum over children + …"""
+        if not (isinstance(part, Apply) and part.op is Op.EQ and isinstance(part.args[0], Get)):
+            return None
+        key = _key(part.args[0])
+        if part.args[0].of is not NODE or self.r.rows.flags.get(key, True):
+            return None
+        terms = _summands(part.args[1])
+        along = [t for t in terms if isinstance(t, Gather)]
+        if len(along) > 1 or not all(_sums_children(t, key) for t in along):
+            return None
+        total: E | None = None
+        for t in terms:
+            if t not in along:
+                number = self.r.value(t, H)
+                total = number if total is None else E("+", (total, number))
+        return None if total is None else Counter(key, bool(along), total)
 
     # What is true of any state.
 
@@ -168,6 +174,8 @@ class Unbounded:
         for page in core:
             self.before.name(up(page), 1)
         list(self.before.between(core))
+        for goal in GOALS:
+            self.before.down(up(goal), N)
         self._switches(GOALS[0], N)
         for f in self.formulas:
             self.before.suppose(f.holds, self.marks[f.name])
@@ -187,14 +195,11 @@ class Unbounded:
             i.suppose(disj(neg(above(a, b)), disj(neg(differ(at[a], at[b])), conj(way, changes))))
 
     def _state(self, i: Instances, then: Callable[[E], E], tag: str) -> None:
-        """Fields of the root, numbers of pages, and that going down ends; then: a formula in the state meant."""
-        x = E("page", ("x",))
+        """Fields of the root, and that going down ends; then: a formula in the state meant."""
         for k, flag in self.r.rows.flags.items():
             key = E("is", (k, ROOT)) if flag and self._is_truth(k) else E("count of", (k, ROOT))
             if not tag:
                 i.suppose(_equals(key, self.system.root[k]))
-                if key.op == "count of":
-                    i.every(x, E("<=", (const(0), E("count of", (k, x)))))
         self._descents(i, then, tag)
 
     def _is_truth(self, key: Key) -> bool:
@@ -222,34 +227,31 @@ class Unbounded:
 
     def lemmas(self, i: Instances, then: Callable[[E], E], tag: str) -> None:
         """What follows from counting, of each counter that counts what it should."""
-        x, y = E("page", ("x",)), E("page", ("y",))
+        x = E("page", ("x",))
         for c in self.counters:
             number, at_root = then(E("count of", (c.key, x))), same(x, ROOT)
-            own = then(put(c.holders, H, x))
-            below = then(E("children's", (c.key, x)))
+            own, below = then(put(c.holders, H, x)), then(E("children's", (c.key, x)))
             if not c.along:
-                i.every(x, disj(at_root, E("=", (number, own))))
+                i.every(x, disj(at_root, conj(_alike(number, own), E("=", (number, own)))))
                 continue
             i.every(x, disj(at_root, E("=", (number, E("+", (below, own))))))
             i.every(x, E("<=", (const(0), below)))
-            for page in (*GOALS, *map(up, GOALS), N):
-                if page.op == "up":
-                    continue
+            i.every(x, disj(at_root, disj(_no(own), _some(number))))
+            for page in (*GOALS, N):
                 held = i.name(E("page", (f"holder of {c.key}{tag}({page.args[0]})",)), 1)
-                ends = E("<", (const(0), then(put(c.holders, H, held))))
-                none = E("<=", (then(E("count of", (c.key, page))), const(0)))
-                i.suppose(disj(same(page, ROOT), disj(none, conj(above(page, held), conj(neg(same(held, ROOT)), ends)))))
+                ends = conj(conj(above(page, held), neg(same(held, ROOT))), _some(then(put(c.holders, H, held))))
+                i.suppose(disj(same(page, ROOT), disj(_no(then(E("count of", (c.key, page)))), ends)))
             for page in [p for p, level in i.level.items() if p is not ROOT]:
                 of_it, its = then(E("count of", (c.key, page))), then(put(c.holders, H, page))
                 over = neg(conj(above(x, page), neg(at_root)))
-                i.every(x, disj(over, conj(E("<=", (of_it, number)), E("<=", (its, number)))))
+                i.every(x, disj(over, disj(conj(_no(of_it), _no(its)), _some(number))))
 
     # Pairs.
 
     def kept(self, action: Action) -> Iterator[Pair]:
         """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
         begun = time.perf_counter()
-        solver = z3.SolverFor("QF_UFLIA")
+        solver = z3.SolverFor("QF_UF")
         solver.set("timeout", int(self.seconds * 1000))
         solver.add(*self.base)
         i = self.before.copy(solver.add)
@@ -257,46 +259,77 @@ class Unbounded:
         i.suppose(self.r.condition(action.guard, N))
         self.lemmas(i, lambda e: e, "")
         then = After(self.r, action)
-        tied = z3.Bool("tied")
         goals = {TIED: z3.Bool(f"wrong {TIED}")}
         i.ask(self._untied(then), goals[TIED], GOALS)
         for f in self.formulas:
             goals[f.name] = z3.Bool(f"wrong {f.name}")
             i.ask(neg(then(f.holds)), goals[f.name], GOALS)
         self._descents(i, then, "'")
-        late: list[Any] = []
         i.settle()
-        yield self._pair(solver, action.name, TIED, goals[TIED], begun)
+        tied = self._pair(solver, action.name, TIED, goals[TIED], begun)
+        yield tied
+        late: list[Any] = []
+        self._late(i, then, late)
+        done: dict[str, Answer] = {}
+        for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
+            counted = tied.answer is Answer.PROVED and done.get(ABSENT, Answer.PROVED) is Answer.PROVED
+            if f.name != ABSENT and counted and late:
+                solver.add(*late)
+                late = []
+            begun = time.perf_counter()
+            pair = self._pair(solver, action.name, f.name, goals[f.name], begun)
+            if pair.answer is not Answer.PROVED and counted and any(c.key in _counters(f.holds) for c in self.counters):
+                pair = self._by_counting(action, then, f, pair, begun)
+            done[f.name] = pair.answer
+            yield pair
+
+    def _late(self, i: Instances, then: After, late: list[Any]) -> None:
+        """The lemmas of the state after, which hold once the counters are known to count there too."""
         j = i.copy(late.append)
         self.lemmas(j, then, "'")
         j.settle()
-        del tied
-        done: dict[str, Answer] = {}
-        counted = self._last.answer is Answer.PROVED
-        for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
-            if f.name != ABSENT and counted and late and done.get(ABSENT, Answer.PROVED) is Answer.PROVED:
-                solver.add(*late)
-                late = []
-            pair = self._pair(solver, action.name, f.name, goals[f.name], time.perf_counter())
-            done[f.name] = pair.answer
-            yield pair
+
+    def _by_counting(self, action: Action, then: After, f: Formula, pair: Pair, begun: float) -> Pair:
+        """A claim about numbers, from nothing but what the counters of the state after count."""
+        solver = z3.SolverFor("QF_UFLIA")
+        solver.set("timeout", int(self.seconds * 1000))
+        i = Instances(solver.add, numbers=True)
+        for page in (N, GOALS[0]):
+            i.name(page, 0)
+        mark = z3.Bool("wrong")
+        i.ask(neg(then(f.holds)), mark, GOALS)
+        self.lemmas(i, then, "'")
+        for c in self.counters:
+            page = GOALS[0]
+            i.suppose(E("<=", (const(0), then(put(c.holders, H, page)))))
+        i.settle()
+        if solver.check(mark) == z3.unsat:
+            return Pair(action.name, f.name, Answer.PROVED, time.perf_counter() - begun, frozenset({TIED}))
+        return pair
 
     def _untied(self, then: After) -> E:
         """Some counter falls below 0, or changes as what it counts does not."""
         g = GOALS[0]
         wrong = const(False)
+        counted = {c.key: c for c in self.counters}
         for k, flag in self.r.rows.flags.items():
-            if not flag or not self._is_truth(k):
-                wrong = disj(wrong, E("<", (then(E("count of", (k, g))), const(0))))
-        for c in self.counters:
-            number = E("count of", (c.key, g))
-            grown = E("-", (then(number), number))
-            of_n, of_g = (E("-", (then(h), h)) for h in (put(c.holders, H, N), put(c.holders, H, g)))
-            if not c.along:
-                wrong = disj(wrong, neg(E("=", (grown, of_g))))
+            if flag and self._is_truth(k):
                 continue
-            wrong = disj(wrong, neg(E("=", (grown, choose(above(g, N), of_n, const(0))))))
-            wrong = disj(wrong, conj(neg(same(g, N)), neg(E("=", (of_g, const(0))))))
+            number = E("count of", (k, g))
+            grown = _grown(then(number), number)
+            wrong = disj(wrong, grown.get(None, const(False)) if k in counted else const(False))
+            wrong = disj(wrong, conj(grown.get(-1, const(False)), _no(number)))
+            if k not in counted:
+                continue
+            c = counted[k]
+            of_n, of_g = (_grown(then(h), h) for h in (put(c.holders, H, N), put(c.holders, H, g)))
+            if not c.along:
+                wrong = disj(wrong, neg(_alike_changes(grown, of_g)))
+                continue
+            on_path = above(g, N)
+            wrong = disj(wrong, conj(on_path, neg(_alike_changes(grown, of_n))))
+            wrong = disj(wrong, conj(neg(on_path), neg(grown.get(0, const(False)))))
+            wrong = disj(wrong, conj(neg(same(g, N)), neg(of_g.get(0, const(False)))))
         return conj(neg(same(g, ROOT)), wrong)
 
     def _pair(self, solver: Any, action: str, name: str, goal: Any, begun: float) -> Pair:
@@ -311,6 +344,74 @@ class Unbounded:
         answer = Answer.PROVED if found == z3.unsat else Answer.UNKNOWN
         self._last = Pair(action, name, answer, time.perf_counter() - begun, uses, None, reason)
         return self._last
+
+
+Changes = dict[int | None, E]
+"""By how much a number grows, and when; None: by nobody knows how much."""
+
+
+def _grown(new: E, old: E) -> Changes:
+    """How a number has changed, where it is made of counters and of conditions."""
+    if new is old:
+        return {0: TRUE}
+    if old.op == "+":
+        parts = new.args if new.op == "+" else None
+        if parts is None:
+            return {None: TRUE}
+        return _added(_grown(parts[0], old.args[0]), _grown(parts[1], old.args[1]))
+    if old.op == "if" and old.args[1:] == (const(1), const(0)):
+        was = old.args[0]
+        now = new.args[0] if new.op == "if" and new.args[1:] == (const(1), const(0)) else None
+        if now is None:
+            return {None: TRUE}
+        return {1: conj(now, neg(was)), -1: conj(neg(now), was), 0: neg(differ(now, was))}
+    if new.op == "if":
+        found: Changes = {}
+        for when, value in ((new.args[0], new.args[1]), (neg(new.args[0]), new.args[2])):
+            for by, where in _grown(value, old).items():
+                found[by] = disj(found.get(by, const(False)), conj(when, where))
+        return found
+    if new.op in ("+", "-") and new.args[1].op == "const":
+        by = int(new.args[1].args[0]) * (1 if new.op == "+" else -1)
+        return {(None if k is None else k + by): e for k, e in _grown(new.args[0], old).items()}
+    if new is const(0):
+        return {0: _no(old), None: _some(old)}
+    return {None: TRUE}
+
+
+def _added(a: Changes, b: Changes) -> Changes:
+    found: Changes = {}
+    for i, x in a.items():
+        for j, y in b.items():
+            by = None if i is None or j is None else i + j
+            found[by] = disj(found.get(by, const(False)), conj(x, y))
+    return found
+
+
+def _alike_changes(a: Changes, b: Changes) -> E:
+    """Two numbers have changed by as much."""
+    found = const(False)
+    for by, where in a.items():
+        if by is not None and by in b:
+            found = disj(found, conj(where, b[by]))
+    return found
+
+
+def _some(number: E) -> E:
+    return E("<", (const(0), number))
+
+
+def _no(number: E) -> E:
+    return neg(_some(number))
+
+
+def _alike(a: E, b: E) -> E:
+    return neg(differ(_some(a), _some(b)))
+
+
+@cache
+def _counters(e: E) -> frozenset[Key]:
+    return frozenset(x.args[0] for x in _subs(e) if x.op == "count of")
 
 
 def differ(a: E, b: E) -> E:
@@ -336,6 +437,12 @@ def _subs(e: E) -> Sequence[E]:
 
 def _key(get: Get) -> Key:
     return Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated
+
+
+def _parts(term: Term) -> list[Term]:
+    if isinstance(term, Apply) and term.op is Op.AND:
+        return [t for a in term.args for t in _parts(a)]
+    return [term]
 
 
 def _summands(term: Term) -> list[Term]:
