@@ -26,6 +26,7 @@ from sanitree.checker.prove.words import Words
 SECONDS = 10.0
 """For one pair, unless somebody says otherwise."""
 
+
 class Induction:
     """A model of a given size, ready to be asked about its pairs. seconds: for each."""
 
@@ -85,7 +86,9 @@ class Induction:
         new, bad = self._after(moves, chosen)
         then = Words(self.system, {c: self.before.cell(c) for c in self._cells()} | new)
         self.solver.push()
-        self.solver.add(z3.Or(*chosen), *(z3.Implies(c, self.before(x.guard)) for c, x in zip(chosen, moves, strict=True)))
+        self.solver.add(
+            z3.Or(*chosen), *(z3.Implies(c, self.before(x.guard)) for c, x in zip(chosen, moves, strict=True))
+        )
         self.solver.add(z3.AtMost(*chosen, 1))
         touched = {cell for x in moves for cell in x.assigned}
         for name in wanted:
@@ -121,16 +124,16 @@ class Induction:
         self.solver.push()
         self.solver.add(wrong)
         found = self.solver.check(*self.holding.values())
+        answer, uses, counterexample, reason = Answer.UNKNOWN, frozenset[str](), None, ""
         if found == z3.unsat:
             core = set(map(str, self.solver.unsat_core()))
-            pair = (Answer.PROVED, frozenset(n for n, h in self.holding.items() if str(h) in core), None, "")
+            answer, uses = Answer.PROVED, frozenset(n for n, h in self.holding.items() if str(h) in core)
         elif found == z3.sat:
-            states = self._smallest(self.solver.model())
-            pair = (Answer.BROKEN, frozenset(), self._confirmed(name, moves, states), "")
+            smallest = self._smallest(self.solver.model())
+            answer, counterexample = Answer.BROKEN, self._confirmed(name, moves, smallest)
         else:
-            pair = (Answer.UNKNOWN, frozenset(), None, f"z3 gave up after {self.seconds:g} s")
+            reason = f"z3 gave up after {self.seconds:g} s"
         self.solver.pop()
-        answer, uses, counterexample, reason = pair
         return Pair(action, name, answer, time.perf_counter() - begun, uses, counterexample, reason)
 
     def _smallest(self, model: Any) -> Any:

@@ -105,6 +105,8 @@ class Instances:
         elif e.op == "not" and e.args[0].op == "some":
             page, such = e.args[0].args
             self.every(page, neg(such), mark)
+            said = z3.Not(self(e.args[0]))  # also where it stands as a condition within another formula
+            self.say(said if mark is None else z3.Implies(mark, said))
         else:
             said = self.true(e)
             self.say(said if mark is None else z3.Implies(mark, said))
@@ -130,7 +132,7 @@ class Instances:
         return other
 
     def every(self, page: E, such: E, mark: Any = None) -> None:
-        """Something is true of every page: of each that has a name, and will have one. mark: only where that is true."""
+        """Something is true of every page: of each that has a name or will have one. mark: only where that is true."""
         self._universals.append((mark, page, such))
 
     def true(self, e: E) -> Any:
@@ -284,7 +286,13 @@ class Instances:
     def _near(self, e: E) -> list[E]:
         """The pages of which something is said that speaks of others: not of far ones where those are far."""
         left = DEEPEST - self._level(e)
-        return [p for p, level in self.level.items() if level <= left and p is not ROOT]
+        found = [p for p, level in self.level.items() if level <= left and p is not ROOT]
+        if left < DEEPEST and e.op == "some" and e.args[0].args[0].endswith("'"):
+            # Of two that should be one, both may be far: each has been found for a condition of its own.
+            far = [p for p in pages_in(e) if self.level.get(p)]
+            if len(far) == 1 and far[0].args[0].startswith("w"):
+                found += [p for p in self.level if p.op == "page" and p.args[0].startswith("w")]
+        return found
 
     def _witnesses(self) -> None:
         """Names a page for each condition that some page may meet."""
@@ -292,38 +300,35 @@ class Instances:
             if (e, e) in self._met:
                 continue
             self._met.add((e, e))
-            if (level := self._level(e) + 1) > DEEPEST:
+            # The second of two that should be one is no farther than the first.
+            level = max(1, self._level(e)) if e.args[0].args[0].endswith("'") else self._level(e) + 1
+            if level > DEEPEST:
                 continue
             page = self.name(E("page", (f"w{len(self.level)}.{len(self._met)}",)), level)
             self.say(z3.Implies(self(e), self.true(put(e.args[1], e.args[0], page))))
 
     def _ordered(self) -> None:
         """What a tree is, of the pages that have names."""
-        pages = {p: self.page(p) for p in self.level}
-        near = [p for p in pages.values()]
+        root, pages = self.page(ROOT), {p: self.page(p) for p in self.level}
+        near = list(pages.values())
         for x in near:
-            self._once(("one", x), lambda x=x: (LE(x, x), LE(self.page(ROOT), x)))
+            self._once(("one", x), z3.And(LE(x, x), LE(root, x)))
         for x, y in product(near, near):
             if x is not y:
-                self._once(("two", x, y), lambda x=x, y=y: (
-                    z3.Implies(z3.And(LE(x, y), LE(y, x)), x == y),
-                    z3.Implies(z3.And(LE(y, x), y != x), LE(y, UP(x))),
-                ))  # fmt: skip
+                covers = z3.Implies(z3.And(LE(y, x), y != x), LE(y, UP(x)))
+                self._once(("two", x, y), z3.And(z3.Implies(z3.And(LE(x, y), LE(y, x)), x == y), covers))
         core = [pages[p] for p, level in self.level.items() if level == 0 and p is not ROOT]
-        triples = {t for a, b in product(core, core) for w in near for t in ((a, b, w), (a, w, b), (w, a, b))}
-        for x, y, w in triples:
+        for x, y, w in {t for a, b in product(core, core) for w in near for t in ((a, b, w), (a, w, b), (w, a, b))}:
             if x is not y and y is not w and x is not w:
-                self._once(("three", x, y, w), lambda x=x, y=y, w=w: (
-                    z3.Implies(z3.And(LE(x, y), LE(y, w)), LE(x, w)),
-                    z3.Implies(z3.And(LE(x, w), LE(y, w)), z3.Or(LE(x, y), LE(y, x))),
-                ))  # fmt: skip
+                goes_on = z3.Implies(z3.And(LE(x, y), LE(y, w)), LE(x, w))
+                line = z3.Implies(z3.And(LE(x, w), LE(y, w)), z3.Or(LE(x, y), LE(y, x)))
+                self._once(("three", x, y, w), z3.And(goes_on, line))
 
-    def _once(self, key: tuple[Any, ...], said: Callable[[], Iterable[Any]]) -> None:
+    def _once(self, key: tuple[Any, ...], said: Any) -> None:
         name = (key[0], *(x.get_id() for x in key[1:]))
         if name not in self._order:
             self._order.add(name)
-            for s in said():
-                self.say(s)
+            self.say(said)
 
     def between(self, pages: Iterable[E]) -> Iterator[E]:
         """For each two pages, where the paths to them part, and the first page on the way from one down to another."""
@@ -350,4 +355,3 @@ class Instances:
         x, y, d, root = self.page(a), self.page(b), self.page(down), self.page(ROOT)
         self.say(z3.Implies(z3.And(LE(x, y), x != y), z3.And(UP(d) == x, LE(d, y), d != root)))
         return down
-

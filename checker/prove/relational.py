@@ -629,12 +629,12 @@ def pages_in(e: E) -> Iterator[E]:
             return
         own = x.args[0] if x.op in ("some", "path", "those", "top", "as many") else None
         fresh = own is not None and own not in bound
-        if fresh:
+        if own is not None and fresh:
             bound.add(own)
         for a in x.subs():
             if a is not own:
                 go(a)
-        if fresh:
+        if own is not None and fresh:
             bound.discard(own)
 
     go(e)

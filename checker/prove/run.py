@@ -97,5 +97,3 @@ def _wanted(names: Sequence[str], rules: Sequence[str]) -> tuple[str, ...]:
         if not any(n == r or n.startswith(f"{r}[") for n in names):
             raise NoSuchClaimError(r, names)
     return tuple(n for n in names if not rules or any(n == r or n.startswith(f"{r}[") for r in rules))
-
-

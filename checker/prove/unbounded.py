@@ -12,7 +12,7 @@ what is proved holds of trees of any size. What is not proved need not be wrong:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,9 +23,11 @@ from sanitree.checker.prove.instances import Instances
 from sanitree.checker.prove.relational import ROOT, Relational, above, put, same, up
 from sanitree.checker.prove.results import Answer, Pair
 from sanitree.checker.symbolic import TRUE, E, choose, conj, const, disj, neg
+from sanitree.invariants.calls import field_named
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import checks
 from sanitree.invariants.terms import Apply, Fold, Gather, Get, Op, Range, Term, make
+from sanitree.invariants.vocabulary import Sort
 from sanitree.models.protocol.system import NODE, Action, Assign, Over, System
 from sanitree.models.snapshot import Key
 
@@ -72,7 +74,11 @@ class After:
             where = self._where(r, assign, x)
             each, other = (None, None) if assign.over is Over.ITSELF else (assign.each, x)
             value = r.value(assign.value, N, each, other)
-            flag = r.rows.flags[key] and assign.value.sort is assign.target.sort and assign.target.field.sort.name == "BOOL"
+            flag = (
+                r.rows.flags[key]
+                and assign.value.sort is assign.target.sort
+                and assign.target.field.sort.name == "BOOL"
+            )
             old = self.assigned.get(key, E("is" if flag else "count of", (key, x)))
             if flag:
                 self.assigned[key] = disj(conj(where, value), conj(neg(where), old))
@@ -181,6 +187,38 @@ class Unbounded:
             self.before.suppose(f.holds, self.marks[f.name])
         self._state(self.before, lambda e: e, "")
         self.before.settle()
+        for such in self._closed():
+            self._all_above(such)
+        self.before.settle()
+
+    def _closed(self) -> Iterator[Callable[[E], E]]:
+        """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
+        solver = z3.SolverFor("QF_UF")
+        solver.set("timeout", int(self.seconds * 1000))
+        solver.add(*self.base)
+        i, g = self.before.copy(solver.add), GOALS[0]
+
+        def there(page: E) -> E:
+            return disj(*(E("is", (k, page)) for k in self.system.exists))
+
+        def flag(key: Key) -> Callable[[E], E]:
+            return lambda page: E("is", (key, page))
+
+        for number, such in enumerate([there, *map(flag, self.system.exists)]):
+            mark = z3.Bool(f"not closed {number}")
+            above_g = conj(neg(same(up(g), ROOT)), neg(such(up(g))))
+            i.ask(conj(neg(same(g, ROOT)), conj(such(g), above_g)), mark, ())
+            i.settle()
+            if solver.check(mark, *self.marks.values()) == z3.unsat:
+                yield such
+
+    def _all_above(self, such: Callable[[E], E]) -> None:
+        """Then it is true of the whole path, by induction along it."""
+        x = E("page", ("x",))
+        supposed = z3.And(*self.marks.values())
+        for page in [p for p in self.before.level if p is not ROOT]:
+            off = disj(neg(above(x, page)), same(x, ROOT))
+            self.before.every(x, disj(off, disj(neg(such(page)), such(x))), supposed)
 
     def _switches(self, a: E, b: E) -> None:
         """Where a flag is another at the end of a way down than at its beginning, it changes at a first page."""
@@ -203,9 +241,6 @@ class Unbounded:
         self._descents(i, then, tag)
 
     def _is_truth(self, key: Key) -> bool:
-        from sanitree.invariants.calls import field_named
-        from sanitree.invariants.vocabulary import Sort
-
         f = field_named(Sort.NODE, key.name)
         return f is not None and f.sort is Sort.BOOL
 
@@ -221,6 +256,7 @@ class Unbounded:
                 i.suppose(above(page, low))
                 inside = conj(conj(above(page, y), neg(same(page, y))), above(y, low))
                 i.every(y, disj(neg(inside), then(E("is", (flag, y)))))
+                i.suppose(disj(same(low, page), then(E("is", (flag, low)))))
                 there = self.r.condition(term, low)
                 going_on = next(e for e in _subs(there) if e.op == "some")
                 i.suppose(neg(then(going_on)))
@@ -465,5 +501,3 @@ def _descent(term: Term) -> Key | None:
         case Apply(Op.AND, (Get(), Apply(Op.NOT, (Gather(fold=Fold.SOME, over=Range.CHILDREN, body=Get() as flag),)))):
             return _key(flag)
     return None
-
-

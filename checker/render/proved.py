@@ -81,6 +81,7 @@ def _drawn(pair: Pair, c: Counterexample) -> Iterator[RenderableType]:
         yield _in(Text("before, where every rule holds (whether it can be reached, nobody says):", DIM))
         found = marks(before, check(before, rules=[]).findings)
         outline = Outline(before.parent.tolist(), set(), set(), 0, None)
+        outline.choose(None)
         yield from (_in(line, 4) for line in Tree(before, outline, found, WIDTH).draw())
         yield _in(Text(f"{c.move.action.name} of node {c.move.node}", BOLD).append(f"  {words(c.move)}", DIM))
         changes = lines(difference(before, after))

@@ -10,9 +10,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 
-from sanitree.invariants.language import Element, Expr, all_of, count, iff, implies, ite, requests, some, transfers
+from sanitree.invariants.language import (
+    Element,
+    Expr,
+    all_of,
+    count,
+    iff,
+    implies,
+    ite,
+    path_sum,
+    requests,
+    some,
+    sum_over,
+    transfers,
+)
 from sanitree.invariants.language import children as children_of
-from sanitree.invariants.language import path_sum, sum_over
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.config import Pages
