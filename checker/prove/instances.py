@@ -318,7 +318,7 @@ class Instances:
                 covers = z3.Implies(z3.And(LE(y, x), y != x), LE(y, UP(x)))
                 self._once(("two", x, y), z3.And(z3.Implies(z3.And(LE(x, y), LE(y, x)), x == y), covers))
         core = [pages[p] for p, level in self.level.items() if level == 0 and p is not ROOT]
-        for x, y, w in {t for a, b in product(core, core) for w in near for t in ((a, b, w), (a, w, b), (w, a, b))}:
+        for x, y, w in {t for a, b in product(core, core) for c in near for t in ((a, b, c), (a, c, b), (c, a, b))}:
             if x is not y and y is not w and x is not w:
                 goes_on = z3.Implies(z3.And(LE(x, y), LE(y, w)), LE(x, w))
                 line = z3.Implies(z3.And(LE(x, w), LE(y, w)), z3.Or(LE(x, y), LE(y, x)))
