@@ -11,6 +11,7 @@ from sanitree.checker.prove.results import Answer, Pair
 from sanitree.checker.prove.unbounded import Unbounded
 from sanitree.invariants.vocabulary import Policy
 
+pytestmark = pytest.mark.slow
 SECONDS = 60.0
 
 
