@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "List the rules, or explain one."),
     "hunt": ("hunt", "Search a live cache for operations after which something is wrong."),
     "explore": ("explore", "Search every state of a model for one that violates a rule."),
+    "prove": ("prove", "Prove by induction that no action of a model breaks a rule, in trees of any size."),
     "demo": ("demo", "Show a real bug in a real engine, live and offline."),
     "engine": ("engine", "Get real engines to run against, and list those at hand."),
 }

@@ -75,6 +75,18 @@ class Attached:
     pool: tuple[Component, Tier] | None = None
 
 
+class Invariant(NamedTuple):
+    """What a proof by induction needs besides the rules: true of every node that there may be, also of one not there.
+
+    Of what only the model keeps, so that no live tree could show it; why: what breaks without it.
+    """
+
+    name: str
+    prose: str
+    why: str
+    term: Term
+
+
 class Over(Enum):
     """Which nodes an assignment is about, seen from the action's own."""
 
@@ -144,6 +156,7 @@ class System:
     attached: tuple[Attached, ...] = ()
     tree: Mapping[Key, Term] = field(default_factory=dict)
     promises: tuple[Promise, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
 
     @property
     def nodes(self) -> int:
@@ -191,6 +204,14 @@ def defined(said: Callable[[Element], Expr]) -> Term:
     """What a function says of a node, as a term over `NODE`."""
     with naming("n"):
         return said(Element(NODE)).term
+
+
+def invariant(said: Callable[[Element], Expr]) -> Invariant:
+    """A function of a node as an invariant under its name: the first sentence of its docstring, and why."""
+    prose, _, why = inspect.cleandoc(said.__doc__ or "").partition("\n\n")
+    if not prose:
+        fail(f"{said.__name__} says nothing in words: give it a docstring")
+    return Invariant(said.__name__, " ".join(prose.split()), " ".join(why.split()), defined(said))
 
 
 def becomes(target: Expr, value: Expr | bool | int) -> Assign:
