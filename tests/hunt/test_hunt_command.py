@@ -85,7 +85,7 @@ def test_interrupted_it_tells_what_it_has(args: tuple[str, ...], code: int) -> N
     restored = "import signal, os, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     script = restored + f"from sanitree.checker.cli import cli; sys.argv = {['sanitree', *command[3:]]!r}; cli.main()"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(12)
+    time.sleep(25)  # time enough to find and confirm, also beside other tests
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
