@@ -65,9 +65,15 @@ def _fewer_operations(s: _Smaller) -> None:
             # From the end: what comes late depends on what came early.
             end = len(s.best.operations) - at
             ops = s.best.operations
-            if not s.takes(ops[: max(0, end - size)] + ops[end:]):
+            begin = max(0, end - size)
+            if not s.takes(ops[:begin] + ops[end:]) and not s.takes(ops[:begin] + _one_request_less(ops[end:])):
                 at += size
         size //= 2
+
+
+def _one_request_less(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """Operations after one that began a request has gone: what spoke of later requests speaks of them by one less."""
+    return tuple(_with(op, "request", n - 1) if (n := getattr(op, "request", 0)) else op for op in operations)
 
 
 def _smaller_arguments(s: _Smaller) -> None:

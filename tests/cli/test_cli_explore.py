@@ -84,7 +84,7 @@ def test_a_violation_is_shown_as_the_shortest_run_and_kept(run: Run, tmp_path: P
     assert any(re.fullmatch(r"✗ backup_is_prefix_closed at node [23]", line) for line in lines)
     assert "n.parent[full, host].present: false" in lines
     assert "judged by the rules of write_through; the model runs write_back" in lines
-    assert f"sanitree replay {file}" in lines
+    assert f"sanitree replay {file}" in words
     again = run("replay", file)
     assert again.exit_code == 1
     assert "REPRODUCED on the model heap, write_back, full, 5 pages: backup_is_prefix_closed is violated again" in (
