@@ -197,7 +197,11 @@ def test_confirming_asks_the_own_check() -> None:
     assert again.own in (SAME, LATER)
     assert len(again.results) == 4
     progress = Lab("reference", Setup(fault="eviction_says_too_much"), lambda _: None)
-    said = progress.replay(Wrong(Kind.RULE, ()), progress.setup, [*served(1), Copy(0), Poll(), Evict("full", 1)])
+    said = progress.replay(
+        Wrong(Kind.RULE, ("eviction_says_what_it_freed",)),
+        progress.setup,
+        [*served(1), Copy(0), Poll(), Evict("full", 1)],
+    )
     assert said is not None and confirmed(said).own == SILENT  # a state rule sees nothing of it
 
 
