@@ -134,8 +134,6 @@ class _Rows(Algebra[Column, V]):
                 assert not isinstance(it, Rows)
                 found.append(it[0])
 
-    # Elements.
-
     def group_of(self, check: Check) -> Group:
         """What a check is about. Raises UnsaidError where the model has none of it."""
         sort = check.rule.scope
@@ -220,8 +218,6 @@ class _Rows(Algebra[Column, V]):
             or (e.op == "bits" and self.top(e) == 1)
             or (e.op == "if" and e.args[1:] == (const(1), const(0)))
         )
-
-    # Fields.
 
     def read(self, get: Get, of: V) -> Meaning[Column, V]:
         assert isinstance(of, Rows)

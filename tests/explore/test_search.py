@@ -193,7 +193,7 @@ def test_a_search_ends_alike_when_it_is_done_again() -> None:
 
 def test_it_tells_how_far_it_is() -> None:
     told: list[Sofar] = []
-    search(transitions(heap.heap(Policy.WRITE_BACK, 7)), cores=1, told=told.append)
+    search(transitions(heap.heap(Policy.WRITE_BACK, 8)), cores=1, told=told.append)
     assert told
     assert [t.states for t in told] == sorted(t.states for t in told)
     assert all(0 <= t.queue <= t.states for t in told)
