@@ -13,6 +13,7 @@ from typing import Any
 
 import z3
 
+from sanitree.checker.prove.connectives import applied
 from sanitree.checker.prove.relational import ROOT, pages_in, put, same, up
 from sanitree.checker.symbolic import E, conj, disj, neg
 
@@ -193,29 +194,7 @@ class Instances:
                 return self._function(e, z3.IntSort())
         if e.op in ("<", "<=", "=") and not self.numbers:
             return self._compared(e)
-        a = [self(x) for x in e.args]
-        match e.op:
-            case "and":
-                return z3.And(*a)
-            case "or":
-                return z3.Or(*a)
-            case "not":
-                return z3.Not(a[0])
-            case "differ":
-                return z3.Xor(*a)
-            case "if":
-                return z3.If(*a)
-            case "=":
-                return a[0] == a[1]
-            case "<":
-                return a[0] < a[1]
-            case "<=":
-                return a[0] <= a[1]
-            case "+":
-                return a[0] + a[1]
-            case "-":
-                return a[0] - a[1]
-        raise NotImplementedError(f"z3 is not told what {e.op} means")
+        return applied(e.op, [self(x) for x in e.args])
 
     def _compared(self, e: E) -> Any:
         """A comparison with 0, or of what is chosen between literals; any other is left open."""

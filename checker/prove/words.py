@@ -8,6 +8,7 @@ from typing import Any
 import z3
 
 from sanitree.checker.explore.transitions import Cell
+from sanitree.checker.prove.connectives import applied
 from sanitree.checker.symbolic import E
 from sanitree.models.protocol.system import System
 
@@ -71,29 +72,7 @@ class Words:
             return z3.If(at, self.number(1), self.number(0)) if self.flag[e.args[0]] else at
         if e.op in ("<", "<=", "=") and (flag := self._of_a_flag(e)) is not None:
             return flag
-        a = [self._done[x] for x in e.args]
-        match e.op:
-            case "and":
-                return z3.And(*a)
-            case "or":
-                return z3.Or(*a)
-            case "not":
-                return z3.Not(a[0])
-            case "differ":
-                return z3.Xor(*a)
-            case "if":
-                return z3.If(*a)
-            case "=":
-                return a[0] == a[1]
-            case "<":
-                return a[0] < a[1]
-            case "<=":
-                return a[0] <= a[1]
-            case "+":
-                return a[0] + a[1]
-            case "-":
-                return a[0] - a[1]
-        raise NotImplementedError(f"z3 is not told what {e.op} means")
+        return applied(e.op, [self._done[x] for x in e.args])
 
     def _of_a_flag(self, e: E) -> Any | None:
         """A comparison of a flag with 0 or 1, which is the flag or its negation."""
