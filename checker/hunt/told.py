@@ -164,7 +164,7 @@ def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[Ren
             yield _in(Text(f"other runs of the same showed {', '.join(names)}", DIM))
     yield _in(Text(f"first seen after {count(f.after, 'operation')}, {f.seconds:.1f} s, in a run of {f.length}", DIM))
     if file:
-        yield _in(Whole(Text(f"sanitree replay {file} --on {h.on}")))
+        yield Whole(Text(f"sanitree replay {file} --on {h.on}"), 3)
 
 
 def _in(what: RenderableType, by: int = 3) -> Padding:

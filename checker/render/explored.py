@@ -62,7 +62,7 @@ def render(o: Outcome, file: str | None) -> RenderableType:
         parts += [Text(), _in(Text(f"a state that allows no move: {moves or 'the first'}", YELLOW))]
     parts += [Text(), *(_in(line) for line in _rules(o))]
     if file is not None:
-        parts.append(_in(Whole(Text(f"sanitree replay {file}"))))
+        parts.append(Whole(Text(f"sanitree replay {file}"), 2))
     return Group(*parts)
 
 

@@ -13,23 +13,26 @@ RED, GREEN, YELLOW, DIM, BOLD, CYAN = "bold red", "green", "yellow", "dim", "bol
 
 
 class Whole:
-    """A text that breaks between words only: a path longer than a line is there to be copied."""
+    """A text that breaks between words only: a path longer than a line is there to be copied.
 
-    def __init__(self, text: Text) -> None:
+    Indented here and not by a padding around it, which would cut what is longer than a line.
+    """
+
+    def __init__(self, text: Text, indent: int = 0) -> None:
         self.text = text
+        self.indent = indent
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         cuts, used = list[int](), 0
         for word in re.finditer(r"\s*\S+", self.text.plain):
-            if used and used + cell_len(word[0]) > options.max_width:
+            if used and self.indent + used + cell_len(word[0]) > options.max_width:
                 cuts.append(word.end() - len(word[0].lstrip()))
                 used = cell_len(word[0].lstrip())
             else:
                 used += cell_len(word[0])
         for line in self.text.divide(cuts):
             line.rstrip()
-            line.overflow = "ignore"
-            yield line
+            yield Text(" " * self.indent, overflow="ignore").append_text(line)
 
 
 def clean(text: str) -> str:
