@@ -41,7 +41,7 @@ class Followed:
 
     def __init__(self, m: Pages) -> None:
         self.m = m
-        slots = {tier: {c.name: m.capacity(tier) + m.count for c in m.components} for tier in TIERS}
+        slots = {tier: {c.name: m.capacity(c, tier) + m.count for c in m.components} for tier in TIERS}
         config = CacheConfig(
             policy=m.policy, components=m.components, device_slots=slots[DEVICE], host_slots=slots[HOST],
             window=m.window, hits_to_back_up=NEVER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,7 +26,8 @@ class Pages:
     parents: of the pages 1, 2, …, each before those that follow it; 0 is the root. device, host: capacity of each
     component's pool, in pages of a per-token component, in states of a per-node one; where none is given, one page
     less than there are. requests: that hold a lock at one time. copies: that are in flight at one time.
-    window: pages that sliding-window attention looks back. fault: by name; see `faults`.
+    window: pages that sliding-window attention looks back. fault: by name; see `faults`. rooms: capacities of single
+    pools, by the component's name and the tier, in the place of `device` and `host`.
     Raises ValueError for what cannot be.
     """
 
@@ -38,6 +40,7 @@ class Pages:
     copies: int = 2
     window: int = 2
     fault: str | None = None
+    rooms: Mapping[tuple[str, Tier], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.parents:
@@ -63,8 +66,10 @@ class Pages:
         """How many pages there may be."""
         return len(self.parents)
 
-    def capacity(self, tier: Tier) -> int:
-        """Of each component's pool on a tier."""
+    def capacity(self, c: Component, tier: Tier) -> int:
+        """Of a component's pool on a tier."""
+        if (c.name, tier) in self.rooms:
+            return self.rooms[c.name, tier]
         given = self.device if tier is Tier.DEVICE else self.host
         return max(1, self.count - 1) if given is None else given
 

@@ -23,7 +23,7 @@ def named(name: str, said: Callable[[Element], tuple[Expr, Assigns]]) -> Action:
 
 def room(m: Pages, c: Component, tier: Tier, more: Expr | int) -> Expr:
     """A pool has so many slots left."""
-    return taken(c, tier) + more <= m.capacity(tier)
+    return taken(c, tier) + more <= m.capacity(c, tier)
 
 
 def pages_that(n: Element, such: Condition) -> Expr:

@@ -1,0 +1,367 @@
+"""A snapshot as a state of the page model, as far as it shows one: what `observed` does, the other way round.
+
+A node is a run of pages that are alike, so a long one is shown by as many as are asked for. Of a large
+tree a part is taken: nodes with everything above them. What is left out is taken off the counts that it
+has a share in, the locks of a parent and the room in a pool. What no observer sees (whether the bytes of
+a copy in flight have arrived, how far a window was locked) is left open.
+
+Below each node, and below the root, is a page more that is not in the tree: what may have been there, or
+come there. Locks, marks and slots that nothing in the tree accounts for may be its.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component, Tier
+from sanitree.models.protocol.pages import words as w
+from sanitree.models.protocol.pages.config import Pages
+from sanitree.models.protocol.pages.shown import variables
+from sanitree.models.snapshot import Key, Snapshot, Table
+
+BOTH = (DEVICE, HOST)
+
+Cell = tuple[Key, int]
+"""A variable of a page."""
+
+
+class NotAStateError(ValueError):
+    """A snapshot that the page model has no state for. hint: what can be done."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True, eq=False)
+class Abstraction:
+    """A part of a snapshot as pages.
+
+    known: the number of each variable that the snapshot shows; what is missing is open. pages_of: for each row that is
+    shown its pages, from the top. spare: pages that are not in the tree. strays: of each pool slots that nobody has,
+    of "requests", "writes" and "loads" those whose node is not in the tree: spare pages may account for them.
+    left_out: what is shown otherwise than it is, in words.
+    """
+
+    model: Pages
+    known: Mapping[Cell, int]
+    pages_of: Mapping[int, tuple[int, ...]]
+    spare: tuple[int, ...]
+    strays: Mapping[str, int]
+    left_out: tuple[str, ...]
+
+    @cached_property
+    def row_of(self) -> Mapping[int, int]:
+        """The row of the node that each page is of."""
+        return {page: row for row, pages in self.pages_of.items() for page in pages}
+
+
+def abstracted(s: Snapshot, rows: Collection[int], *, longest: int = 2, window: int = 2, more: int = 1) -> Abstraction:
+    """Nodes of a snapshot, by their rows, as a state of the page model.
+
+    rows: the rows above them are added. longest: pages that a node is shown by at most. window: pages that
+    sliding-window attention looks back. more: requests and copies that there may be besides those that are seen.
+    Raises NotAStateError for what has no pages.
+    """
+    if s.settings.components[:1] != (FULL,):
+        raise NotAStateError("full attention is not the first of its components", "the page model needs it")
+    shown = _closed(s, rows)
+    _Part.check(s, shown)
+    return _Part(s, shown, longest, window, more).done()
+
+
+def _closed(s: Snapshot, rows: Collection[int]) -> list[int]:
+    """These rows and those above them, parents first."""
+    found = {above for row in rows for above in s.path_to(row)}
+    return sorted(found)
+
+
+class _Part:
+    """What is worked out on the way."""
+
+    @staticmethod
+    def check(s: Snapshot, rows: Iterable[int]) -> None:
+        for key in (Key.of("present", FULL, DEVICE), Key.of("present", FULL, HOST), Key("key_len")):
+            column = s.nodes.columns.get(key)
+            if column is None or (column.mask is not None and not all(column.mask[r] for r in rows)):
+                raise NotAStateError(f"{key} was not observed of every node", "take a snapshot that has it")
+
+    def __init__(self, s: Snapshot, rows: Sequence[int], longest: int, window: int, more: int) -> None:
+        self.s, self.rows, self.longest, self.window, self.more = s, rows, longest, window, more
+        self.parents: list[int] = []
+        self.pages_of: dict[int, tuple[int, ...]] = {}
+        self.spare: list[int] = []
+        self.left_out: list[str] = []
+        self.known: dict[Cell, int] = {}
+        self.components = s.settings.components
+        self.page_size = s.settings.page_size
+
+    def done(self) -> Abstraction:
+        self._lay_out()
+        self.strays = self._strays()
+        flights = [(row, write) for write in (True, False) for row in self._flights(write)]
+        self.model = Pages(
+            policy=self.s.settings.policy, components=self.components, parents=tuple(self.parents),
+            requests=self._requests() + self.more, copies=max(1, len(flights) + self.more), window=self.window,
+            rooms=self._rooms(),
+        )  # fmt: skip
+        self._nodes()
+        for kind in ("write", "load"):
+            self._transfers(kind)
+        self._spares()
+        keys = {v.key: v.top for v in variables(self.model)}
+        for (key, page), value in list(self.known.items()):
+            if key not in keys:
+                del self.known[key, page]
+            elif not 0 <= value <= keys[key]:
+                self.left_out.append(f"{key} is {value}, which the model does not count to")
+                del self.known[key, page]
+        return Abstraction(
+            self.model, self.known, self.pages_of, tuple(self.spare), self.strays, tuple(dict.fromkeys(self.left_out))
+        )
+
+    # The tree.
+
+    def _page(self, parent: int) -> int:
+        self.parents.append(parent)
+        return len(self.parents)
+
+    def _lay_out(self) -> None:
+        """Pages for the nodes, and then one more below each and below the root."""
+        parent = self.s.nodes.columns[Key("parent")].listed
+        lengths = self.s.nodes.columns[Key("key_len")].listed
+        for row in self.rows:
+            above = self.pages_of[parent[row]][-1] if parent[row] else 0
+            length = max(1, lengths[row] // self.page_size)
+            pages = []
+            for _ in range(min(length, self.longest)):
+                above = self._page(above)
+                pages.append(above)
+            self.pages_of[row] = tuple(pages)
+            if length > self.longest:
+                self.left_out.append(f"long nodes are shown by {self.longest} pages")
+        left = len(self.s.nodes) - 1 - len(self.rows)
+        if left:
+            self.left_out.append(f"{left} other node{'s' * (left > 1)}")
+        self.spare = [self._page(0), *(self._page(pages[-1]) for pages in self.pages_of.values())]
+
+    def _requests(self) -> int:
+        """Requests on nodes that are shown, and on none."""
+        return sum(self._held().values()) + self.strays["requests"]
+
+    def _held(self) -> dict[int, int]:
+        """How many requests have locked each row that is shown."""
+        found = dict.fromkeys(self.rows, 0)
+        for row, there in self._references(self.s.requests):
+            if there and row in found:
+                found[row] += 1
+        return found
+
+    @staticmethod
+    def _references(table: Table | None) -> list[tuple[int, bool]]:
+        """For each element: the row of its node, and whether that is in the tree."""
+        if table is None or Key("node") not in table.columns:
+            return []
+        nodes = table.columns[Key("node")].listed
+        there = table.columns.get(Key("node_in_tree"))
+        return [(int(n), bool(there is None or there.listed[i])) for i, n in enumerate(nodes)]
+
+    # Nodes.
+
+    def _column(self, key: Key, row: int) -> int | None:
+        """What a column says of a node; None where nobody knows."""
+        column = self.s.nodes.columns.get(key)
+        if column is None or (column.mask is not None and not column.mask[row]):
+            return None
+        return int(column.listed[row])
+
+    def _tell(self, key: Key, page: int, value: int | bool | None) -> None:
+        if value is not None:
+            self.known[key, page] = int(value)
+
+    def _nodes(self) -> None:
+        held = self._held()
+        for row, pages in self.pages_of.items():
+            for page in pages:
+                last = page == pages[-1]
+                self._tell(w.CUT, page, page == pages[0])
+                self._tell(Key("write_pending"), page, self._column(Key("write_pending"), row))
+                self._tell(Key("load_pending"), page, self._column(Key("load_pending"), row))
+                self._tell(w.HELD, page, held[row] if last else 0)
+                hits = self._column(w.HITS, row)
+                self._tell(w.HITS, page, None if hits is None else min(hits, self.model.hits_to_back_up))
+                for c in self.components:
+                    here = c.per_token or last
+                    for tier in BOTH:
+                        self._copy(row, page, c, tier, here)
+                        self._lock(row, page, c, tier, here)
+
+    def _copy(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
+        present = self._column(Key.of("present", c, tier), row) if here else 0
+        self._tell(Key.of("present", c, tier), page, present)
+        if not present:
+            for name in ("taken", "right") if present is not None else ():
+                self._tell(Key.of(name, c, tier), page, 0)
+            return
+        self._tell(Key.of("taken", c, tier), page, self._taken(row, c, tier))
+        held, own = (self._column(Key.of(name, c, tier), row) for name in ("bytes", "own_bytes"))
+        self._tell(Key.of("right", c, tier), page, None if held is None or own is None else held == own)
+
+    def _taken(self, row: int, c: Component, tier: Tier) -> bool | None:
+        """Whether the slots of a copy are its own; None where that is not known."""
+        holds = self.s.nodes.lists.get(Key.of("holds", c, tier))
+        if holds is None:
+            return None
+        slots = self.s.slots(c, tier)
+        at = {number: i for i, number in enumerate(slots.columns[Key("number")].listed)}
+        fields = {name: slots.columns.get(Key(name)) for name in ("free", "in_tree", "held")}
+        if any(column is None for column in fields.values()):
+            return None
+        told = [[int(col.listed[at[n]]) for col in fields.values() if col is not None] for n in holds.each[row]]
+        if any(free or held for free, _, held in told):
+            return False
+        return True if all(in_tree == 1 for _, in_tree, _ in told) else None
+
+    def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
+        lock = self._column(Key.of("lock", c, tier), row) if here else 0
+        if lock is not None and here and c.backbone:
+            lock -= self._of_others(row, c, tier)
+        if tier is DEVICE:
+            self._tell(Key.of("lock", c, tier), page, lock)
+        elif lock is not None:
+            self._tell(Key.of("locks", c, tier), page, max(lock, 0))
+            self._tell(Key.of("below_zero", c, tier), page, lock < 0)
+
+    def _of_others(self, row: int, c: Component, tier: Tier) -> int:
+        """Locks of a path that children have which are not shown."""
+        parent = self.s.nodes.columns[Key("parent")].listed
+        others = (r for r in range(1, len(parent)) if parent[r] == row and r not in self.pages_of)
+        return sum(self._column(Key.of("lock", c, tier), r) or 0 for r in others)
+
+    # Transfers.
+
+    def _flights(self, write: bool) -> list[int]:
+        """Rows of the transfers of a kind of which something is shown."""
+        found = []
+        for i, (row, there) in enumerate(self._references(self.s.transfers)):
+            if self._is_write(i) is write and (not there or row in self.pages_of or self._moved(i)):
+                found.append(i)
+        return found
+
+    def _is_write(self, i: int) -> bool:
+        assert self.s.transfers is not None
+        return bool(self.s.transfers.columns[Key("is_write")].listed[i])
+
+    def _moved(self, i: int) -> set[int]:
+        """Rows with slots that a transfer reads or writes, or that wait for it."""
+        return {row for row in self.rows if any(self._copies(i, row, c) for c in self.components) or self._waits(i, row)}
+
+    def _spanned(self, i: int, node: int, there: bool) -> set[int]:
+        """Rows that a transfer was submitted for: those with something of it, its node, and what is between."""
+        moved = self._moved(i) | ({node} if there else set())
+        if not there:
+            return moved
+        path = self.s.path_to(node)
+        top = next(k for k, row in enumerate(path) if row in moved)
+        return moved | set(path[top:])
+
+    def _waits(self, i: int, row: int) -> bool:
+        assert self.s.transfers is not None
+        ack = self.s.transfers.columns.get(Key("ack"))
+        name = "write_ack" if self._is_write(i) else "load_ack"
+        pending = self._column(Key(name.replace("ack", "pending")), row)
+        return ack is not None and bool(pending) and self._column(Key(name), row) == ack.listed[i]
+
+    def _copies(self, i: int, row: int, c: Component) -> bool:
+        """Whether a transfer copies a node's copy of a component: it reads or writes its slots."""
+        assert self.s.transfers is not None
+        for name, tier in (("reads", DEVICE), ("writes", HOST), ("reads", HOST), ("writes", DEVICE)):
+            used = self.s.transfers.lists.get(Key.of(name, c, tier))
+            held = self.s.nodes.lists.get(Key.of("holds", c, tier))
+            if used is not None and held is not None and not set(used.each[i]).isdisjoint(held.each[row]):
+                return True
+        return False
+
+    def _transfers(self, kind: str) -> None:
+        of_it, with_parent, copied = {
+            "write": (w.IN_WRITE, w.WITH_PARENT, w.WRITE_COPIED), "load": (w.IN_LOAD, w.LOAD_WITH_PARENT, w.LOAD_COPIED),
+        }[kind]  # fmt: skip
+        parent = self.s.nodes.columns[Key("parent")].listed
+        flights = self._flights(kind == "write")
+        nodes = self._references(self.s.transfers)
+        rows = {i: self._spanned(i, *nodes[i]) for i in flights}
+        # A window may reach further up than what the load found to bring: nothing shows how far.
+        hidden = self.model.windowed is not None and kind == "load"
+        unseen = {above for i in flights if hidden and nodes[i][1] for above in self.s.path_to(nodes[i][0])}
+        for row, pages in self.pages_of.items():
+            mine = {i for i, of in rows.items() if row in of}
+            joined = any(parent[row] in rows[i] for i in mine)
+            if row in unseen and not joined:
+                if mine:
+                    self._tell(of_it, pages[0], 1)
+                for page in pages[1:] if mine else ():
+                    self._tell(of_it, page, 1)
+                    self._tell(with_parent, page, 1)
+                continue
+            for page in pages:
+                self._tell(of_it, page, bool(mine))
+                self._tell(with_parent, page, bool(mine) and (page != pages[0] or joined))
+                if not mine:
+                    self._tell(copied, page, 0)
+                for c in self.components:
+                    here = (c.per_token or page == pages[-1]) and any(self._copies(i, row, c) for i in mine)
+                    self._tell(Key.of(f"being_{'written' if kind == 'write' else 'loaded'}", c), page, here)
+                ends = page == pages[-1] and any(nodes[i] == (row, True) for i in mine)
+                if not ends:
+                    self._tell(w.WRITE_REACH if kind == "write" else w.LOAD_REACH, page, 0)
+
+    # What nobody accounts for.
+
+    def _strays(self) -> dict[str, int]:
+        found = {"requests": sum(not there for _, there in self._references(self.s.requests))}
+        gone = [i for i, (_, there) in enumerate(self._references(self.s.transfers)) if not there]
+        found["writes"] = sum(self._is_write(i) for i in gone)
+        found["loads"] = len(gone) - found["writes"]
+        for c in self.components:
+            for tier in BOTH:
+                found[f"{c.name} {tier.value}"] = self._leaked(c, tier)
+        return found
+
+    def _leaked(self, c: Component, tier: Tier) -> int:
+        """Slots that are neither free nor anybody's."""
+        capacity = self.s.tree.columns.get(Key.of("capacity", c, tier))
+        slots = self.s.slots(c, tier)
+        columns = [slots.columns.get(Key(name)) for name in ("free", "in_tree", "held")]
+        if capacity is None or any(column is None for column in columns):
+            return 0
+        somewhere = sum(any(row) for row in zip(*(col.listed for col in columns if col is not None), strict=True))
+        return max(0, int(capacity.listed[0]) - somewhere)
+
+    def _spares(self) -> None:
+        """Nothing is known of a page that is not there, but that it has no copy; where nothing strays, it has nothing."""
+        for page in self.spare:
+            for c in self.components:
+                for tier in BOTH:
+                    self._tell(Key.of("present", c, tier), page, 0)
+                    self._tell(Key.of("right", c, tier), page, 0)
+                    if not self.strays[f"{c.name} {tier.value}"]:
+                        self._tell(Key.of("taken", c, tier), page, 0)
+            if not (self.strays["requests"] or self.strays["writes"] or self.strays["loads"]):
+                for v in variables(self.model):
+                    if v.key.name != "taken":
+                        self._tell(v.key, page, 0)
+
+    def _rooms(self) -> dict[tuple[str, Tier], int]:
+        """Slots that what is shown may have of each pool, in pages: what it has, and what is free."""
+        found = {}
+        for c in self.components:
+            for tier in BOTH:
+                has = sum(self._column(Key.of("present", c, tier), row) or 0 for row in self.rows for _ in (
+                    self.pages_of[row] if c.per_token else (0,)))  # fmt: skip
+                free = self.s.tree.columns.get(Key.of("available", c, tier))
+                left = len(self.parents) if free is None else int(free.listed[0]) // (self.page_size if c.per_token else 1)
+                found[c.name, tier] = max(1, min(has + max(0, left), len(self.parents)))
+        return found
+
