@@ -94,10 +94,8 @@ class Ground:
         return instantiate(term, self.system.settings, {})
 
     def _at(self, node: int, each: Var | None = None, row: int = 0) -> Env[V]:
-        env: dict[Var, V] = {NODE: Rows(Sort.NODE, (node,))}
-        if each is not None:
-            env[each] = Rows(Sort.NODE, (row,))
-        return env
+        one = self._rows.one
+        return {NODE: one[node]} if each is None else {NODE: one[node], each: one[row]}
 
 
 class _Rows(Algebra[Column, V]):
@@ -106,6 +104,8 @@ class _Rows(Algebra[Column, V]):
         self.meaning: Semantics[Column, V] = Semantics(self)
         self.number_of = {v.key: i for i, v in enumerate(system.variables)}
         self.up = (0, *system.parents)
+        # The same objects each time: by them a meaning is remembered.
+        self.one = tuple(Rows(Sort.NODE, (node,)) for node in range(len(self.up)))
         groups: dict[Group, list[tuple[Attached, int]]] = {}
         for a in system.attached:
             of_it = groups.setdefault(a.pool or a.sort, [])
@@ -126,7 +126,7 @@ class _Rows(Algebra[Column, V]):
         truth = said.sort is Sort.BOOL
         found = self.defined[key] = [const(bool(d.root)) if truth else const(d.root)]
         for node in range(1, self.system.nodes + 1):
-            env: Env[V] = {NODE: Rows(Sort.NODE, (node,))}
+            env: Env[V] = {NODE: self.one[node]}
             if truth:
                 found.append(self.meaning.truth(said, env).yes[0])
             else:
@@ -166,7 +166,7 @@ class _Rows(Algebra[Column, V]):
         found = []
         for a, node in self.members[group]:
             said = instantiate(a.times, self.system.settings, {})
-            env: Env[V] = {NODE: Rows(Sort.NODE, (node,))}
+            env: Env[V] = {NODE: self.one[node]}
             if said.sort is Sort.BOOL:
                 found.append(number_of(self.meaning.truth(said, env).yes[0], self.top))
             else:
@@ -257,7 +257,7 @@ class _Rows(Algebra[Column, V]):
         for term, node in said:
             assert term is not None
             settled = instantiate(term, self.system.settings, {})
-            env: Env[V] = {NODE: Rows(Sort.NODE, (node,))}
+            env: Env[V] = {NODE: self.one[node]}
             if settled.sort is Sort.BOOL:
                 found.append(self.meaning.truth(settled, env).yes[0])
             else:

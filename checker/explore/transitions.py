@@ -55,17 +55,23 @@ class Transitions:
 def transitions(system: System) -> Transitions:
     """A model as expressions. Raises ValueError for an action that it has no variables for."""
     ground = Ground(system)
-    moves: list[Move] = []
-    for a in system.actions:
-        try:
-            for node in range(1, system.nodes + 1):
-                guard = ground.condition(a.guard, node)
-                if guard is not FALSE:
-                    moves.append(Move(a, node, guard, _assigned(ground, a, node)))
-        except UnsaidError as error:
-            raise ValueError(f"{a.name} speaks of what the model {system.name} has no variable for: {error}") from None
+    moves = tuple(m for a in system.actions for m in moves_of(ground, a))
     rules, unsaid = _rules(ground)
-    return Transitions(system, tuple(moves), rules, unsaid)
+    return Transitions(system, moves, rules, unsaid)
+
+
+def moves_of(ground: Ground, a: Action) -> list[Move]:
+    """An action of each node that may allow it. Raises ValueError where the model has no variables for it."""
+    found: list[Move] = []
+    try:
+        for node in range(1, ground.system.nodes + 1):
+            guard = ground.condition(a.guard, node)
+            if guard is not FALSE:
+                found.append(Move(a, node, guard, _assigned(ground, a, node)))
+    except UnsaidError as error:
+        name = ground.system.name
+        raise ValueError(f"{a.name} speaks of what the model {name} has no variable for: {error}") from None
+    return found
 
 
 def _assigned(ground: Ground, a: Action, node: int) -> dict[Cell, E]:
