@@ -47,7 +47,8 @@ def _faults(m: Pages, legal: System) -> Iterator[Cause]:
     for f in FAULTS.values():
         if not f.fits(m):
             continue
-        changed = tuple(a for a in f.change(known, m).values() if known.get(a.name) != a)
+        forms = (f.change(known, m), *(change(known, m) for change in f.otherwise))
+        changed = tuple(a for form in forms for a in form.values() if known.get(a.name) != a)
         if changed:
             yield Cause(Assumed.FAULT, f.name, f.what, changed)
 

@@ -1,12 +1,12 @@
-"""For each cause: is there a legal tree, and a move that goes wrong in that way, after which the tree is as was seen?
+"""For each cause: is there a legal tree, and a call that goes wrong in that way, after which the tree is as was seen?
 
-The state after is the snapshot's, as far as it shows one; the state before is left to z3, but for being legal:
-every rule holds in it, and everything else that is true of each state that can be reached.
+The state after is the snapshot's, as far as it shows one. It is gone back from it, move by move of one call, as far
+as what is known of the state after tells that a move can have been the last; the state before the first is left
+to z3, but for being legal: every rule holds in it, and all else that is true of each state that can be reached.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import z3
 
 from sanitree.checker.blame.causes import Cause
+from sanitree.checker.blame.partial import Partial, before
+from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.explore.evaluate import after as done
 from sanitree.checker.explore.evaluate import evaluate
 from sanitree.checker.explore.ground import Ground
@@ -21,130 +23,163 @@ from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move, Transitions, moves_of, transitions
 from sanitree.checker.prove.claims import Claim, claims
 from sanitree.checker.prove.words import Words
+from sanitree.invariants.calls import Operation
 from sanitree.models.protocol.pages.abstracted import Abstraction
+from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Key
+
+STRAYS: Mapping[str, tuple[Key, ...]] = {
+    "requests": (Key("held"),), "writes": (Key("in_write"),), "loads": (Key("in_load"),),
+}  # fmt: skip
+"""What spare pages have of what nothing in the tree accounts for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """A legal state, a move that goes wrong as the cause says, and the state after it, which is the one that was seen.
-
-    assumed: how many variables of the state before nobody saw, and are other than they are after.
-    """
+    """A legal state, the moves of one call, of which the first goes wrong as the cause says, and every state from the
+    first on, the last as it was seen. unseen: how many variables of the first state nobody saw, and are others later."""
 
     cause: Cause
-    before: Values
-    move: Move
-    after: Values
-    assumed: int
+    moves: tuple[Move, ...]
+    states: tuple[Values, ...]
+
+    @property
+    def changed(self) -> int:
+        """How many variables are other than they were."""
+        return sum(v != self.states[-1][cell] for cell, v in self.states[0].items())
 
 
 class Search:
-    """A snapshot's state, ready to be asked about causes. seconds: for each."""
+    """A snapshot's state, ready to be asked about causes. operations: that the last call may have been of.
+    seconds: for each question to z3."""
 
-    def __init__(self, a: Abstraction, legal: System, seconds: float) -> None:
-        self.a, self.system = a, legal
+    def __init__(
+        self, a: Abstraction, legal: System, seconds: float, operations: Sequence[Operation] = tuple(STAGES)
+    ) -> None:
+        self.a, self.system, self.operations = a, legal, operations
         self.t: Transitions = transitions(legal)
         self.ground = Ground(legal)
         self.claims: tuple[Claim, ...] = claims(self.t)
         self.number_of = {v.key: i for i, v in enumerate(legal.variables)}
         self.seen: dict[Cell, int] = {(self.number_of[k], n): v for (k, n), v in a.known.items()}
+        self.cells = [(i, n) for i in range(len(legal.variables)) for n in range(1, legal.nodes + 1)]
         self.before = Words(legal)
+        self.unsure = False
+        self.moves: dict[Cause, list[Move]] = {}
+        self.tails: list[list[tuple[tuple[Move, ...], Partial]]] = [[((), self.seen)]]
+        self.asked = 0
         self.solver = z3.SolverFor("QF_FD")
         self.solver.set("timeout", int(seconds * 1000))
         self.solver.add(*(z3.Not(self.before(c.wrong)) for c in self.claims))
+        self.kept: dict[Cell, Any] = {}
         for cell in self.cells:
-            top = legal.variables[cell[0]].top
+            top, at = legal.variables[cell[0]].top, self.before.cell(cell)
             if top > 1:
-                at = self.before.cell(cell)
                 self.solver.add(at >= 0, at <= top)
-
-    @property
-    def cells(self) -> Sequence[Cell]:
-        return [(i, n) for i in range(len(self.system.variables)) for n in range(1, self.system.nodes + 1)]
+            if (value := self.seen.get(cell)) is not None:
+                self.kept[cell] = z3.Bool(f"kept {cell}")
+                self.solver.add(z3.Implies(self.kept[cell], _is(at, value)))
 
     def legal(self) -> bool | None:
         """Whether what is seen is a legal state already, as far as the model has words for it."""
         self.solver.push()
-        self.solver.add(*self._is_seen(Words(self.system)))
-        found = self.solver.check()
+        self.solver.add(*self._strays(self.before))
+        found = self.solver.check(*self.kept.values())
         self.solver.pop()
         return None if found == z3.unknown else bool(found == z3.sat)
 
-    def explained(self, cause: Cause) -> Explanation | None:
-        """How the cause leads to what is seen; None where it does not, or z3 does not know."""
-        moves = [m for action in cause.actions for m in moves_of(self.ground, action)]
-        if not moves:
-            return None
+    def explanations(self, cause: Cause, length: int) -> Explanation | None:
+        """How a call of so many moves leads to what is seen, its first going wrong; None where it does not."""
+        wrong = self._moves(cause)
+        changed = {action.name for action in cause.actions}
+        for tail, known in self._tails(length - 1):
+            if any(m.action.name in changed for m in tail):
+                continue
+            for m in wrong:
+                if self._one_call((m, *tail)) and before(m, known) is not None:
+                    if (found := self._asked(cause, (m, *tail))) is not None:
+                        return found
+        return None
+
+    def _moves(self, cause: Cause) -> list[Move]:
+        if cause not in self.moves:
+            self.moves[cause] = [m for action in cause.actions for m in moves_of(self.ground, action)]
+        return self.moves[cause]
+
+    def _tails(self, length: int) -> list[tuple[tuple[Move, ...], Partial]]:
+        """What may have followed in the same call, with what is known of the state before it."""
+        while len(self.tails) <= length:
+            self.tails.append([
+                ((m, *tail), left) for tail, known in self.tails[-1] for m in self.t.moves
+                if self._one_call((m, *tail)) and (left := before(m, known)) is not None
+            ])  # fmt: skip
+        return self.tails[length]
+
+    def _one_call(self, moves: Sequence[Move]) -> bool:
+        return one_call([m.action.name for m in moves], self.operations)
+
+    def _asked(self, cause: Cause, moves: tuple[Move, ...]) -> Explanation | None:
+        self.asked += 1
         self.solver.push()
         try:
-            return self._asked(cause, moves)
+            now, changed = self.before, dict[Cell, Any]()
+            for m in moves:
+                self.solver.add(now(m.guard))
+                new = {cell: self._becomes(now, cell, e) for cell, e in m.assigned.items()}
+                changed |= new
+                now = Words(self.system, {c: changed.get(c, self.before.cell(c)) for c in self.cells})
+            self.solver.add(*(_is(changed[c], v) for c, v in self.seen.items() if c in changed))
+            self.solver.add(*self._strays(now))
+            found = self.solver.check(*(k for c, k in self.kept.items() if c not in changed))
+            self.unsure |= found == z3.unknown
+            if found != z3.sat:
+                return None
+            model = self.solver.model()
+            first = {c: _value(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
         finally:
             self.solver.pop()
+        return self._confirmed(cause, moves, first)
 
-    def _asked(self, cause: Cause, moves: Sequence[Move]) -> Explanation | None:
-        chosen = [z3.Bool(f"{m.action.name} of {m.node}") for m in moves]
-        new: dict[Cell, Any] = {}
-        for c, m in zip(chosen, moves, strict=True):
-            self.solver.add(z3.Implies(c, self.before(m.guard)))
-            for cell, e in m.assigned.items():
-                old = new.get(cell, self.before.cell(cell))
-                flag = self.before.flagged(e)
-                top = self.system.variables[cell[0]].top
-                value = flag if top == 1 and flag is not None else self.before(e) == 1 if top == 1 else self.before(e)
-                new[cell] = z3.If(c, value, old)
-                if top > 1:
-                    self.solver.add(z3.Implies(c, z3.And(self.before(e) >= 0, self.before(e) <= top)))
-        self.solver.add(z3.Or(*chosen), z3.AtMost(*chosen, 1))
-        then = Words(self.system, {c: self.before.cell(c) for c in self.cells} | new)
-        self.solver.add(*self._is_seen(then))
-        if self.solver.check() != z3.sat:
-            return None
-        model = self.solver.model()
-        before = {cell: _value(model.eval(self.before.cell(cell), model_completion=True)) for cell in self.cells}
-        move = next(m for c, m in zip(chosen, moves, strict=True) if z3.is_true(model.eval(c)))
-        return self._confirmed(cause, before, move)
-
-    def _is_seen(self, w: Words) -> Iterator[Any]:
-        for cell, value in self.seen.items():
-            at = w.cell(cell)
-            yield at == value if not w.flag[cell[0]] else (at if value else z3.Not(at))
-        yield from self._strays(w)
+    def _becomes(self, now: Words, cell: Cell, e: Any) -> Any:
+        top = self.system.variables[cell[0]].top
+        if top > 1:
+            value = now(e)
+            self.solver.add(value >= 0, value <= top)
+            return value
+        flag = now.flagged(e)
+        return now(e) == 1 if flag is None else flag
 
     def _strays(self, w: Words) -> Iterator[Any]:
         """What nothing in the tree accounts for is a spare page's."""
         for what, names in STRAYS.items():
-            if self.a.strays[what] and (keys := [k for k in names if k in self.number_of]):
-                cells = [w.cell((self.number_of[k], n)) for k in keys for n in self.a.spare]
-                yield z3.Or(*(c if z3.is_bool(c) else c > 0 for c in cells))
+            if self.a.strays[what]:
+                yield self._some(w, [k for k in names if k in self.number_of])
         for v in self.system.variables:
             if v.key.name == "taken" and self.a.strays[f"{v.key.component} {v.key.tier}"]:
-                yield z3.Or(*(w.cell((self.number_of[v.key], n)) for n in self.a.spare))
+                yield self._some(w, [v.key])
 
-    def _confirmed(self, cause: Cause, before: Values, move: Move) -> Explanation:
-        """Done again without the solver."""
-        after = done(move, before)
-        assert after is not None
-        assert not any(evaluate(c.wrong, before) for c in self.claims)
-        assert all(after[cell] == value for cell, value in self.seen.items())
-        return Explanation(cause, before, move, after, sum(before[c] != after[c] for c in self.cells))
+    def _some(self, w: Words, keys: Sequence[Key]) -> Any:
+        cells = [w.cell((self.number_of[k], n)) for k in keys for n in self.a.spare]
+        return z3.Or(*(c if z3.is_bool(c) else c > 0 for c in cells))
+
+    def _confirmed(self, cause: Cause, moves: tuple[Move, ...], first: Values) -> Explanation:
+        """Done again without the solver. Raises MismatchError where it does not lead to what was seen."""
+        if wrong := [c.name for c in self.claims if evaluate(c.wrong, first)]:
+            raise MismatchError(f"the state before is not legal: {wrong[0]} does not hold")
+        states = [first]
+        for m in moves:
+            if (later := done(m, states[-1])) is None:
+                raise MismatchError(f"{m.action.name} of page {m.node} cannot happen")
+            states.append(later)
+        if any(states[-1][cell] != value for cell, value in self.seen.items()):
+            raise MismatchError("the state after is not what was seen")
+        return Explanation(cause, moves, tuple(states))
 
 
-STRAYS: Mapping[str, tuple[Key, ...]] = {
-    "requests": (Key("held"),), "writes": (Key("in_write"),), "loads": (Key("in_load"),),
-}  # fmt: skip
+def _is(at: Any, value: int) -> Any:
+    return (at if value else z3.Not(at)) if z3.is_bool(at) else at == value
 
 
 def _value(found: Any) -> int:
     return int(z3.is_true(found)) if z3.is_bool(found) else int(found.as_signed_long())
-
-
-def blame(a: Abstraction, seconds: float = 5.0) -> tuple[list[Explanation], float]:
-    from sanitree.checker.blame.causes import causes
-
-    begun = time.perf_counter()
-    legal, found = causes(a.model)
-    s = Search(a, legal, seconds)
-    told = [e for c in found if (e := s.explained(c)) is not None]
-    return told, time.perf_counter() - begun

@@ -91,7 +91,7 @@ class Ground:
         return self._rows.there(Sort.NODE)
 
     def _settled(self, term: Term) -> Term:
-        return instantiate(term, self.system.settings, {})
+        return self._rows.settled(term)
 
     def _at(self, node: int, each: Var | None = None, row: int = 0) -> Env[V]:
         one = self._rows.one
@@ -114,15 +114,22 @@ class _Rows(Algebra[Column, V]):
         self.definitions = {d.key: d for d in system.definitions}
         self.defined: dict[Key, list[E]] = {}
         self._there: dict[Group, Column] = {}
+        self._settled: dict[Term, Term] = {}
         for d in system.definitions:
             self._define(d.key)
 
     def top(self, e: E) -> int:
         return int(self.system.variables[e.args[0]].top)
 
+    def settled(self, term: Term) -> Term:
+        """A term with the model's settings folded away."""
+        if term not in self._settled:
+            self._settled[term] = instantiate(term, self.system.settings, {})
+        return self._settled[term]
+
     def _define(self, key: Key) -> None:
         d = self.definitions[key]
-        said = instantiate(d.term, self.system.settings, {})
+        said = self.settled(d.term)
         truth = said.sort is Sort.BOOL
         found = self.defined[key] = [const(bool(d.root)) if truth else const(d.root)]
         for node in range(1, self.system.nodes + 1):
@@ -165,7 +172,7 @@ class _Rows(Algebra[Column, V]):
             return (const(1), *(number_of(c, self.top) for c in some))
         found = []
         for a, node in self.members[group]:
-            said = instantiate(a.times, self.system.settings, {})
+            said = self.settled(a.times)
             env: Env[V] = {NODE: self.one[node]}
             if said.sort is Sort.BOOL:
                 found.append(number_of(self.meaning.truth(said, env).yes[0], self.top))
@@ -242,7 +249,7 @@ class _Rows(Algebra[Column, V]):
     def _of_the_tree(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
         if key not in self.system.tree:
             return self._unknown(get, key, of)
-        return self.meaning.meaning(instantiate(self.system.tree[key], self.system.settings, {}), {})
+        return self.meaning.meaning(self.settled(self.system.tree[key]), {})
 
     def _attached(self, get: Get, key: Key, of: Rows) -> Meaning[Column, V]:
         members = self.members[of.group]
@@ -256,7 +263,7 @@ class _Rows(Algebra[Column, V]):
         found = []
         for term, node in said:
             assert term is not None
-            settled = instantiate(term, self.system.settings, {})
+            settled = self.settled(term)
             env: Env[V] = {NODE: self.one[node]}
             if settled.sort is Sort.BOOL:
                 found.append(self.meaning.truth(settled, env).yes[0])

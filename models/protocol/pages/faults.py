@@ -18,23 +18,25 @@ from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.copies import parents_backed_up
-from sanitree.models.protocol.pages.doing import Assigns, covers, free, named
+from sanitree.models.protocol.pages.doing import Assigns, covers, free, lock, named, reach
 from sanitree.models.protocol.system import NODE, Action, System, becomes, defined, on_children, on_path
 
 Actions = dict[str, Action]
 Fits = Callable[[Pages], bool]
+Change = Callable[[Actions, Pages], Actions]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """what: the bug in words. fits: whether a model of this configuration can show it. change: what it does to the
-    actions."""
+    actions. otherwise: the same in another form, as other caches have it."""
 
     name: str
     family: Family
     what: str
     fits: Fits
-    change: Callable[[Actions, Pages], Actions]
+    change: Change
+    otherwise: tuple[Change, ...] = ()
 
 
 FAULTS: dict[str, Fault] = {}
@@ -70,11 +72,12 @@ def window(m: Pages) -> bool:
     return m.windowed is not None
 
 
-def fault(family: Family, fits: Fits = always) -> Callable[[Callable[[Actions, Pages], Actions]], None]:
+def fault(family: Family, fits: Fits = always, otherwise: tuple[Change, ...] = ()) -> Callable[[Change], None]:
     """Declares a fault under the name of its function; its docstring says what is wrong."""
 
-    def declare(change: Callable[[Actions, Pages], Actions]) -> None:
-        FAULTS[change.__name__] = Fault(change.__name__, family, " ".join((change.__doc__ or "").split()), fits, change)
+    def declare(change: Change) -> None:
+        what = " ".join((change.__doc__ or "").split())
+        FAULTS[change.__name__] = Fault(change.__name__, family, what, fits, change, otherwise)
 
     return declare
 
@@ -136,9 +139,24 @@ def edit(actions: Actions, name: str, change: Callable[[Action], Action]) -> Act
 # Evictions.
 
 
-@fault(Family.TRANSFERS, back)
+def _under_a_lock(actions: Actions, m: Pages) -> Actions:
+    """The write has locked the node, as the reference cache's does, and SGLang's does not under write_back."""
+    waits_not = _reads_on(actions, m)
+
+    def locked(n: Element) -> Assigns:
+        far = (becomes(n.write_reach, n.reach),) if m.windowed else ()
+        return (*lock(m, n, DEVICE, reach(m, n)), *far)
+
+    return edit(waits_not, "write_back", lambda a: besides(a, locked))
+
+
+@fault(Family.TRANSFERS, back, (_under_a_lock,))
 def evict_does_not_wait(actions: Actions, m: Pages) -> Actions:
     """evict() returns, and frees device slots, while its write-back is still reading them."""
+    return _reads_on(actions, m)
+
+
+def _reads_on(actions: Actions, m: Pages) -> Actions:
     submitted = lambda n, x: w.in_node_of(n, x) & ~x[FULL].on_host  # noqa: E731
 
     def reading_on(n: Element) -> Assigns:
