@@ -7,26 +7,30 @@ to z3, but for being legal: every rule holds in it, and all else that is true of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import z3
 
 from sanitree.checker.blame.causes import Cause
-from sanitree.checker.blame.partial import Partial, before
+from sanitree.checker.blame.partial import Partial, before, substituted
+from sanitree.checker.explore.arithmetic import compare
 from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.explore.evaluate import after as done
 from sanitree.checker.explore.evaluate import evaluate
 from sanitree.checker.explore.ground import Ground
 from sanitree.checker.explore.results import Values
-from sanitree.checker.explore.transitions import Cell, Move, Transitions, moves_of, transitions
+from sanitree.checker.explore.transitions import Cell, Move, Transitions, assigned, transitions
 from sanitree.checker.prove.claims import Claim, claims
 from sanitree.checker.prove.words import Words
+from sanitree.checker.symbolic import FALSE, TRUE, E, const, disj
 from sanitree.invariants.calls import Operation
+from sanitree.invariants.terms import Op
 from sanitree.models.protocol.pages.abstracted import Abstraction
 from sanitree.models.protocol.pages.calls import STAGES, one_call
-from sanitree.models.protocol.system import System
+from sanitree.models.protocol.system import Action, System
 from sanitree.models.snapshot import Key
 
 STRAYS: Mapping[str, tuple[Key, ...]] = {
@@ -67,7 +71,8 @@ class Search:
         self.before = Words(legal)
         self.unsure = False
         self.moves: dict[Cause, list[Move]] = {}
-        self.tails: list[list[tuple[tuple[Move, ...], Partial]]] = [[((), self.seen)]]
+        self.assigned = {(m.action.assigns, m.node): m.assigned for m in self.t.moves}
+        self.tails: dict[tuple[Cause, int], list[tuple[tuple[Move, ...], Partial]]] = {}
         self.asked = 0
         self.solver = z3.SolverFor("QF_FD")
         self.solver.set("timeout", int(seconds * 1000))
@@ -84,84 +89,117 @@ class Search:
     def legal(self) -> bool | None:
         """Whether what is seen is a legal state already, as far as the model has words for it."""
         self.solver.push()
-        self.solver.add(*self._strays(self.before))
-        found = self.solver.check(*self.kept.values())
+        self.solver.add(*map(self.before, self._strays({})))
+        found = self._check(frozenset())
         self.solver.pop()
         return None if found == z3.unknown else bool(found == z3.sat)
 
-    def explanations(self, cause: Cause, length: int) -> Explanation | None:
+    def explained(self, cause: Cause, length: int) -> Explanation | None:
         """How a call of so many moves leads to what is seen, its first going wrong; None where it does not."""
         wrong = self._moves(cause)
-        changed = {action.name for action in cause.actions}
-        for tail, known in self._tails(length - 1):
-            if any(m.action.name in changed for m in tail):
-                continue
+        for tail, known in self._tails(cause, length - 1):
             for m in wrong:
-                if self._one_call((m, *tail)) and before(m, known) is not None:
+                if self._one_call((m, *tail)) and self._belong(cause, (m, *tail)) and before(m, known) is not None:
                     if (found := self._asked(cause, (m, *tail))) is not None:
                         return found
         return None
 
     def _moves(self, cause: Cause) -> list[Move]:
         if cause not in self.moves:
-            self.moves[cause] = [m for action in cause.actions for m in moves_of(self.ground, action)]
+            self.moves[cause] = [m for action in cause.actions for m in self._grounded(action)]
         return self.moves[cause]
 
-    def _tails(self, length: int) -> list[tuple[tuple[Move, ...], Partial]]:
+    def _grounded(self, a: Action) -> Iterator[Move]:
+        """An action's moves; what it assigns is that of others too, which ask for other conditions."""
+        for node in range(1, self.system.nodes + 1):
+            guard = self.ground.condition(a.guard, node)
+            if guard is not FALSE:
+                key = a.assigns, node
+                if key not in self.assigned:
+                    self.assigned[key] = assigned(self.ground, a, node)
+                yield Move(a, node, guard, self.assigned[key])
+
+    def _tails(self, cause: Cause, length: int) -> list[tuple[tuple[Move, ...], Partial]]:
         """What may have followed in the same call, with what is known of the state before it."""
-        while len(self.tails) <= length:
-            self.tails.append([
-                ((m, *tail), left) for tail, known in self.tails[-1] for m in self.t.moves
+        if length == 0:
+            return [((), self.seen)]
+        if (cause, length) not in self.tails:
+            changed = {action.name for action in cause.actions}
+            moves = [*(m for m in self.t.moves if m.action.name not in changed), *self._moves(cause)]
+            self.tails[cause, length] = [
+                ((m, *tail), left) for tail, known in self._tails(cause, length - 1) for m in moves
                 if self._one_call((m, *tail)) and (left := before(m, known)) is not None
-            ])  # fmt: skip
-        return self.tails[length]
+            ]  # fmt: skip
+        return self.tails[cause, length]
+
+    def _belong(self, cause: Cause, moves: Sequence[Move]) -> bool:
+        """Whether no legal move might as well have come first: then what was before is a legal state too."""
+        written: set[Cell] = set()
+        for m in moves:
+            mine = {c for c in m.assigned if self.system.variables[c[0]].key.name not in ("taken", "hits")}
+            if written and m.action not in cause.actions and written.isdisjoint(mine):
+                return False
+            written |= mine
+        return True
 
     def _one_call(self, moves: Sequence[Move]) -> bool:
         return one_call([m.action.name for m in moves], self.operations)
 
     def _asked(self, cause: Cause, moves: tuple[Move, ...]) -> Explanation | None:
         self.asked += 1
+        touched = {cell for m in moves for cell in m.assigned}
+        cells = {c: const(v) for c, v in self.seen.items() if c not in touched}
+        wanted: list[E] = []
+        for m in moves:
+            done: dict[E, E] = {}
+            wanted.append(self._now(m.guard, cells, done))
+            new = {cell: self._now(e, cells, done) for cell, e in m.assigned.items()}
+            wanted += [x for cell, e in new.items() for x in self._in_range(cell, e)]
+            cells |= new
+        wanted += [compare(Op.EQ, cells[c], const(v), self.ground.top) for c, v in self.seen.items() if c in touched]
+        wanted += self._strays(cells)
+        if FALSE in wanted:
+            return None
         self.solver.push()
-        try:
-            now, changed = self.before, dict[Cell, Any]()
-            for m in moves:
-                self.solver.add(now(m.guard))
-                new = {cell: self._becomes(now, cell, e) for cell, e in m.assigned.items()}
-                changed |= new
-                now = Words(self.system, {c: changed.get(c, self.before.cell(c)) for c in self.cells})
-            self.solver.add(*(_is(changed[c], v) for c, v in self.seen.items() if c in changed))
-            self.solver.add(*self._strays(now))
-            found = self.solver.check(*(k for c, k in self.kept.items() if c not in changed))
-            self.unsure |= found == z3.unknown
-            if found != z3.sat:
-                return None
-            model = self.solver.model()
-            first = {c: _value(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
-        finally:
-            self.solver.pop()
+        self.solver.add(*(self.before(e) for e in dict.fromkeys(wanted) if e is not TRUE))
+        found = self._check(touched)
+        model = self.solver.model() if found == z3.sat else None
+        self.solver.pop()
+        self.unsure |= found == z3.unknown
+        if model is None:
+            return None
+        first = {c: _value(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
         return self._confirmed(cause, moves, first)
 
-    def _becomes(self, now: Words, cell: Cell, e: Any) -> Any:
+    def _check(self, touched: Collection[Cell]) -> Any:
+        """Asks, all that was seen being kept but what is touched: hundreds of assumptions, which the wrapper of z3 would
+        look at one by one each time."""
+        kept = [k.as_ast() for c, k in self.kept.items() if c not in touched]
+        array = (z3.Ast * len(kept))(*kept)
+        context = self.solver.ctx.ref()
+        return z3.CheckSatResult(z3.Z3_solver_check_assumptions(context, self.solver.solver, len(kept), array))
+
+    def _now(self, e: E, cells: Mapping[Cell, E], done: dict[E, E]) -> E:
+        return substituted(e, cells, self.ground.top, done)
+
+    def _in_range(self, cell: Cell, e: E) -> Iterator[E]:
         top = self.system.variables[cell[0]].top
         if top > 1:
-            value = now(e)
-            self.solver.add(value >= 0, value <= top)
-            return value
-        flag = now.flagged(e)
-        return now(e) == 1 if flag is None else flag
+            yield compare(Op.LE, const(0), e, self.ground.top)
+            yield compare(Op.LE, e, const(top), self.ground.top)
 
-    def _strays(self, w: Words) -> Iterator[Any]:
+    def _strays(self, cells: Mapping[Cell, E]) -> Iterator[E]:
         """What nothing in the tree accounts for is a spare page's."""
         for what, names in STRAYS.items():
             if self.a.strays[what]:
-                yield self._some(w, [k for k in names if k in self.number_of])
+                yield self._some(cells, [k for k in names if k in self.number_of])
         for v in self.system.variables:
             if v.key.name == "taken" and self.a.strays[f"{v.key.component} {v.key.tier}"]:
-                yield self._some(w, [v.key])
+                yield self._some(cells, [v.key])
 
-    def _some(self, w: Words, keys: Sequence[Key]) -> Any:
-        cells = [w.cell((self.number_of[k], n)) for k in keys for n in self.a.spare]
-        return z3.Or(*(c if z3.is_bool(c) else c > 0 for c in cells))
+    def _some(self, cells: Mapping[Cell, E], keys: Sequence[Key]) -> E:
+        at = [(self.number_of[k], n) for k in keys for n in self.a.spare]
+        return reduce(disj, (compare(Op.LT, const(0), cells.get(c, E("bits", c)), self.ground.top) for c in at), FALSE)
 
     def _confirmed(self, cause: Cause, moves: tuple[Move, ...], first: Values) -> Explanation:
         """Done again without the solver. Raises MismatchError where it does not lead to what was seen."""

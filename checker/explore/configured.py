@@ -154,11 +154,11 @@ def _pages(c: Configuration) -> System:
         near = difflib.get_close_matches(c.fault, FAULTS, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(FAULTS))}"
         raise ConfigurationError(f"no fault of the page model is called {c.fault!r}", hint)
-    given = {"device": c.device_capacity, "host": c.host_capacity, "requests": c.requests}
     try:
         return pages(Pages(
             policy=c.policy, components=c.components, parents=c.tree or binary(4 if c.pages is None else c.pages),
-            fault=c.fault, **{k: v for k, v in given.items() if v is not None},
+            fault=c.fault, device=c.device_capacity, host=c.host_capacity,
+            requests=Pages.requests if c.requests is None else c.requests,
         ))  # fmt: skip
     except ValueError as error:
         raise ConfigurationError(str(error)) from None

@@ -67,14 +67,15 @@ def moves_of(ground: Ground, a: Action) -> list[Move]:
         for node in range(1, ground.system.nodes + 1):
             guard = ground.condition(a.guard, node)
             if guard is not FALSE:
-                found.append(Move(a, node, guard, _assigned(ground, a, node)))
+                found.append(Move(a, node, guard, assigned(ground, a, node)))
     except UnsaidError as error:
         name = ground.system.name
         raise ValueError(f"{a.name} speaks of what the model {name} has no variable for: {error}") from None
     return found
 
 
-def _assigned(ground: Ground, a: Action, node: int) -> dict[Cell, E]:
+def assigned(ground: Ground, a: Action, node: int) -> dict[Cell, E]:
+    """What an action of a node assigns. Raises ValueError where the model has no variable for it."""
     system = ground.system
     number_of = {v.key: i for i, v in enumerate(system.variables)}
     found: dict[Cell, E] = {}

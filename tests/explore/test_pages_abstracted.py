@@ -53,7 +53,9 @@ def test_what_is_shown_of_a_state_is_that_state(policy: Policy, components: tupl
         s = snapshot(w.system, state)
         a = abstracted(s, range(len(s.nodes)), longest=9)
         keys = s.nodes.lists[Key("key")].each
-        page_of = {new: old for row, new_pages in a.pages_of.items() for new, old in zip(new_pages, keys[row], strict=True)}
+        page_of = {
+            new: old for row, new_pages in a.pages_of.items() for new, old in zip(new_pages, keys[row], strict=True)
+        }
         for (key, page), value in a.known.items():
             if page in page_of:
                 assert told[key, page_of[page]] == value, (seed, key, page)

@@ -190,6 +190,7 @@ class _Part:
                 self._tell(Key("write_pending"), page, self._column(Key("write_pending"), row))
                 self._tell(Key("load_pending"), page, self._column(Key("load_pending"), row))
                 self._tell(w.HELD, page, held[row] if last else 0)
+                self._tell(w.HELD_REACH, page, None if last and held[row] else 0)
                 hits = self._column(w.HITS, row)
                 self._tell(w.HITS, page, None if hits is None else min(hits, self.model.hits_to_back_up))
                 for c in self.components:
@@ -256,7 +257,9 @@ class _Part:
 
     def _moved(self, i: int) -> set[int]:
         """Rows with slots that a transfer reads or writes, or that wait for it."""
-        return {row for row in self.rows if any(self._copies(i, row, c) for c in self.components) or self._waits(i, row)}
+        return {
+            row for row in self.rows if any(self._copies(i, row, c) for c in self.components) or self._waits(i, row)
+        }
 
     def _spanned(self, i: int, node: int, there: bool) -> set[int]:
         """Rows that a transfer was submitted for: those with something of it, its node, and what is between."""
@@ -361,7 +364,8 @@ class _Part:
                 has = sum(self._column(Key.of("present", c, tier), row) or 0 for row in self.rows for _ in (
                     self.pages_of[row] if c.per_token else (0,)))  # fmt: skip
                 free = self.s.tree.columns.get(Key.of("available", c, tier))
-                left = len(self.parents) if free is None else int(free.listed[0]) // (self.page_size if c.per_token else 1)
+                left = (
+                    len(self.parents) if free is None else int(free.listed[0]) // (self.page_size if c.per_token else 1)
+                )
                 found[c.name, tier] = max(1, min(has + max(0, left), len(self.parents)))
         return found
-

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sanitree.invariants.catalogue import BY_ID
-from sanitree.invariants.language import Element, Expr, all_of, children, ite, naming, path_sum, some
+from sanitree.invariants.language import Element, Expr, all_of, any_of, children, ite, naming, path_sum, some
 from sanitree.invariants.rules import Family
 from sanitree.invariants.terms import Apply, Const, Op, Term, make
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Tier
@@ -18,7 +18,7 @@ from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.copies import parents_backed_up
-from sanitree.models.protocol.pages.doing import Assigns, covers, free, lock, named, reach
+from sanitree.models.protocol.pages.doing import Assigns, covers, free, lock, named, reach, saved
 from sanitree.models.protocol.system import NODE, Action, System, becomes, defined, on_children, on_path
 
 Actions = dict[str, Action]
@@ -157,17 +157,20 @@ def evict_does_not_wait(actions: Actions, m: Pages) -> Actions:
 
 
 def _reads_on(actions: Actions, m: Pages) -> Actions:
-    submitted = lambda n, x: w.in_node_of(n, x) & ~x[FULL].on_host  # noqa: E731
-
     def reading_on(n: Element) -> Assigns:
-        return on_path(
-            lambda x: (
-                becomes(x.in_write, True), becomes(x.in_write_of_parent, ~x.cut), becomes(x.write_pending, True),
-                becomes(x[FULL, HOST].right, False),
-                *((becomes(x[FULL].being_written, True),) if m.auxiliary else ()),
-            ),
-            where=lambda x: submitted(n, x),
+        going = [(c, lambda x, c=c: w.in_node_of(n, x) & saved(m, n, x, c)) for c in m.components]
+        marks = lambda x: (  # noqa: E731
+            becomes(x.in_write, True), becomes(x.in_write_of_parent, ~x.cut), becomes(x.write_pending, True),
         )  # fmt: skip
+        found = on_path(marks, where=lambda x: w.in_node_of(n, x) & any_of(*(saved(m, n, n, c) for c, _ in going)))
+        for c, where in going:
+            found += on_path(
+                lambda x, c=c: (  # type: ignore[misc]
+                    becomes(x[c, HOST].right, False), *((becomes(x[c].being_written, True),) if m.auxiliary else ()),
+                ),
+                where=where,
+            )  # fmt: skip
+        return found
 
     return edit(actions, "write_back", lambda a: besides(a, reading_on))
 

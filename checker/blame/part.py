@@ -1,0 +1,52 @@
+"""Which part of a snapshot is looked at: the nodes where something is wrong, what is in flight there, and what is near."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from sanitree.checker.render.marks import marks
+from sanitree.checker.report import Report
+from sanitree.models.snapshot import Snapshot
+
+
+def suspects(report: Report) -> list[int]:
+    """Rows of the nodes that violations are about, or that have what they are about; in order, the root left out."""
+    found = marks(report.snapshot, report.findings)
+    return sorted(row for row in found.violated if row)
+
+
+def sites(s: Snapshot, rows: Sequence[int]) -> list[tuple[int, frozenset[int]]]:
+    """Each of these rows alone, from the top, with what to leave out then: the others, and all below them."""
+    found = []
+    for row in rows:
+        above = set(s.path_to(row))
+        others = {other for other in rows if other not in above}
+        found.append((row, frozenset(others)))
+    return found
+
+
+def part(s: Snapshot, core: Iterable[int], most: int, without: Collection[int] = ()) -> list[int]:
+    """At most so many rows, those of `core` first, each with everything above it; more only where one path is longer.
+
+    without: rows that are left out, with all below them.
+    """
+    found: dict[int, None] = {}
+    for row in _by_nearness(s, list(core)):
+        path = [r for r in s.path_to(row) if r not in found]
+        if found and len(found) + len(path) > most or not set(path).isdisjoint(without):
+            continue
+        found.update(dict.fromkeys(path))
+    return sorted(found)
+
+
+def _by_nearness(s: Snapshot, core: list[int]) -> Iterator[int]:
+    """The core, what is in flight, children of the core, its siblings, then all others from the top."""
+    yield from core
+    busy = marks(s, ()).busy
+    parent = s.parent.tolist()
+    rows = range(1, len(parent))
+    above = {parent[row] for row in core}
+    yield from sorted(busy)
+    yield from (row for row in rows if parent[row] in core)
+    yield from (row for row in rows if parent[row] in above)
+    yield from rows
