@@ -60,10 +60,8 @@ def _guards(legal: System) -> Iterator[Cause]:
             left = parts[:i] + parts[i + 1 :]
             guard = left[0] if len(left) == 1 else make(Apply, Op.AND, left)
             said = sentence(part)
-            yield Cause(
-                Assumed.GUARD, f"{a.name} does not ask whether {said}", f"{_first(a)} It may have done so where not: {said}.",
-                (replace(a, guard=guard),),
-            )  # fmt: skip
+            what = f"{_first(a)} It may have done so where not: {said}."
+            yield Cause(Assumed.GUARD, f"{a.name} does not ask whether {said}", what, (replace(a, guard=guard),))
 
 
 def _updates(legal: System) -> Iterator[Cause]:

@@ -1,4 +1,4 @@
-"""Which part of a snapshot is looked at: the nodes where something is wrong, what is in flight there, and what is near."""
+"""Which part of a snapshot is looked at: nodes where something is wrong, what is in flight there, and what is near."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def part(s: Snapshot, core: Iterable[int], most: int, without: Collection[int] =
     found: dict[int, None] = {}
     for row in _by_nearness(s, list(core)):
         path = [r for r in s.path_to(row) if r not in found]
-        if found and len(found) + len(path) > most or not set(path).isdisjoint(without):
+        if (found and len(found) + len(path) > most) or not set(path).isdisjoint(without):
             continue
         found.update(dict.fromkeys(path))
     return sorted(found)

@@ -61,7 +61,7 @@ def _value(e: E, known: Partial, done: dict[E, int | None]) -> int | None:
 
 
 def before(move: Move, after: Partial) -> Partial | None:
-    """What is known of the state before a move, from what is known after it; None where it cannot have been the last."""
+    """What is known of the state before a move, from what is known after it; None where the move was not the last."""
     left = {cell: v for cell, v in after.items() if cell not in move.assigned}
     done: dict[E, int | None] = {}
     if value(move.guard, left, done) == 0:

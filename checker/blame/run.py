@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from sanitree.checker.blame.books import Misdefined, misdefined
 from sanitree.checker.blame.causes import Assumed, Cause, causes
 from sanitree.checker.blame.part import part, sites, suspects
 from sanitree.checker.blame.search import Explanation, Search
@@ -31,7 +32,8 @@ class Blamed:
     """explanations: those that assume least first. legal: the part that was looked at is as it may be, as far as the
     page model has words for it: what is wrong is what follows from it, or it is elsewhere. complete: every cause was
     asked about, up to the cost of the first that explains. unsure: z3 did not know in time, for some. sites: nodes
-    where something is wrong; more than one where each was looked at alone."""
+    where something is wrong; more than one where each was looked at alone. misdefined: what a cache keeps besides the
+    tree, and seems to keep by a wrong definition."""
 
     report: Report
     abstraction: Abstraction
@@ -43,6 +45,7 @@ class Blamed:
     asked: int
     seconds: float
     sites: int = 1
+    misdefined: tuple[Misdefined, ...] = ()
 
 
 def blame(
@@ -73,7 +76,7 @@ def blame(
         if found.explanations:
             break
     assert answer is not None
-    return replace(answer, seconds=time.perf_counter() - begun)
+    return replace(answer, seconds=time.perf_counter() - begun, misdefined=tuple(misdefined(report)))
 
 
 def _of_part(
@@ -84,7 +87,9 @@ def _of_part(
     a = abstracted(report.snapshot, rows)
     system, all_causes = causes(a.model)
     search = Search(a, system, seconds / 10, operations)
-    legal = search.legal()
+    # Where no rule is violated that the model has words for, what it says of the rest is no evidence.
+    said = {r.rule for r in search.t.rules}
+    legal = search.legal() if any(f.violated and f.check.name in said for f in report.findings) else True
     found: list[Explanation] = []
     complete = True
     tried = [c for c in all_causes if c.assumed in assumed]
@@ -98,6 +103,8 @@ def _of_part(
                 found.append(e)
         if found or not complete:
             break
+    if legal:
+        found += search.outdated(report)
     found.sort(key=lambda e: (_COSTS[e.cause.assumed], e.changed))
     return Blamed(report, a, system, tuple(found), legal, complete, search.unsure, search.asked, 0.0)
 

@@ -8,26 +8,30 @@ to z3, but for being legal: every rule holds in it, and all else that is true of
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import z3
 
-from sanitree.checker.blame.causes import Cause
+from sanitree.checker.blame.books import fields_beside, of_pages
+from sanitree.checker.blame.causes import Assumed, Cause
 from sanitree.checker.blame.partial import Partial, before, substituted
 from sanitree.checker.explore.arithmetic import compare
 from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.explore.evaluate import after as done
 from sanitree.checker.explore.evaluate import evaluate
-from sanitree.checker.explore.ground import Ground
+from sanitree.checker.explore.ground import Ground, UnsaidError
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move, Transitions, assigned, transitions
 from sanitree.checker.prove.claims import Claim, claims
 from sanitree.checker.prove.words import Words
+from sanitree.checker.report import Report
 from sanitree.checker.symbolic import FALSE, TRUE, E, const, disj
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.terms import Op
+from sanitree.invariants.vocabulary import Sort
 from sanitree.models.protocol.pages.abstracted import Abstraction
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import Action, System
@@ -104,6 +108,28 @@ class Search:
                         return found
         return None
 
+    def outdated(self, report: Report) -> Iterator[Explanation]:
+        """Legal moves after which the tree is as was seen, and before which what follows from it was as was seen too."""
+        found: list[E] = []
+        fields: list[str] = []
+        for f in report.findings:
+            if f.violated and f.check.rule.scope is Sort.NODE:
+                with suppress(UnsaidError):
+                    found += of_pages(f, self.a, self.ground.about(f.check), report.snapshot)
+                    fields += fields_beside(f.check, list(self.number_of))
+        if not found:
+            return
+        what = " and ".join(dict.fromkeys(fields))
+        then = [substituted(e, {}, self.ground.top, {}) for e in found]
+        for m in self.t.moves:
+            if self._one_call((m,)) and before(m, self.seen) is not None:
+                name = f"{m.action.name} does not bring {what} up to date"
+                cause = Cause(
+                    Assumed.UPDATE, name, f"What was seen of {what} is right of the tree before.", (m.action,)
+                )
+                if (e := self._asked(cause, (m,), then)) is not None:
+                    yield e
+
     def _moves(self, cause: Cause) -> list[Move]:
         if cause not in self.moves:
             self.moves[cause] = [m for action in cause.actions for m in self._grounded(action)]
@@ -145,11 +171,12 @@ class Search:
     def _one_call(self, moves: Sequence[Move]) -> bool:
         return one_call([m.action.name for m in moves], self.operations)
 
-    def _asked(self, cause: Cause, moves: tuple[Move, ...]) -> Explanation | None:
+    def _asked(self, cause: Cause, moves: tuple[Move, ...], first: Sequence[E] = ()) -> Explanation | None:
+        """first: what is true of the state before."""
         self.asked += 1
         touched = {cell for m in moves for cell in m.assigned}
         cells = {c: const(v) for c, v in self.seen.items() if c not in touched}
-        wanted: list[E] = []
+        wanted: list[E] = [*first]
         for m in moves:
             done: dict[E, E] = {}
             wanted.append(self._now(m.guard, cells, done))
@@ -168,8 +195,8 @@ class Search:
         self.unsure |= found == z3.unknown
         if model is None:
             return None
-        first = {c: _value(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
-        return self._confirmed(cause, moves, first)
+        state = {c: _value(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
+        return self._confirmed(cause, moves, state)
 
     def _check(self, touched: Collection[Cell]) -> Any:
         """Asks, all that was seen being kept but what is touched: hundreds of assumptions, which the wrapper of z3 would

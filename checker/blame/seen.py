@@ -1,4 +1,4 @@
-"""A state of the page model under the names that the snapshot has: ids of nodes, and the tokens that pages begin with."""
+"""A state of the page model under the snapshot's names: ids of nodes, and the tokens that pages begin with."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def blame(
 
             show(console(), HOLDS)
         return Exit.HOLDS
-    code = Exit.VIOLATED if blamed.explanations else Exit.INCONCLUSIVE
+    code = Exit.VIOLATED if blamed.explanations or blamed.misdefined else Exit.INCONCLUSIVE
     if as_json:
         from sanitree.checker.render.blamed import plain_blamed
 

@@ -80,11 +80,15 @@ class Ground:
 
         Raises UnsaidError for a check that the model does not have all words for.
         """
+        return [(there, _said(holds)) for there, holds in self.about(check)]
+
+    def about(self, check: Check) -> list[tuple[E, E]]:
+        """The same, with "unknown" (a group, a field, an element) in the place of what the model has no words for."""
         group = self._rows.group_of(check)
         there = self._rows.there(group)
         env: Env[V] = {check.rule.var: Rows(group, tuple(range(len(there))))}
         holds = _level(self._rows.meaning.truth(self._settled(check.term), env).yes, there)[0]
-        return [(t, _said(h)) for t, h in zip(there, holds, strict=True)]
+        return list(zip(there, holds, strict=True))
 
     def exists(self) -> Column:
         """For each node, whether it is there; the root always is."""

@@ -32,12 +32,15 @@ _NAMED = 6
 def render(name: str, b: Blamed, limit: int, says: FileSays) -> RenderableType:
     """All of it for people; at most `limit` explanations."""
     parts: list[RenderableType] = [header(name, b.report.snapshot, says), Text(b.report.headline, RED), *_looked_at(b)]
+    for d in b.misdefined[:limit]:
+        parts += [Text(), Text(f"{d.field} seems to be kept without asking whether {d.condition}", BOLD)]
+        parts.append(_in(Text(f"without that condition, {d.check.name} gives just what was found, everywhere")))
     for number, e in enumerate(b.explanations[:limit], 1):
         parts += [Text(), *_told(b, number, e)]
     if left := len(b.explanations) - limit:
         names = some_of([e.cause.name for e in b.explanations[limit:]], _NAMED) if left > 0 else ""
         parts += [Text(), Text(f"also possible: {names}", DIM)] if names else []
-    if not b.explanations:
+    if not b.explanations and not b.misdefined:
         parts += [Text(), Text(f"? {unexplained(b)}", YELLOW)]
     return Group(*parts)
 
@@ -116,6 +119,7 @@ def plain_blamed(b: Blamed, file: str, exit_code: int) -> dict[str, object]:
             }
             for e in b.explanations
         ],
+        "misdefined": [{"rule": d.check.name, "field": d.field, "condition": d.condition} for d in b.misdefined],
         "complete": b.complete and not b.unsure,
         "asked": b.asked,
         "seconds": round(b.seconds, 3),

@@ -289,7 +289,8 @@ class _Part:
 
     def _transfers(self, kind: str) -> None:
         of_it, with_parent, copied = {
-            "write": (w.IN_WRITE, w.WITH_PARENT, w.WRITE_COPIED), "load": (w.IN_LOAD, w.LOAD_WITH_PARENT, w.LOAD_COPIED),
+            "write": (w.IN_WRITE, w.WITH_PARENT, w.WRITE_COPIED),
+            "load": (w.IN_LOAD, w.LOAD_WITH_PARENT, w.LOAD_COPIED),
         }[kind]  # fmt: skip
         parent = self.s.nodes.columns[Key("parent")].listed
         flights = self._flights(kind == "write")
@@ -343,7 +344,7 @@ class _Part:
         return max(0, int(capacity.listed[0]) - somewhere)
 
     def _spares(self) -> None:
-        """Nothing is known of a page that is not there, but that it has no copy; where nothing strays, it has nothing."""
+        """A page that is not there has no copy, and where nothing strays nothing at all."""
         for page in self.spare:
             for c in self.components:
                 for tier in BOTH:
