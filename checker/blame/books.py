@@ -25,26 +25,30 @@ from sanitree.models.snapshot import Key, Snapshot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Misdefined:
-    """Books that are as they should be, but for a condition that is not asked for. field, condition: in words."""
+    """Books that are as they should be, but for a condition that is not asked for. field, condition: in words.
+
+    otherwise: places where, without the condition, what was seen would be wrong and is not: 0 explains it all.
+    """
 
     check: Check
     field: str
     condition: str
+    otherwise: int
 
 
 def misdefined(report: Report) -> Iterator[Misdefined]:
-    """Of each violated definition: the condition without which it gives what was seen, in every place."""
+    """Of each violated definition: a condition without which it gives what was seen, wherever it is violated."""
     for f in report.findings:
         if not f.violated:
             continue
         for field, condition, term in _variants(f.check.term):
             other = report.evaluator.judge(replace(f.check, term=term))
-            if not other.violated and other.checked >= f.checked:
-                yield Misdefined(f.check, sentence(field), sentence(condition))
+            if set(f.violated).isdisjoint(other.violated) and other.checked >= f.checked:
+                yield Misdefined(f.check, sentence(field), condition, len(other.violated))
 
 
-def _variants(term: Term) -> Iterator[tuple[Term, Term, Term]]:
-    """A field, a condition of its definition, and the rule without that condition."""
+def _variants(term: Term) -> Iterator[tuple[Term, str, Term]]:
+    """A field, a condition of its definition in words, and the rule without that condition."""
     if not isinstance(term, Apply) or term.op not in (Op.IFF, Op.EQ):
         return
     for field, definition in (term.args, term.args[::-1]):
@@ -54,7 +58,7 @@ def _variants(term: Term) -> Iterator[tuple[Term, Term, Term]]:
             yield field, condition, make(Apply, term.op, (field, left))
 
 
-def _without_one(definition: Term) -> Iterator[tuple[Term, Term]]:
+def _without_one(definition: Term) -> Iterator[tuple[str, Term]]:
     if isinstance(definition, Gather):
         for condition, where in _fewer(definition.where):
             yield condition, replaced(definition, where)
@@ -62,12 +66,18 @@ def _without_one(definition: Term) -> Iterator[tuple[Term, Term]]:
         yield from _fewer(definition)
 
 
-def _fewer(condition: Term) -> Iterator[tuple[Term, Term]]:
-    parts = conjuncts(condition)
-    for i, part in enumerate(parts):
-        left = parts[:i] + parts[i + 1 :]
-        if part is not TRUE:
-            yield part, TRUE if not left else left[0] if len(left) == 1 else make(Apply, Op.AND, left)
+def _fewer(condition: Term) -> Iterator[tuple[str, Term]]:
+    """Without one condition, or without those that ask for one field, of whichever component."""
+    parts = [p for p in conjuncts(condition) if p is not TRUE]
+    groups = {(p,): None for p in parts} | {tuple(p for p in parts if _asks(p) == _asks(q)): None for q in parts}
+    for group in groups:
+        left = tuple(p for p in parts if p not in group)
+        said = " and ".join(map(sentence, group))
+        yield said, TRUE if not left else left[0] if len(left) == 1 else make(Apply, Op.AND, left)
+
+
+def _asks(condition: Term) -> frozenset[str]:
+    return frozenset(t.field.name for t in walk(condition) if isinstance(t, Get))
 
 
 def replaced(g: Gather, where: Term) -> Gather:

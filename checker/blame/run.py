@@ -76,7 +76,11 @@ def blame(
         if found.explanations:
             break
     assert answer is not None
-    return replace(answer, seconds=time.perf_counter() - begun, misdefined=tuple(misdefined(report)))
+    return replace(
+        answer,
+        seconds=time.perf_counter() - begun,
+        misdefined=tuple(sorted(misdefined(report), key=lambda d: d.otherwise)),
+    )
 
 
 def _of_part(

@@ -46,7 +46,7 @@ STRAYS: Mapping[str, tuple[Key, ...]] = {
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
     """A legal state, the moves of one call, of which the first goes wrong as the cause says, and every state from the
-    first on, the last as it was seen. unseen: how many variables of the first state nobody saw, and are others later."""
+    first on, the last as it was seen."""
 
     cause: Cause
     moves: tuple[Move, ...]
@@ -103,13 +103,14 @@ class Search:
         wrong = self._moves(cause)
         for tail, known in self._tails(cause, length - 1):
             for m in wrong:
-                if self._one_call((m, *tail)) and self._belong(cause, (m, *tail)) and before(m, known) is not None:
-                    if (found := self._asked(cause, (m, *tail))) is not None:
-                        return found
+                moves = (m, *tail)
+                possible = self._one_call(moves) and self._belong(cause, moves) and before(m, known) is not None
+                if possible and (found := self._asked(cause, moves)) is not None:
+                    return found
         return None
 
     def outdated(self, report: Report) -> Iterator[Explanation]:
-        """Legal moves after which the tree is as was seen, and before which what follows from it was as was seen too."""
+        """Legal moves that lead to the tree that was seen, and before which what follows from it was as was seen too."""
         found: list[E] = []
         fields: list[str] = []
         for f in report.findings:
@@ -123,10 +124,8 @@ class Search:
         then = [substituted(e, {}, self.ground.top, {}) for e in found]
         for m in self.t.moves:
             if self._one_call((m,)) and before(m, self.seen) is not None:
-                name = f"{m.action.name} does not bring {what} up to date"
-                cause = Cause(
-                    Assumed.UPDATE, name, f"What was seen of {what} is right of the tree before.", (m.action,)
-                )
+                name, told = f"{m.action.name} does not bring {what} up to date", f"{what} is right of the tree before."
+                cause = Cause(Assumed.UPDATE, name, told, (m.action,))
                 if (e := self._asked(cause, (m,), then)) is not None:
                     yield e
 
@@ -199,8 +198,10 @@ class Search:
         return self._confirmed(cause, moves, state)
 
     def _check(self, touched: Collection[Cell]) -> Any:
-        """Asks, all that was seen being kept but what is touched: hundreds of assumptions, which the wrapper of z3 would
-        look at one by one each time."""
+        """Asks, all that was seen being kept but what is touched.
+
+        Of hundreds of assumptions z3's wrapper would look at each, which takes longer than the answer.
+        """
         kept = [k.as_ast() for c, k in self.kept.items() if c not in touched]
         array = (z3.Ast * len(kept))(*kept)
         context = self.solver.ctx.ref()

@@ -34,7 +34,8 @@ def render(name: str, b: Blamed, limit: int, says: FileSays) -> RenderableType:
     parts: list[RenderableType] = [header(name, b.report.snapshot, says), Text(b.report.headline, RED), *_looked_at(b)]
     for d in b.misdefined[:limit]:
         parts += [Text(), Text(f"{d.field} seems to be kept without asking whether {d.condition}", BOLD)]
-        parts.append(_in(Text(f"without that condition, {d.check.name} gives just what was found, everywhere")))
+        but = f", and something else at {count(d.otherwise, 'other place')}" if d.otherwise else ", everywhere"
+        parts.append(_in(Text(f"without that condition, {d.check.name} gives just what was found{but}")))
     for number, e in enumerate(b.explanations[:limit], 1):
         parts += [Text(), *_told(b, number, e)]
     if left := len(b.explanations) - limit:
@@ -119,7 +120,7 @@ def plain_blamed(b: Blamed, file: str, exit_code: int) -> dict[str, object]:
             }
             for e in b.explanations
         ],
-        "misdefined": [{"rule": d.check.name, "field": d.field, "condition": d.condition} for d in b.misdefined],
+        "misdefined": [{"rule": d.check.name, "field": d.field, "condition": d.condition, "otherwise": d.otherwise} for d in b.misdefined],
         "complete": b.complete and not b.unsure,
         "asked": b.asked,
         "seconds": round(b.seconds, 3),
