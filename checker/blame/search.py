@@ -110,7 +110,7 @@ class Search:
         return None
 
     def outdated(self, report: Report) -> Iterator[Explanation]:
-        """Legal moves that lead to the tree that was seen, and before which what follows from it was as was seen too."""
+        """Legal moves that lead to the tree that was seen, before which what follows from it was as was seen too."""
         found: list[E] = []
         fields: list[str] = []
         for f in report.findings:

@@ -120,7 +120,10 @@ def plain_blamed(b: Blamed, file: str, exit_code: int) -> dict[str, object]:
             }
             for e in b.explanations
         ],
-        "misdefined": [{"rule": d.check.name, "field": d.field, "condition": d.condition, "otherwise": d.otherwise} for d in b.misdefined],
+        "misdefined": [
+            {"rule": d.check.name, "field": d.field, "condition": d.condition, "otherwise": d.otherwise}
+            for d in b.misdefined
+        ],
         "complete": b.complete and not b.unsure,
         "asked": b.asked,
         "seconds": round(b.seconds, 3),

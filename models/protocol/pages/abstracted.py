@@ -206,9 +206,12 @@ class _Part:
             for name in ("taken", "right") if present is not None else ():
                 self._tell(Key.of(name, c, tier), page, 0)
             return
-        self._tell(Key.of("taken", c, tier), page, self._taken(row, c, tier))
+        taken = self._taken(row, c, tier)
+        self._tell(Key.of("taken", c, tier), page, taken)
         held, own = (self._column(Key.of(name, c, tier), row) for name in ("bytes", "own_bytes"))
-        self._tell(Key.of("right", c, tier), page, None if held is None or own is None else held == own)
+        # Of a slot that is somebody else's, anybody may have written the bytes.
+        known = taken is not False and held is not None and own is not None
+        self._tell(Key.of("right", c, tier), page, held == own if known else None)
 
     def _taken(self, row: int, c: Component, tier: Tier) -> bool | None:
         """Whether the slots of a copy are its own; None where that is not known."""

@@ -17,7 +17,8 @@ _DEVICE = ("demote", "write_back", "drop", "evict_copy", *_HOST)
 STAGES: Mapping[Operation, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {
         Operation.MATCH: (("split",),),
-        Operation.INSERT: (("split",), ("insert",), (*_HOST, "submit_write")),
+        Operation.INSERT: (("split",), ("insert", "insert_again"), (*_HOST, "submit_write")),
+        Operation.ALLOCATE: (_DEVICE,),
         Operation.ACQUIRE: (("acquire",),),
         Operation.RELEASE: (("release",),),
         Operation.EVICT: (_DEVICE,),

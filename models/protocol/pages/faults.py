@@ -13,7 +13,7 @@ from sanitree.invariants.catalogue import BY_ID
 from sanitree.invariants.language import Element, Expr, all_of, any_of, children, ite, naming, path_sum, some
 from sanitree.invariants.rules import Family
 from sanitree.invariants.terms import Apply, Const, Op, Term, make
-from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Tier
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component, Policy, Tier
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
@@ -226,6 +226,21 @@ def insert_takes_the_wrong_slots(actions: Actions, m: Pages) -> Actions:
         return on_path(lambda x: (becomes(x[FULL, DEVICE].right, False),), where=lambda x: ~w.there(x) & several)
 
     return edit(actions, "insert", lambda a: besides(a, wrong))
+
+
+def _again(m: Pages, components: tuple[Component, ...]) -> Action:
+    def said(n: Element) -> tuple[Expr, Assigns]:
+        """A request inserts what is there already, and the slots that it brought are nobody's: a page's that is not."""
+        lost = lambda x: tuple(becomes(x[c, DEVICE].taken, True) for c in components)  # noqa: E731
+        return w.tail(n) & n[FULL].on_device, on_children(lost, where=lambda x: ~w.there(x))
+
+    return named("insert_again", said)
+
+
+@fault(Family.SLOTS, otherwise=(lambda actions, m: {**actions, "insert_again": _again(m, m.components)},))
+def duplicates_leak(actions: Actions, m: Pages) -> Actions:
+    """An insert over what is there forgets to free the caller's duplicate slots."""
+    return {**actions, "insert_again": _again(m, m.components[:1])}
 
 
 def _split(actions: Actions, change: Callable[[Element], Assigns]) -> Actions:
