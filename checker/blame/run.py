@@ -91,9 +91,7 @@ def _of_part(
     a = abstracted(report.snapshot, rows)
     system, all_causes = causes(a.model)
     search = Search(a, system, seconds / 10, operations)
-    # Where no rule is violated that the model has words for, what it says of the rest is no evidence.
-    said = {r.rule for r in search.t.rules}
-    legal = search.legal() if any(f.violated and f.check.name in said for f in report.findings) else True
+    legal = _legal(report, search)
     found: list[Explanation] = []
     complete = True
     tried = [c for c in all_causes if c.assumed in assumed]
@@ -111,6 +109,18 @@ def _of_part(
         found += search.outdated(report)
     found.sort(key=lambda e: (_COSTS[e.cause.assumed], e.changed))
     return Blamed(report, a, system, tuple(found), legal, complete, search.unsure, search.asked, 0.0)
+
+
+def _legal(report: Report, search: Search) -> bool | None:
+    """Whether the tree is legal, as far as the model has words for it.
+
+    Where no rule of the model is violated, only what its rules say counts: what it has to leave open or to show
+    otherwise might look illegal for no better reason.
+    """
+    said = {r.rule for r in search.t.rules}
+    if any(f.violated and f.check.name in said for f in report.findings):
+        return search.legal()
+    return not search.violated()
 
 
 def _by_cost(all_causes: Sequence[Cause], longest: int) -> Iterator[list[tuple[Cause, int]]]:

@@ -17,7 +17,7 @@ import z3
 
 from sanitree.checker.blame.books import fields_beside, of_pages
 from sanitree.checker.blame.causes import Assumed, Cause
-from sanitree.checker.blame.partial import Partial, before, substituted
+from sanitree.checker.blame.partial import Partial, before, substituted, value
 from sanitree.checker.explore.arithmetic import compare
 from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.explore.evaluate import after as done
@@ -86,9 +86,9 @@ class Search:
             top, at = legal.variables[cell[0]].top, self.before.cell(cell)
             if top > 1:
                 self.solver.add(at >= 0, at <= top)
-            if (value := self.seen.get(cell)) is not None:
+            if (seen := self.seen.get(cell)) is not None:
                 self.kept[cell] = z3.Bool(f"kept {cell}")
-                self.solver.add(z3.Implies(self.kept[cell], _is(at, value)))
+                self.solver.add(z3.Implies(self.kept[cell], _is(at, seen)))
 
     def legal(self) -> bool | None:
         """Whether what is seen is a legal state already, as far as the model has words for it."""
@@ -97,6 +97,11 @@ class Search:
         found = self._check(frozenset())
         self.solver.pop()
         return None if found == z3.unknown else bool(found == z3.sat)
+
+    def violated(self) -> tuple[str, ...]:
+        """Rules that what is seen violates, whatever is left open."""
+        done: dict[E, int | None] = {}
+        return tuple(r.rule for r in self.t.rules if value(r.wrong, self.seen, done) == 1)
 
     def explained(self, cause: Cause, length: int) -> Explanation | None:
         """How a call of so many moves leads to what is seen, its first going wrong; None where it does not."""
