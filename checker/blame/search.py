@@ -35,12 +35,6 @@ from sanitree.invariants.vocabulary import Sort
 from sanitree.models.protocol.pages.abstracted import Abstraction
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import Action, System
-from sanitree.models.snapshot import Key
-
-STRAYS: Mapping[str, tuple[Key, ...]] = {
-    "requests": (Key("held"),), "writes": (Key("in_write"),), "loads": (Key("in_load"),),
-}  # fmt: skip
-"""What spare pages have of what nothing in the tree accounts for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,16 +217,10 @@ class Search:
 
     def _strays(self, cells: Mapping[Cell, E]) -> Iterator[E]:
         """What nothing in the tree accounts for is a spare page's."""
-        for what, names in STRAYS.items():
-            if self.a.strays[what]:
-                yield self._some(cells, [k for k in names if k in self.number_of])
-        for v in self.system.variables:
-            if v.key.name == "taken" and self.a.strays[f"{v.key.component} {v.key.tier}"]:
-                yield self._some(cells, [v.key])
-
-    def _some(self, cells: Mapping[Cell, E], keys: Sequence[Key]) -> E:
-        at = [(self.number_of[k], n) for k in keys for n in self.a.spare]
-        return reduce(disj, (compare(Op.LT, const(0), cells.get(c, E("bits", c)), self.ground.top) for c in at), FALSE)
+        for group in self.a.somebody():
+            at = [(self.number_of[k], n) for k, n in group if k in self.number_of]
+            some = (compare(Op.LT, const(0), cells.get(c, E("bits", c)), self.ground.top) for c in at)
+            yield reduce(disj, some, FALSE)
 
     def _confirmed(self, cause: Cause, moves: tuple[Move, ...], first: Values) -> Explanation:
         """Done again without the solver. Raises MismatchError where it does not lead to what was seen."""

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
-from sanitree.checker.cli.inputs import Names, broken_plugins_told, chosen_components, json_option, known_components
+from sanitree.checker.cli.inputs import (
+    Names,
+    broken_plugins_told,
+    chosen_components,
+    json_option,
+    known_components,
+    load,
+    shown,
+)
 from sanitree.checker.cli.output import console, print_json, progress, show
 from sanitree.invariants.vocabulary import Policy
 
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
 
 _POLICIES = [p.value for p in Policy]
 _SIZES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_PART = 4  # nodes of a snapshot that are looked at
+_PATIENCE = 30.0  # seconds for z3 to complete a state
 _SHARE = 0.75  # of the memory that is free, unless --memory says otherwise
 
 
@@ -84,6 +94,10 @@ class _Shape(click.ParamType):  # type: ignore[type-arg]
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after so long.")
 @click.option("--memory", type=_Size(), metavar="SIZE",
               help="Stop at so many bytes, e.g. 8G. [default: three quarters of what is free]")  # fmt: skip
+@click.option("--from", "origin", metavar="FILE", help="Begin in the state of a snapshot, or of a part of it.")
+@click.option("--node", "nodes", type=int, multiple=True, metavar="ID",
+              help="With --from: a node of that part; what is in flight, unless given.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(0), metavar="K", help="Stop after so many moves.")
 @click.option("--promela", type=click.Path(dir_okay=False), metavar="FILE",
               help="Write the model as Promela, for SPIN, and do nothing else.")  # fmt: skip
 @click.option("--save", type=click.Path(dir_okay=False), metavar="FILE", help="Write the trace of what was found.")
@@ -106,6 +120,9 @@ def explore(
     states: int | None,
     seconds: float | None,
     memory: int | None,
+    origin: str | None,
+    nodes: tuple[int, ...],
+    steps: int | None,
     promela: str | None,
     save: str | None,
     as_json: bool,
@@ -119,6 +136,10 @@ def explore(
     Exits 0 where every state was seen and every rule holds, within the bounds that are
     printed; 1 where one is violated; 3 where a bound ended the search before.
     """
+    if origin is not None:
+        _refuse_beside_from()
+    elif nodes:
+        raise click.UsageError("--node says which part of a snapshot: give --from too")
     if pages is not None and tree is not None:
         raise click.UsageError("--pages and --tree both say how many pages there are: give one")
     with progress("starting") as tell:
@@ -127,14 +148,14 @@ def explore(
         from sanitree.checker.hunt.processes import cores as all_cores
 
         with broken_plugins_told():
-            made = _model(Configuration(
+            made = _onward(origin, nodes, fault, rules) if origin is not None else _model(Configuration(
                 preset=preset, policy=Policy(policy), components=chosen_components(components), pages=pages, tree=tree,
                 device_capacity=device_capacity, host_capacity=host_capacity, requests=requests, fault=fault,
                 rules=rules, judged_as=None if judge_as is None else Policy(judge_as),
             ))  # fmt: skip
         if promela is not None:
             return _export(made, promela, as_json)
-        bounds = Bounds(states, seconds, memory if memory is not None else _free_memory())
+        bounds = Bounds(states, seconds, memory if memory is not None else _free_memory(), steps)
         cores = cores or all_cores()
         if device == "cuda":
             _refuse_without_cuda()
@@ -163,6 +184,41 @@ def conclude(told: Outcome) -> Exit:
     return {
         Verdict.HOLDS: Exit.HOLDS, Verdict.VIOLATED: Exit.VIOLATED, Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
     }[told.verdict]  # fmt: skip
+
+
+_OF_A_MODEL = (
+    "preset", "policy", "components", "pages", "tree", "device_capacity", "host_capacity", "requests", "judge_as",
+    "symmetry", "promela", "save",
+)  # fmt: skip
+"""What a snapshot says itself, or a search that begins in one cannot do."""
+
+
+def _refuse_beside_from() -> None:
+    context = click.get_current_context()
+    for name in _OF_A_MODEL:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with --from: leave it out")
+
+
+def _onward(file: str, nodes: tuple[int, ...], fault: str | None, rules: tuple[str, ...]) -> Model:
+    """The part of a snapshot around these nodes, or around what is in flight."""
+    from sanitree.checker.blame.part import part
+    from sanitree.checker.explore.configured import ConfigurationError
+    from sanitree.checker.explore.onward import onward
+
+    s = load(file)
+    for node in nodes:
+        if node not in s.row_of:
+            raise Trouble(f"has no node {node}", where=shown(file), hint="`sanitree show` lists them")
+    rows = part(s, [s.row_of[n] for n in nodes], _PART)
+    try:
+        found = onward(s, rows, fault, rules, _PATIENCE)
+    except ConfigurationError as error:
+        raise Trouble(str(error), error.hint, where=shown(file)) from None
+    left_out = "; ".join([*found.abstraction.left_out, *([f"{found.open} numbers that nobody saw"] * bool(found.open))])
+    if left_out:
+        click.echo(f"not as in {shown(file)}: {left_out}", err=True)
+    return found.model
 
 
 def _model(c: Configuration) -> Model:

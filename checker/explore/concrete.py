@@ -18,8 +18,9 @@ class NotARunError(Exception):
 
 
 def first(t: Transitions) -> Values:
-    """The state in which every run begins: every number is 0."""
-    return {(i, n): 0 for i in range(len(t.system.variables)) for n in range(1, t.system.nodes + 1)}
+    """The state in which every run begins."""
+    s = t.system
+    return {(i, n): s.first.get((v.key, n), 0) for i, v in enumerate(s.variables) for n in range(1, s.nodes + 1)}
 
 
 def run(t: Transitions, moves: Iterable[Move]) -> tuple[Values, ...]:

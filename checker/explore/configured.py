@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.seen import observer
@@ -54,12 +54,18 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model that was made. judged: the settings that rules are chosen by."""
+    """A model that was made. judged: the settings that rules are chosen by. names: what nodes are called where that is
+    not their number."""
 
     configuration: Configuration
     transitions: Transitions
     judged: Settings
     seen: Callable[[Values], Snapshot]
+    names: Mapping[int, int] = field(default_factory=dict)
+
+    def name(self, node: int) -> int:
+        """What people are told of a node."""
+        return self.names.get(node, node)
 
     @property
     def system(self) -> System:
@@ -88,7 +94,11 @@ def model(c: Configuration) -> Model:
             raise ConfigurationError(
                 f"{number} {what} are more than anybody could explore", f"take at most {MOST_PAGES}"
             )
-    system = PRESETS[c.preset](c)
+    return of_system(c, PRESETS[c.preset](c))
+
+
+def of_system(c: Configuration, system: System) -> Model:
+    """A system that was made already, as a configuration says that it is judged."""
     judged = replace(system.settings, policy=c.judged_as or system.settings.policy)
     system = replace(system, rules=_chosen(c, system, judged))
     t = transitions(system)

@@ -152,7 +152,7 @@ def _plain_trace(m: Model, trace: Trace) -> list[dict[str, Any]]:
     snapshots = [m.snapshot(s) for s in trace.states]
     return [
         {
-            "action": move.action.name, "node": move.node, "prose": move.action.prose,
+            "action": move.action.name, "node": m.name(move.node), "prose": move.action.prose,
             "difference": _plain_difference(number, difference(a, b)),
         }
         for number, (move, (a, b)) in enumerate(zip(trace.moves, pairwise(snapshots), strict=True), 1)

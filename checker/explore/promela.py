@@ -70,8 +70,11 @@ class _Writer:
     def declared(self) -> Iterator[str]:
         """A node's variables side by side, as bit fields: SPIN packs those."""
         for node in range(1, self.system.nodes + 1):
-            fields = (f"unsigned {self.cell((i, node))} : {v.bits};" for i, v in enumerate(self.system.variables))
-            yield " ".join(fields)
+            yield " ".join(self._declared(i, v, node) for i, v in enumerate(self.system.variables))
+
+    def _declared(self, number: int, v: Variable, node: int) -> str:
+        first = self.system.first.get((v.key, node), 0)
+        return f"unsigned {self.cell((number, node))} : {v.bits}{f' = {first}' if first else ''};"
 
     def cell(self, at: Cell) -> str:
         key = self._variable(at).key

@@ -14,11 +14,13 @@ Values = Mapping[Cell, int]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where a search ends without an answer: states, seconds, bytes of its arrays; None is no bound."""
+    """Where a search ends without an answer: states, seconds, bytes of its arrays, moves from the first state; None is
+    no bound."""
 
     states: int | None = None
     seconds: float | None = None
     bytes: int | None = None
+    moves: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

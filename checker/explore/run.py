@@ -19,8 +19,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sanitree.checker.explore import concrete, progress
 from sanitree.checker.explore import kernel as k
-from sanitree.checker.explore import progress
 from sanitree.checker.explore.code import Machine
 from sanitree.checker.explore.found import At, Judged, Outcome, State
 from sanitree.checker.explore.native import Native
@@ -127,6 +127,9 @@ class Run:
         """Searches until there is nothing new, a rule is violated, or a bound is reached."""
         self._begin()
         while not self._over and any(s.levels[-1] != s.levels[-2] for s in self.stores):
+            if self.bounds.moves is not None and len(self.stores[0].levels) - 2 >= self.bounds.moves:
+                self.stopped = f"{self.bounds.moves:,} moves"
+                break
             self._level(told)
             for s in self.stores:
                 s.levels.append(s.count)
@@ -137,7 +140,7 @@ class Run:
 
     def _begin(self) -> None:
         """Enters the first state."""
-        first = np.zeros(self.words, np.int64)
+        first = np.array(self.m.layout.packed(concrete.first(self.m.model)), np.int64)
         owner = k.owner_of(k.hashed(first.ctypes.data, self.shape), self.cores)
         self.stores[owner].make_room(1)
         self._enter_from(owner, first.ctypes.data, 1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sanitree.checker.explore import concrete
 from sanitree.checker.explore.batch import Batch, normalized
 from sanitree.checker.explore.code import Machine
 from sanitree.checker.explore.found import At, Judged, Outcome, State
@@ -98,10 +99,14 @@ class TensorRun:
         return tuple(self._states[at.number].tolist())
 
     def to_the_end(self, told: Told | None) -> None:
-        self._enter(torch.zeros((1, self.words), dtype=torch.int64, device=self.device), 0)
+        first = self.m.layout.packed(concrete.first(self.m.model))
+        self._enter(torch.tensor([first], dtype=torch.int64, device=self.device), 0)
         self._levels.append(1)
         while not self._over and self._levels[-1] > self._levels[-2]:
             level = len(self._levels) - 2
+            if self.bounds.moves is not None and level >= self.bounds.moves:
+                self.stopped = f"{self.bounds.moves:,} moves"
+                break
             for begin in range(self._levels[-2], self._levels[-1], CHUNK):
                 end = min(begin + CHUNK, self._levels[-1])
                 self._expand(begin, end, level)

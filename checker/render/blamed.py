@@ -11,7 +11,6 @@ from rich.text import Text
 from sanitree.checker.blame.causes import Assumed
 from sanitree.checker.blame.run import Blamed
 from sanitree.checker.blame.search import Explanation
-from sanitree.checker.blame.seen import as_named
 from sanitree.checker.difference import difference
 from sanitree.checker.render import plain
 from sanitree.checker.render.difference import lines
@@ -23,6 +22,7 @@ from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.render.tree import Tree
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, clean, count, some_of
 from sanitree.checker.report import check
+from sanitree.models.protocol.pages.named import as_named
 from sanitree.models.snapshot import Snapshot
 
 _WIDTH = 76

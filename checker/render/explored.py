@@ -58,7 +58,7 @@ def render(o: Outcome, file: str | None) -> RenderableType:
             parts.append(_in(Text("After these moves, nothing that may be done leads there any more:")))
             parts += steps(o.model, p.stuck.moves, p.stuck.states)
     if o.searched.deadlock is not None and o.violation is None:
-        moves = ", ".join(f"{m.action.name} {m.node}" for m in o.searched.deadlock.moves)
+        moves = ", ".join(f"{m.action.name} {o.model.name(m.node)}" for m in o.searched.deadlock.moves)
         parts += [Text(), _in(Text(f"a state that allows no move: {moves or 'the first'}", YELLOW))]
     parts += [Text(), *(_in(line) for line in _rules(o))]
     if file is not None:
@@ -82,7 +82,8 @@ def steps(m: Model, moves: Sequence[Move], states: Sequence[Values]) -> Iterator
     for number, (move, (before, after)) in enumerate(zip(moves, pairwise(snapshots), strict=False), 1):
         grid = Grid.grid(padding=(0, 1, 0, 0))
         grid.add_row(
-            Text(f"{number:>3}."), Text(f"{move.action.name} of node {move.node}", BOLD).append(f"  {words(move)}", DIM)
+            Text(f"{number:>3}."),
+            Text(f"{move.action.name} of node {m.name(move.node)}", BOLD).append(f"  {words(move)}", DIM),
         )
         yield grid
         changes = lines(difference(before, after))

@@ -139,7 +139,8 @@ class Promise:
 class System:
     """A model. parents: of the nodes 1, 2, …, each before its children; 0 is the root, of which `root` says all.
 
-    A node is there while any of `exists` is more than 0. In the first state every variable is 0.
+    A node is there while any of `exists` is more than 0. first: what variables of nodes are in the first state, by key
+    and node; 0 where it says nothing.
     definitions: in an order in which each needs earlier ones alone. tree: fields of the tree, as terms without
     variables. constants: what a field is of every node, the root included.
     """
@@ -157,6 +158,7 @@ class System:
     tree: Mapping[Key, Term] = field(default_factory=dict)
     promises: tuple[Promise, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    first: Mapping[tuple[Key, int], int] = field(default_factory=dict)
 
     @property
     def nodes(self) -> int:

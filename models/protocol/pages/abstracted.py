@@ -23,6 +23,8 @@ from sanitree.models.snapshot import Key, Snapshot, Table
 
 BOTH = (DEVICE, HOST)
 
+_STRAYS = {"requests": w.HELD, "writes": w.IN_WRITE, "loads": w.IN_LOAD}
+
 Cell = tuple[Key, int]
 """A variable of a page."""
 
@@ -51,6 +53,15 @@ class Abstraction:
     spare: tuple[int, ...]
     strays: Mapping[str, int]
     left_out: tuple[str, ...]
+
+    def somebody(self) -> list[list[Cell]]:
+        """Groups of variables of spare pages, of each of which one at least is not 0: what strays is somebody's."""
+        found = [[(key, page) for page in self.spare] for what, key in _STRAYS.items() if self.strays[what]]
+        for c in self.model.components:
+            for tier in BOTH:
+                if self.strays[f"{c.name} {tier.value}"]:
+                    found.append([(Key.of("taken", c, tier), page) for page in self.spare])
+        return found
 
     @cached_property
     def row_of(self) -> Mapping[int, int]:
@@ -97,6 +108,9 @@ class _Part:
         self.known: dict[Cell, int] = {}
         self.components = s.settings.components
         self.page_size = s.settings.page_size
+        self.children: dict[int, list[int]] = {}
+        for row, above in enumerate(s.nodes.columns[Key("parent")].listed[1:], 1):
+            self.children.setdefault(int(above), []).append(row)
 
     def done(self) -> Abstraction:
         self._lay_out()
@@ -149,15 +163,21 @@ class _Part:
 
     def _requests(self) -> int:
         """Requests on nodes that are shown, and on none."""
-        return sum(self._held().values()) + self.strays["requests"]
+        held = [n for n in self._held().values() if n is not None]
+        if len(held) < len(self.rows):  # nobody listed the requests: there are as many as locks tell
+            locks = [self._lock_of(row, FULL, DEVICE) or 0 for row in self.rows]
+            return max([0, *locks])
+        return sum(held) + self.strays["requests"]
 
-    def _held(self) -> dict[int, int]:
-        """How many requests have locked each row that is shown."""
+    def _held(self) -> dict[int, int | None]:
+        """How many requests have locked each row that is shown; None where nobody listed them."""
+        if self.s.requests is None:
+            return dict.fromkeys(self.rows)
         found = dict.fromkeys(self.rows, 0)
         for row, there in self._references(self.s.requests):
             if there and row in found:
                 found[row] += 1
-        return found
+        return dict(found)
 
     @staticmethod
     def _references(table: Table | None) -> list[tuple[int, bool]]:
@@ -190,7 +210,7 @@ class _Part:
                 self._tell(Key("write_pending"), page, self._column(Key("write_pending"), row))
                 self._tell(Key("load_pending"), page, self._column(Key("load_pending"), row))
                 self._tell(w.HELD, page, held[row] if last else 0)
-                self._tell(w.HELD_REACH, page, None if last and held[row] else 0)
+                self._tell(w.HELD_REACH, page, None if last and held[row] != 0 else 0)
                 hits = self._column(w.HITS, row)
                 self._tell(w.HITS, page, None if hits is None else min(hits, self.model.hits_to_back_up))
                 for c in self.components:
@@ -229,20 +249,27 @@ class _Part:
         return True if all(in_tree == 1 for _, in_tree, _ in told) else None
 
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
-        lock = self._column(Key.of("lock", c, tier), row) if here else 0
-        if lock is not None and here and c.backbone:
-            lock -= self._of_others(row, c, tier)
+        lock = self._lock_of(row, c, tier) if here else 0
         if tier is DEVICE:
             self._tell(Key.of("lock", c, tier), page, lock)
         elif lock is not None:
             self._tell(Key.of("locks", c, tier), page, max(lock, 0))
             self._tell(Key.of("below_zero", c, tier), page, lock < 0)
 
+    def _lock_of(self, row: int, c: Component, tier: Tier) -> int | None:
+        """A node's locks, less those of children that are not shown."""
+        lock = self._column(Key.of("lock", c, tier), row)
+        return lock - self._of_others(row, c, tier) if lock is not None and c.backbone else lock
+
     def _of_others(self, row: int, c: Component, tier: Tier) -> int:
-        """Locks of a path that children have which are not shown."""
-        parent = self.s.nodes.columns[Key("parent")].listed
-        others = (r for r in range(1, len(parent)) if parent[r] == row and r not in self.pages_of)
-        return sum(self._column(Key.of("lock", c, tier), r) or 0 for r in others)
+        """Locks of a path that come from below it, from what is not shown."""
+        found = 0
+        for child in self.children.get(row, ()):
+            if child in self.pages_of:
+                found += self._of_others(child, c, tier)
+            else:
+                found += self._column(Key.of("lock", c, tier), child) or 0
+        return found
 
     # Transfers.
 
@@ -296,6 +323,8 @@ class _Part:
             "load": (w.IN_LOAD, w.LOAD_WITH_PARENT, w.LOAD_COPIED),
         }[kind]  # fmt: skip
         parent = self.s.nodes.columns[Key("parent")].listed
+        if self.s.transfers is None:
+            return
         flights = self._flights(kind == "write")
         nodes = self._references(self.s.transfers)
         rows = {i: self._spanned(i, *nodes[i]) for i in flights}

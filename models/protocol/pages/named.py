@@ -7,23 +7,27 @@ from dataclasses import replace
 
 import torch
 
-from sanitree.checker.explore.results import Values
 from sanitree.models.protocol.pages.abstracted import Abstraction
-from sanitree.models.protocol.pages.observed import snapshot
+from sanitree.models.protocol.pages.observed import Values, snapshot
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Key, Lists, Snapshot
 
 
 def as_named(system: System, state: Values, a: Abstraction, s: Snapshot) -> Snapshot:
     """Nodes that the snapshot does not have get ids beyond its own."""
-    made = snapshot(system, state)
-    beyond = max(s.nodes.ids.tolist()) + 1
-    tails = {pages[-1]: int(s.nodes.ids[row]) for row, pages in a.pages_of.items()}
-    ids = [tails.get(tail, beyond + tail) if tail else 0 for tail in made.nodes.ids.tolist()]
+    made, names = snapshot(system, state), ids_of(a, s)
+    ids = [names[tail] if tail else 0 for tail in made.nodes.ids.tolist()]
     token = _tokens(a, s)
     keys = Lists.of([[token.get(page, -page) for page in run] for run in made.nodes.lists[Key("key")].each])
     nodes = replace(made.nodes, ids=torch.tensor(ids), lists={**made.nodes.lists, Key("key"): keys})
     return replace(made, nodes=nodes, tokens=s.tokens)
+
+
+def ids_of(a: Abstraction, s: Snapshot) -> Mapping[int, int]:
+    """The id of the node that ends with each page: the snapshot's, or one beyond those."""
+    beyond = max(s.nodes.ids.tolist()) + 1
+    tails = {pages[-1]: int(s.nodes.ids[row]) for row, pages in a.pages_of.items()}
+    return {page: tails.get(page, beyond + page) for page in range(1, a.model.count + 1)}
 
 
 def _tokens(a: Abstraction, s: Snapshot) -> Mapping[int, int]:
