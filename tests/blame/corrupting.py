@@ -16,6 +16,7 @@ from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.reference.errors import CacheError
+from sanitree.models.snapshot import Snapshot
 
 MOVES = 60
 """Of one life of a cache."""
@@ -67,3 +68,15 @@ def _life(driver: Driver, rng: Random) -> InvariantViolated | None:
             break
     of_states = (h for h in heard if any(not v.check.rule.on for v in h.report.violations))
     return next(of_states, None)
+
+
+def healthy(policy: Policy, components: tuple[Component, ...], seed: int, moves: int = 25, pages: int = 8) -> Snapshot:
+    """A state of a cache without a fault, after random work."""
+    setup = Setup(policy=policy, components=components, device_pages=pages, host_pages=pages, states=4, window=2)
+    rng = Random(f"{policy.value} {[c.name for c in components]} {seed}")
+    play = Play(open_driver("reference", setup), watched=False)
+    chooser = Chooser(rng, Style.eventful(setup), setup)
+    for _ in range(moves):
+        play.follow(chooser.move(play.books))
+    assert play.wrong is None
+    return play.driver.subject(content=True).snapshot(None)

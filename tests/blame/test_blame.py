@@ -19,9 +19,8 @@ from sanitree.models.protocol.pages.abstracted import NotAStateError, abstracted
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.pages.named import as_named
 from sanitree.models.snapshot import Key
-from tests.blame.corrupting import Corrupted, corrupted
+from tests.blame.corrupting import Corrupted, corrupted, healthy
 from tests.blame.measure import right
-from tests.legal import snapshot
 
 BACK, THROUGH = Policy.WRITE_BACK, Policy.WRITE_THROUGH
 
@@ -93,7 +92,7 @@ def test_books_that_ask_for_no_lock_are_told_so() -> None:
 
 
 def test_a_legal_tree_is_blamed_on_nobody() -> None:
-    b = blame(check(snapshot(3)))
+    b = blame(check(healthy(THROUGH, (FULL, SWA), 2)))
     assert not b.explanations
     assert not b.misdefined
 
@@ -135,7 +134,7 @@ def test_a_part_has_all_that_is_above_it() -> None:
 
 
 def test_what_has_no_pages_is_refused() -> None:
-    s = snapshot(3)
+    s = healthy(THROUGH, (FULL,), 1)
     columns = {k: v for k, v in s.nodes.columns.items() if k != Key("key_len")}
     with pytest.raises(NotAStateError, match="key_len was not observed"):
         abstracted(replace(s, nodes=replace(s.nodes, columns=columns)), range(1, len(s.nodes)))

@@ -12,8 +12,7 @@ from click.testing import Result
 
 from sanitree.invariants.vocabulary import FULL, Policy
 from sanitree.models.snapshot import Snapshot, write
-from tests.blame.corrupting import corrupted
-from tests.legal import snapshot
+from tests.blame.corrupting import corrupted, healthy
 
 Run = Callable[..., Result]
 
@@ -32,7 +31,7 @@ def bad(tmp_path: Path) -> str:
 
 @pytest.fixture
 def good(tmp_path: Path) -> str:
-    write(snapshot(3), tmp_path / "good.json", tokens="hashed")
+    write(healthy(Policy.WRITE_BACK, (FULL,), 1), tmp_path / "good.json", tokens="hashed")
     return str(tmp_path / "good.json")
 
 
@@ -87,13 +86,9 @@ def test_what_may_come_after_a_snapshot(run: Run, good: str) -> None:
     assert not told["violation"]
 
 
-def test_a_fault_from_a_snapshot_on(run: Run, tmp_path: Path) -> None:
+def test_a_fault_from_a_snapshot_on(run: Run, good: str) -> None:
     pytest.importorskip("numba", reason="the explorer is the extra [explore]")
-    file = str(tmp_path / "good.json")
-    seeds = (snapshot(seed) for seed in range(60))
-    s = next(s for s in seeds if s.settings.policy is Policy.WRITE_BACK and s.settings.components == (FULL,))
-    write(s, Path(file), tokens="hashed")
-    result = run("explore", "--from", file, "--steps", "4", "--fault", "evict_does_not_wait")
+    result = run("explore", "--from", good, "--steps", "5", "--fault", "evict_does_not_wait")
     assert result.exit_code == 1, result.output
     assert "is violated after" in result.output
 
