@@ -131,19 +131,21 @@ class _Rows(Algebra[Column, V]):
             self._settled[term] = instantiate(term, self.system.settings, {})
         return self._settled[term]
 
+    def at_node(self, term: Term, node: int) -> E:
+        """What a term about a node says of one: a condition, or a number."""
+        said, env = self.settled(term), {NODE: self.one[node]}
+        if said.sort is Sort.BOOL:
+            return self.meaning.truth(said, env).yes[0]
+        it = self.meaning.value(said, env).it
+        assert not isinstance(it, Rows)
+        return it[0]
+
     def _define(self, key: Key) -> None:
         d = self.definitions[key]
-        said = self.settled(d.term)
-        truth = said.sort is Sort.BOOL
+        truth = self.settled(d.term).sort is Sort.BOOL
         found = self.defined[key] = [const(bool(d.root)) if truth else const(d.root)]
         for node in range(1, self.system.nodes + 1):
-            env: Env[V] = {NODE: self.one[node]}
-            if truth:
-                found.append(self.meaning.truth(said, env).yes[0])
-            else:
-                it = self.meaning.value(said, env).it
-                assert not isinstance(it, Rows)
-                found.append(it[0])
+            found.append(self.at_node(d.term, node))
 
     def group_of(self, check: Check) -> Group:
         """What a check is about. Raises UnsaidError where the model has none of it."""
@@ -176,14 +178,8 @@ class _Rows(Algebra[Column, V]):
             return (const(1), *(number_of(c, self.top) for c in some))
         found = []
         for a, node in self.members[group]:
-            said = self.settled(a.times)
-            env: Env[V] = {NODE: self.one[node]}
-            if said.sort is Sort.BOOL:
-                found.append(number_of(self.meaning.truth(said, env).yes[0], self.top))
-            else:
-                it = self.meaning.value(said, env).it
-                assert not isinstance(it, Rows)
-                found.append(it[0])
+            e = self.at_node(a.times, node)
+            found.append(number_of(e, self.top) if self.settled(a.times).sort is Sort.BOOL else e)
         return tuple(found)
 
     # Two-valued operations, element by element.
@@ -264,18 +260,7 @@ class _Rows(Algebra[Column, V]):
         said = [(members[row][0].fields.get(key), members[row][1]) for row in of.rows]
         if any(term is None for term, _ in said):
             return self._unknown(get, key, of)
-        found = []
-        for term, node in said:
-            assert term is not None
-            settled = self.settled(term)
-            env: Env[V] = {NODE: self.one[node]}
-            if settled.sort is Sort.BOOL:
-                found.append(self.meaning.truth(settled, env).yes[0])
-            else:
-                it = self.meaning.value(settled, env).it
-                assert not isinstance(it, Rows)
-                found.append(it[0])
-        return self._told(get, tuple(found))
+        return self._told(get, tuple(self.at_node(term, node) for term, node in said if term is not None))
 
     def _told(self, get: Get, values: Column) -> Meaning[Column, V]:
         if get.sort is not Sort.BOOL:

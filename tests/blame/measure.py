@@ -116,6 +116,9 @@ def _line(name: str, told: list[dict[str, Any]]) -> str:
     cells = [name, str(sum(r["history"] for r in told)), f"{statistics.median(r['nodes'] for r in told):.0f}"]
     for history in (True, False):
         mine = [r for r in told if r["history"] is history]
+        if not mine:  # the record goes on
+            cells += ["", "", ""]
+            continue
         for most in (1, 3):
             cells.append(f"{100 * sum(1 <= r['place'] <= most for r in mine) / len(mine):.0f} %")
         cells.append(f"{statistics.median(r['seconds'] for r in mine):.1f}")

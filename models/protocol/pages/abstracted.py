@@ -19,7 +19,8 @@ from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component, Tier
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.shown import variables
-from sanitree.models.snapshot import Key, Snapshot, Table
+from sanitree.models.protocol.pages.strays import is_write, own_slots, references, strays
+from sanitree.models.snapshot import Key, Snapshot
 
 BOTH = (DEVICE, HOST)
 
@@ -114,7 +115,7 @@ class _Part:
 
     def done(self) -> Abstraction:
         self._lay_out()
-        self.strays = self._strays()
+        self.strays = strays(self.s)
         flights = [(row, write) for write in (True, False) for row in self._flights(write)]
         self.model = Pages(
             policy=self.s.settings.policy, components=self.components, parents=tuple(self.parents),
@@ -174,19 +175,10 @@ class _Part:
         if self.s.requests is None:
             return dict.fromkeys(self.rows)
         found = dict.fromkeys(self.rows, 0)
-        for row, there in self._references(self.s.requests):
+        for row, there in references(self.s.requests):
             if there and row in found:
                 found[row] += 1
         return dict(found)
-
-    @staticmethod
-    def _references(table: Table | None) -> list[tuple[int, bool]]:
-        """For each element: the row of its node, and whether that is in the tree."""
-        if table is None or Key("node") not in table.columns:
-            return []
-        nodes = table.columns[Key("node")].listed
-        there = table.columns.get(Key("node_in_tree"))
-        return [(int(n), bool(there is None or there.listed[i])) for i, n in enumerate(nodes)]
 
     # Nodes.
 
@@ -226,27 +218,12 @@ class _Part:
             for name in ("taken", "right") if present is not None else ():
                 self._tell(Key.of(name, c, tier), page, 0)
             return
-        taken = self._taken(row, c, tier)
+        taken = own_slots(self.s, row, c, tier)
         self._tell(Key.of("taken", c, tier), page, taken)
         held, own = (self._column(Key.of(name, c, tier), row) for name in ("bytes", "own_bytes"))
         # Of a slot that is somebody else's, anybody may have written the bytes.
         known = taken is not False and held is not None and own is not None
         self._tell(Key.of("right", c, tier), page, held == own if known else None)
-
-    def _taken(self, row: int, c: Component, tier: Tier) -> bool | None:
-        """Whether the slots of a copy are its own; None where that is not known."""
-        holds = self.s.nodes.lists.get(Key.of("holds", c, tier))
-        if holds is None:
-            return None
-        slots = self.s.slots(c, tier)
-        at = {number: i for i, number in enumerate(slots.columns[Key("number")].listed)}
-        fields = {name: slots.columns.get(Key(name)) for name in ("free", "in_tree", "held")}
-        if any(column is None for column in fields.values()):
-            return None
-        told = [[int(col.listed[at[n]]) for col in fields.values() if col is not None] for n in holds.each[row]]
-        if any(free or held for free, _, held in told):
-            return False
-        return True if all(in_tree == 1 for _, in_tree, _ in told) else None
 
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         lock = self._lock_of(row, c, tier) if here else 0
@@ -276,14 +253,10 @@ class _Part:
     def _flights(self, write: bool) -> list[int]:
         """Rows of the transfers of a kind of which something is shown."""
         found = []
-        for i, (row, there) in enumerate(self._references(self.s.transfers)):
-            if self._is_write(i) is write and (not there or row in self.pages_of or self._moved(i)):
+        for i, (row, there) in enumerate(references(self.s.transfers)):
+            if is_write(self.s, i) is write and (not there or row in self.pages_of or self._moved(i)):
                 found.append(i)
         return found
-
-    def _is_write(self, i: int) -> bool:
-        assert self.s.transfers is not None
-        return bool(self.s.transfers.columns[Key("is_write")].listed[i])
 
     def _moved(self, i: int) -> set[int]:
         """Rows with slots that a transfer reads or writes, or that wait for it."""
@@ -303,7 +276,7 @@ class _Part:
     def _waits(self, i: int, row: int) -> bool:
         assert self.s.transfers is not None
         ack = self.s.transfers.columns.get(Key("ack"))
-        name = "write_ack" if self._is_write(i) else "load_ack"
+        name = "write_ack" if is_write(self.s, i) else "load_ack"
         pending = self._column(Key(name.replace("ack", "pending")), row)
         return ack is not None and bool(pending) and self._column(Key(name), row) == ack.listed[i]
 
@@ -326,7 +299,7 @@ class _Part:
         if self.s.transfers is None:
             return
         flights = self._flights(kind == "write")
-        nodes = self._references(self.s.transfers)
+        nodes = references(self.s.transfers)
         rows = {i: self._spanned(i, *nodes[i]) for i in flights}
         # A window may reach further up than what the load found to bring: nothing shows how far.
         hidden = self.model.windowed is not None and kind == "load"
@@ -355,26 +328,6 @@ class _Part:
 
     # What nobody accounts for.
 
-    def _strays(self) -> dict[str, int]:
-        found = {"requests": sum(not there for _, there in self._references(self.s.requests))}
-        gone = [i for i, (_, there) in enumerate(self._references(self.s.transfers)) if not there]
-        found["writes"] = sum(self._is_write(i) for i in gone)
-        found["loads"] = len(gone) - found["writes"]
-        for c in self.components:
-            for tier in BOTH:
-                found[f"{c.name} {tier.value}"] = self._leaked(c, tier)
-        return found
-
-    def _leaked(self, c: Component, tier: Tier) -> int:
-        """Slots that are neither free nor anybody's."""
-        capacity = self.s.tree.columns.get(Key.of("capacity", c, tier))
-        slots = self.s.slots(c, tier)
-        columns = [slots.columns.get(Key(name)) for name in ("free", "in_tree", "held")]
-        if capacity is None or any(column is None for column in columns):
-            return 0
-        somewhere = sum(any(row) for row in zip(*(col.listed for col in columns if col is not None), strict=True))
-        return max(0, int(capacity.listed[0]) - somewhere)
-
     def _spares(self) -> None:
         """A page that is not there has no copy, and where nothing strays nothing at all."""
         for page in self.spare:
@@ -397,8 +350,7 @@ class _Part:
                 has = sum(self._column(Key.of("present", c, tier), row) or 0 for row in self.rows for _ in (
                     self.pages_of[row] if c.per_token else (0,)))  # fmt: skip
                 free = self.s.tree.columns.get(Key.of("available", c, tier))
-                left = (
-                    len(self.parents) if free is None else int(free.listed[0]) // (self.page_size if c.per_token else 1)
-                )
+                size = self.page_size if c.per_token else 1
+                left = len(self.parents) if free is None else int(free.listed[0]) // size
                 found[c.name, tier] = max(1, min(has + max(0, left), len(self.parents)))
         return found

@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sanitree.invariants.catalogue import BY_ID
-from sanitree.invariants.language import Element, Expr, all_of, any_of, children, ite, naming, path_sum, some
+from sanitree.invariants.language import Element, Expr, all_of, any_of, children, ite, path_sum, some
 from sanitree.invariants.rules import Family
-from sanitree.invariants.terms import Apply, Const, Op, Term, make
+from sanitree.invariants.terms import Const, make
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component, Policy, Tier
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.copies import parents_backed_up
 from sanitree.models.protocol.pages.doing import Assigns, covers, free, lock, named, reach, saved
-from sanitree.models.protocol.system import NODE, Action, System, becomes, defined, on_children, on_path
+from sanitree.models.protocol.pages.edits import Actions, asks_not, besides, edit, forgets, forgets_copies
+from sanitree.models.protocol.system import Action, System, becomes, on_children, on_path
 
-Actions = dict[str, Action]
 Fits = Callable[[Pages], bool]
 Change = Callable[[Actions, Pages], Actions]
 
@@ -96,44 +96,6 @@ def planted(system: System, m: Pages) -> System:
         strict = replace(BY_ID["backup_is_prefix_closed"], when=make(Const, True))
         system = replace(system, rules=(*system.rules, strict))
     return system
-
-
-# Edits.
-
-
-def forgets(a: Action, *names: str) -> Action:
-    """An action without its assignments to these fields."""
-    return replace(a, assigns=tuple(x for x in a.assigns if x.target.field.name not in names))
-
-
-def forgets_copies(a: Action, name: str, tier: object) -> Action:
-    """An action without its assignments to a field of copies on one tier."""
-    return replace(a, assigns=tuple(x for x in a.assigns if (x.target.field.name, x.target.tier) != (name, tier)))
-
-
-def asks_not(a: Action, condition: Callable[[Element], Expr]) -> Action:
-    """An action whose guard does not ask for a condition, which must be a part of it."""
-    left = list(_parts(a.guard))
-    dropped = list(_parts(defined(condition)))
-    assert all(d in left for d in dropped), "a fault drops what the guard asks for"
-    return replace(a, guard=make(Apply, Op.AND, tuple(t for t in left if t not in dropped)))
-
-
-def _parts(t: Term) -> tuple[Term, ...]:
-    if isinstance(t, Apply) and t.op is Op.AND:
-        return tuple(p for a in t.args for p in _parts(a))
-    return (t,)
-
-
-def besides(a: Action, more: Callable[[Element], Assigns]) -> Action:
-    """An action with which more happens."""
-    with naming("n"):
-        return replace(a, assigns=(*a.assigns, *more(Element(NODE))))
-
-
-def edit(actions: Actions, name: str, change: Callable[[Action], Action]) -> Actions:
-    """The actions with one changed."""
-    return {n: change(a) if n == name else a for n, a in actions.items()}
 
 
 # Evictions.

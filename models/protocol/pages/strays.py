@@ -1,0 +1,57 @@
+"""What of a snapshot nothing in its tree accounts for: slots that nobody has, requests and transfers without a node."""
+
+from __future__ import annotations
+
+from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Tier
+from sanitree.models.snapshot import Key, Snapshot, Table
+
+
+def strays(s: Snapshot) -> dict[str, int]:
+    """How many: "requests", "writes" and "loads" whose node is not in the tree, and of each pool, as "full device",
+    slots that are neither free nor anybody's."""
+    found = {"requests": sum(not there for _, there in references(s.requests))}
+    gone = [i for i, (_, there) in enumerate(references(s.transfers)) if not there]
+    found["writes"] = sum(is_write(s, i) for i in gone)
+    found["loads"] = len(gone) - found["writes"]
+    for c in s.settings.components:
+        for tier in (DEVICE, HOST):
+            found[f"{c.name} {tier.value}"] = _leaked(s, c, tier)
+    return found
+
+
+def _leaked(s: Snapshot, c: Component, tier: Tier) -> int:
+    capacity = s.tree.columns.get(Key.of("capacity", c, tier))
+    columns = [s.slots(c, tier).columns.get(Key(name)) for name in ("free", "in_tree", "held")]
+    if capacity is None or any(column is None for column in columns):
+        return 0
+    somewhere = sum(any(row) for row in zip(*(col.listed for col in columns if col is not None), strict=True))
+    return max(0, int(capacity.listed[0]) - somewhere)
+
+
+def references(table: Table | None) -> list[tuple[int, bool]]:
+    """For each request or transfer: the row of its node, and whether that is in the tree."""
+    if table is None or Key("node") not in table.columns:
+        return []
+    nodes = table.columns[Key("node")].listed
+    there = table.columns.get(Key("node_in_tree"))
+    return [(int(n), bool(there is None or there.listed[i])) for i, n in enumerate(nodes)]
+
+
+def is_write(s: Snapshot, transfer: int) -> bool:
+    """Whether a transfer, by its row, is a write."""
+    assert s.transfers is not None
+    return bool(s.transfers.columns[Key("is_write")].listed[transfer])
+
+
+def own_slots(s: Snapshot, row: int, c: Component, tier: Tier) -> bool | None:
+    """Whether the slots of a node's copy are its own: not free, and nobody else's; None where that is not known."""
+    holds = s.nodes.lists.get(Key.of("holds", c, tier))
+    slots = s.slots(c, tier)
+    columns = [slots.columns.get(Key(name)) for name in ("free", "in_tree", "held")]
+    if holds is None or any(column is None for column in columns):
+        return None
+    at = {number: i for i, number in enumerate(slots.columns[Key("number")].listed)}
+    told = [[int(col.listed[at[n]]) for col in columns if col is not None] for n in holds.each[row]]
+    if any(free or held for free, _, held in told):
+        return False
+    return True if all(in_tree == 1 for _, in_tree, _ in told) else None
