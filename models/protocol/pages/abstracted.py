@@ -126,6 +126,7 @@ class _Part:
         for kind in ("write", "load"):
             self._transfers(kind)
         self._spares()
+        self._one_request_a_node()
         keys = {v.key: v.top for v in variables(self.model)}
         for (key, page), value in list(self.known.items()):
             if key not in keys:
@@ -210,6 +211,25 @@ class _Part:
                     for tier in BOTH:
                         self._copy(row, page, c, tier, here)
                         self._lock(row, page, c, tier, here)
+
+    def _one_request_a_node(self) -> None:
+        """With a window the model tells requests apart by their node: of several on one node it shows one.
+
+        How often their windows are locked is left open.
+        """
+        c = self.model.windowed
+        if c is None:
+            return
+        for row, pages in self.pages_of.items():
+            more = self.known.get((w.HELD, pages[-1]), 0) - 1
+            if more <= 0:
+                continue
+            self.known[w.HELD, pages[-1]] = 1
+            self.left_out.append(f"of {more + 1} requests on one node, {more}")
+            for page in (p for above in self.s.path_to(row) for p in self.pages_of[above]):
+                if (Key.of("lock", FULL, DEVICE), page) in self.known:
+                    self.known[Key.of("lock", FULL, DEVICE), page] -= more
+                self.known.pop((Key.of("lock", c, DEVICE), page), None)
 
     def _copy(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         present = self._column(Key.of("present", c, tier), row) if here else 0
