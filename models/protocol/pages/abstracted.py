@@ -26,6 +26,9 @@ BOTH = (DEVICE, HOST)
 
 _STRAYS = {"requests": w.HELD, "writes": w.IN_WRITE, "loads": w.IN_LOAD}
 
+UNMARKED = frozenset({"sglang"})
+"""Engines that lock no host copies for a load, and mark its nodes in some versions and under some policies alone."""
+
 Cell = tuple[Key, int]
 """A variable of a page."""
 
@@ -125,6 +128,8 @@ class _Part:
         self._nodes()
         for kind in ("write", "load"):
             self._transfers(kind)
+        if self.s.origin.engine in UNMARKED:
+            self._unmarked_loads()
         self._spares()
         self._one_request_a_node()
         keys = {v.key: v.top for v in variables(self.model)}
@@ -211,6 +216,14 @@ class _Part:
                     for tier in BOTH:
                         self._copy(row, page, c, tier, here)
                         self._lock(row, page, c, tier, here)
+
+    def _unmarked_loads(self) -> None:
+        """Leaves open what the model marks and locks of a load, and an engine may not."""
+        for (key, page), value in list(self.known.items()):
+            if key == w.IN_LOAD and value:
+                self.known.pop((Key("load_pending"), page), None)
+                for c in self.components:
+                    self.known.pop((Key.of("locks", c, HOST), page), None)
 
     def _one_request_a_node(self) -> None:
         """With a window the model tells requests apart by their node: of several on one node it shows one.
