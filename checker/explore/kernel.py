@@ -8,17 +8,38 @@ many, so that the loops over words are unrolled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import extending, njit, types
+from numba import njit
+
+from sanitree.checker.explore.memory import (
+    called,
+    exchange,
+    load16,
+    load32,
+    load64,
+    lowest,
+    ones,
+    prefetch,
+    store16,
+    store32,
+    store64,
+)
 
 BATCH = 64
 """Keys that are looked up together, so that their memory is fetched at the same time."""
 
 CHUNK_BITS = 18
-"""States lie in pieces of 2 ** CHUNK_BITS: no growth ever copies one."""
+CHUNK = 1 << CHUNK_BITS
+"""States lie in pieces of so many: no growth ever copies one."""
+
+LANES = 4
+BLOCK = 64 * LANES
+"""States that are expanded together: a bit of each is a plane of so many lanes. See `circuit`."""
+
+WAYS = 1 << 16
+"""Moves that two bytes can tell apart, and that there is none."""
 
 # What an owner's row of `stores` holds: where its table is and how long, where the addresses of its
 # pieces are, and how many bits of an entry are a state's number plus 1; the others are of its hash.
@@ -26,6 +47,39 @@ TABLE, SIZE, PIECES, INDEX_BITS = range(4)
 
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+_HALVES = (0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF, 0x0F0F0F0F0F0F0F0F, 0x3333333333333333, 0x5555555555555555)
+
+
+class Code(NamedTuple):
+    """A model's functions, by address (normal: 0 where every form is normal), and the order of its moves.
+
+    left_out: for a state's way, the moves that need not be done in it, 64 a number; as many numbers as
+    there are, or none where all are done.
+    """
+
+    may: int
+    done: int
+    normal: int
+    order: Any
+    left_out: Any
+
+
+class Room(NamedTuple):
+    """Where one core works on a block. planes, masks: see `circuit`. rows, ends, out: see `Machine`."""
+
+    planes: Any
+    masks: Any
+    left_out: Any
+    rows: Any
+    ends: Any
+    out: Any
+
+
+def room(words: int, moves: int, masks: int) -> Room:
+    """For a model of so many words and moves, of which so many conditions are asked at once."""
+    numbers = -(-moves // 64)
+    sizes = (64 * LANES * words, LANES * max(moves, masks), 64 * LANES * numbers, BLOCK * moves, moves, BLOCK * moves * words)
+    return Room(*(np.empty(max(n, 1), np.int64) for n in sizes))
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -33,72 +87,6 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(nogil=True, cache=True)(function)
     except RuntimeError:  # nowhere to keep it
         return njit(nogil=True)(function)
-
-
-def _intrinsic(function: Callable[..., Any]) -> Any:
-    return extending.intrinsic(function)
-
-
-_I64, _I32, _I8 = ir.IntType(64), ir.IntType(32), ir.IntType(8)
-
-
-@_intrinsic
-def called(typing: Any, function: Any, a: Any, b: Any, c: Any) -> Any:
-    """A model's function of three addresses."""
-
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = ir.FunctionType(_I64, [_I64, _I64, _I64]).as_pointer()
-        return builder.call(builder.inttoptr(args[0], pointer), args[1:])
-
-    return types.int64(types.int64, types.int64, types.int64, types.int64), make
-
-
-@_intrinsic
-def load64(typing: Any, address: Any) -> Any:
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(builder.inttoptr(args[0], _I64.as_pointer()))
-
-    return types.int64(types.int64), make
-
-
-@_intrinsic
-def store64(typing: Any, address: Any, value: Any) -> Any:
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[1], builder.inttoptr(args[0], _I64.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), make
-
-
-@_intrinsic
-def load32(typing: Any, address: Any) -> Any:
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.zext(builder.load(builder.inttoptr(args[0], _I32.as_pointer())), _I64)
-
-    return types.int64(types.int64), make
-
-
-@_intrinsic
-def store32(typing: Any, address: Any, value: Any) -> Any:
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(builder.trunc(args[1], _I32), builder.inttoptr(args[0], _I32.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), make
-
-
-@_intrinsic
-def prefetch(typing: Any, address: Any) -> Any:
-    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _I8.as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, _I32, _I32, _I32])
-        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
-            builder.module, kind, "llvm.prefetch.p0"
-        )
-        builder.call(function, [builder.inttoptr(args[0], pointer), _I32(0), _I32(3), _I32(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), make
 
 
 @compiled
@@ -128,15 +116,21 @@ def tag_of(h: Any, index_bits: Any) -> Any:
 
 @compiled
 def state_at(pieces: Any, row: Any, shape: Any) -> Any:
-    return load64(pieces + 8 * (row >> CHUNK_BITS)) + 8 * len(shape) * (row & ((1 << CHUNK_BITS) - 1))
+    return load64(pieces + 8 * (row >> CHUNK_BITS)) + 8 * len(shape) * (row & (CHUNK - 1))
+
+
+@compiled
+def way_at(pieces: Any, row: Any, shape: Any) -> Any:
+    """Where a state's first move is: one that led to it, plus 1; behind the states of its piece."""
+    return load64(pieces + 8 * (row >> CHUNK_BITS)) + 8 * len(shape) * CHUNK + 2 * (row & (CHUNK - 1))
 
 
 @compiled
 def same(a: Any, b: Any, shape: Any) -> Any:
-    for k in range(len(shape)):  # noqa: SIM110  numba knows no generator
-        if load64(a + 8 * k) != load64(b + 8 * k):
-            return False
-    return True
+    differs = np.int64(0)
+    for k in range(len(shape)):
+        differs |= load64(a + 8 * k) ^ load64(b + 8 * k)
+    return differs == 0
 
 
 @compiled
@@ -146,46 +140,149 @@ def copy(a: Any, b: Any, shape: Any) -> Any:
 
 
 @compiled
-def expand(
-    successors: Any, store: Any, begin: Any, end: Any, sent: Any, counts: Any, fired: Any, tally: Any, recent: Any,
-    shape: Any,
-) -> Any:  # fmt: skip
-    """Successors of an owner's states from `begin` on, each to the owner that its hash chooses.
+def turned(planes: Any) -> None:
+    """Turns 64 rows of 64 bits by a quarter, in each lane: bit i of row k becomes bit k of row i."""
+    for i in range(6):
+        half = 32 >> i
+        for begin in range(0, 64, 2 * half):
+            for k in range(begin, begin + half):
+                a = planes + 8 * LANES * k
+                exchange(a, a + 8 * LANES * half, half, _HALVES[i])
 
-    sent: [owners, room, words]; counts: how many of them there are for each. recent: [a power of
-    2, words], what was sent lately, which is not sent again. fired: adds to it by move. tally: adds
-    to [0] transitions, to [1] states without any; [2] is the first of those, where it was -1.
-    Stops where `sent` might not hold more: returns the first state that was not expanded, or
-    -1 - move for a move that takes a variable beyond its bounds.
-    """
-    owners, room, words = len(counts), sent.shape[1], len(shape)
-    most = len(fired) + 1
-    out, by = np.empty(most * words, np.int64), np.empty(most, np.int64)
-    to_out, to_by, to_sent, to_recent = out.ctypes.data, by.ctypes.data, sent.ctypes.data, recent.ctypes.data
-    mask = np.uint64(len(recent) - 1)
-    for row in range(begin, end):
-        for p in range(owners):
-            if counts[p] + most > room:
-                return row
-        n = called(successors, state_at(store[PIECES], row, shape), to_out, to_by)
-        if n <= 0:
-            if n < 0:
-                return n
-            if tally[2] < 0:
-                tally[2] = row
-            tally[1] += 1
-        tally[0] += n
+
+@compiled
+def there(n: Any, lane: Any) -> Any:
+    """Of n states, those of a lane, a bit each."""
+    left = n - 64 * lane
+    return np.int64(-1) if left >= 64 else (np.int64(1) << left) - 1 if left > 0 else np.int64(0)
+
+
+@compiled
+def asked(function: Any, states: Any, n: Any, r: Any, shape: Any) -> None:
+    """Where a function's conditions hold: fills `masks`. Beyond the n states they tell nothing."""
+    words = len(shape)
+    for k in range(words):
         for i in range(n):
-            fired[by[i]] += 1
-            new = to_out + 8 * words * i
-            h = hashed(new, shape)
-            met = to_recent + 8 * words * np.int64(h & mask)
-            if not same(new, met, shape):
-                p = owner_of(h, owners)
-                copy(new, met, shape)
-                copy(new, to_sent + 8 * words * (p * room + counts[p]), shape)
-                counts[p] += 1
-    return end
+            r.planes[(64 * k + (i & 63)) * LANES + (i >> 6)] = load64(states + 8 * (words * i + k))
+        turned(r.planes.ctypes.data + 8 * 64 * LANES * k)
+    called(function, r.planes.ctypes.data, r.masks.ctypes.data, 0, 0)
+
+
+@compiled
+def first_of(masks: Any, number: Any, n: Any) -> Any:
+    """The first of n states where a condition holds, or n."""
+    for lane in range(LANES):
+        w = masks[LANES * number + lane] & there(n, lane)
+        if w != 0:
+            return 64 * lane + lowest(w)
+    return n
+
+
+@compiled
+def done(code: Any, states: Any, r: Any) -> Any:
+    """What comes of each move where `masks` has a bit: how many successors, or -1 - move. Fills `rows`, `ends`, `out`."""
+    n = 0
+    for k in range(len(code.order)):
+        at = LANES * code.order[k]
+        for lane in range(LANES):
+            w = r.masks[at + lane]
+            while w != 0:
+                r.rows[n] = 64 * lane + lowest(w)
+                w &= w - 1
+                n += 1
+        r.ends[k] = n
+    wrong = called(code.done, states, r.rows.ctypes.data, r.ends.ctypes.data, r.out.ctypes.data)
+    if wrong < 0:
+        return wrong
+    if code.normal != 0:
+        called(code.normal, r.out.ctypes.data, n, 0, 0)
+    return n
+
+
+@compiled
+def successors(code: Any, states: Any, n: Any, r: Any, shape: Any) -> Any:
+    """All of those of n states, one after the other in memory."""
+    asked(code.may, states, n, r, shape)
+    for i in range(len(code.order)):
+        for lane in range(LANES):
+            r.masks[LANES * i + lane] &= there(n, lane)
+    return done(code, states, r)
+
+
+@compiled
+def leave_out(code: Any, pieces: Any, row: Any, n: Any, r: Any, shape: Any) -> None:
+    """Takes from `masks` what need not be done in the n states from a row on."""
+    numbers = code.left_out.shape[1]
+    for i in range(n):
+        way = load16(way_at(pieces, row + i, shape))
+        for k in range(numbers):
+            r.left_out[(64 * k + (i & 63)) * LANES + (i >> 6)] = code.left_out[way, k]
+    for k in range(numbers):
+        turned(r.left_out.ctypes.data + 8 * 64 * LANES * k)
+    for i in range(LANES * len(code.order) * (numbers > 0)):
+        r.masks[i] &= ~r.left_out[i]
+
+
+@compiled
+def expand(
+    code: Any, stores: Any, ranges: Any, sent: Any, ways: Any, counts: Any, fired: Any, tally: Any, recent: Any,
+    r: Any, shape: Any,
+) -> Any:  # fmt: skip
+    """Successors of states, each to the owner that its hash chooses; how many were expanded, or -1 - move.
+
+    ranges: owner, first and end, in this order; the first moves on. sent: [owners, room, words];
+    ways: [owners, room], the move of each plus 1; counts: how many of them there are for each.
+    recent: [a power of 2, words], what was sent lately, which is not sent again. fired: adds to it
+    by move. tally: adds for each owner to [0] transitions, to [1] states without any; [2] is the
+    first of those, where it was -1. Stops where `sent` might not hold more.
+    """
+    owners, moves, words = len(counts), len(fired), len(shape)
+    to_out, to_sent, to_recent = r.out.ctypes.data, sent.ctypes.data, recent.ctypes.data
+    mask, most, expanded = np.uint64(len(recent) - 1), sent.shape[1] - BLOCK * moves, 0
+    for at in range(len(ranges)):
+        owner, pieces = ranges[at, 0], stores[ranges[at, 0], PIECES]
+        while ranges[at, 1] < ranges[at, 2]:
+            for p in range(owners):
+                if counts[p] > most:
+                    return expanded
+            row = ranges[at, 1]
+            n = min(BLOCK, ranges[at, 2] - row, CHUNK - (row & (CHUNK - 1)))
+            states = state_at(pieces, row, shape)
+            asked(code.may, states, n, r, shape)
+            for lane in range(LANES):
+                present, alive = there(n, lane), np.int64(0)
+                for i in range(moves):
+                    may = r.masks[LANES * i + lane] & present
+                    r.masks[LANES * i + lane] = may
+                    alive |= may
+                    times = ones(may)
+                    fired[i] += times
+                    tally[owner, 0] += times
+                dead = present & ~alive
+                if dead != 0 and tally[owner, 2] < 0:
+                    tally[owner, 2] = row + 64 * lane + lowest(dead)
+                tally[owner, 1] += ones(dead)
+            leave_out(code, pieces, row, n, r, shape)
+            total = done(code, states, r)
+            if total < 0:
+                return total
+            i = 0
+            for k in range(moves):
+                way = code.order[k] + 1
+                while i < r.ends[k]:
+                    new = to_out + 8 * words * i
+                    h = hashed(new, shape)
+                    met = to_recent + 8 * words * np.int64(h & mask)
+                    fresh = not same(new, met, shape)
+                    p = owner_of(h, owners)
+                    copy(new, met, shape)
+                    copy(new, to_sent + 8 * words * (p * sent.shape[1] + counts[p]), shape)
+                    ways[p, counts[p]] = way
+                    counts[p] += fresh
+                    i += 1
+            ranges[at, 1] += n
+            expanded += n
+    return expanded
 
 
 @compiled
@@ -205,16 +302,8 @@ def find(store: Any, state: Any, slot: Any, tag: Any, shape: Any) -> Any:
 
 
 @compiled
-def enter(
-    store: Any, count: Any, states: Any, n: Any, violated: Any, conditions: Any, met: Any, todo: Any, found: Any,
-    shape: Any,
-) -> Any:  # fmt: skip
-    """Enters those of n states that are new, after the `count` that there are; returns how many there are then.
-
-    found: [0] a rule that one violates and [1] its number, unless [0] was 0 or more already.
-    conditions: addresses; todo: [0] how many are looked for, and then which; met: for each the
-    number of the first state that meets it.
-    """
+def enter(store: Any, count: Any, states: Any, ways: Any, n: Any, shape: Any) -> Any:
+    """Enters those of n states that are new, after the `count` that there are; returns how many there are then."""
     table, size, bits, pieces, words = store[TABLE], store[SIZE], store[INDEX_BITS], store[PIECES], len(shape)
     low = (np.int64(1) << bits) - 1
     slots, tags = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
@@ -237,18 +326,37 @@ def enter(
                 continue
             store32(table + 4 * slot, tags[j] | (count + 1))
             copy(state, state_at(pieces, count, shape), shape)
-            if found[0] < 0:
-                found[0], found[1] = called(violated, state, 0, 0), count
-            i = 1
-            while i <= todo[0]:
-                if called(conditions[todo[i]], state, 0, 0) != 0:
-                    met[todo[i]] = count
-                    todo[i] = todo[todo[0]]
-                    todo[0] -= 1
-                else:
-                    i += 1
+            store16(way_at(pieces, count, shape), np.int64(ways[begin + j]))
             count += 1
     return count
+
+
+@compiled
+def judge(
+    wrong: Any, rules: Any, conditions: Any, store: Any, begin: Any, end: Any, found: Any, met: Any, r: Any, shape: Any
+) -> None:
+    """What new states do. wrong: where each of so many rules is violated, by address, as are the conditions.
+
+    found: [0] a rule that the first does that violates one, and [1] its number, unless [0] was 0 or
+    more already. met: for each condition the number of the first that meets it, where it was -1.
+    """
+    row = begin
+    while row < end:
+        n = min(BLOCK, end - row, CHUNK - (row & (CHUNK - 1)))
+        states = state_at(store[PIECES], row, shape)
+        asked(wrong, states, n, r, shape)
+        first = n
+        for i in range(rules * (found[0] < 0)):
+            at = first_of(r.masks, i, n)
+            if at < first:
+                first, found[0], found[1] = at, i, row + at
+        for i in range(len(conditions)):
+            if met[i] < 0:
+                called(conditions[i], r.planes.ctypes.data, r.masks.ctypes.data, 0, 0)
+                at = first_of(r.masks, 0, n)
+                if at < n:
+                    met[i] = row + at
+        row += n
 
 
 @compiled
@@ -278,71 +386,84 @@ def rehash(store: Any, count: Any, shape: Any) -> Any:
 
 @compiled
 def leading_to(
-    successors: Any, store: Any, begin: Any, end: Any, targets: Any, near: Any, parents: Any, moves: Any, shape: Any
+    code: Any, store: Any, begin: Any, end: Any, targets: Any, near: Any, parents: Any, r: Any, shape: Any
 ) -> None:
     """For each target the number of a state that a move leads from to it, where there is one.
 
     near: [a power of 2], whether a hash that ends so is one of a target's. parents: -1 where none is known.
     """
-    words, left = len(shape), 0
-    out, by = np.empty((moves + 1) * words, np.int64), np.empty(moves + 1, np.int64)
-    to_out, to_targets, mask = out.ctypes.data, targets.ctypes.data, np.uint64(len(near) - 1)
+    words, left, row = len(shape), 0, begin
+    to_out, to_targets, mask = r.out.ctypes.data, targets.ctypes.data, np.uint64(len(near) - 1)
     for t in range(len(parents)):
         left += parents[t] < 0
-    for row in range(begin, end):
-        n = called(successors, state_at(store[PIECES], row, shape), to_out, by.ctypes.data)
-        for i in range(n):
+    while row < end and left > 0:
+        n = min(BLOCK, end - row, CHUNK - (row & (CHUNK - 1)))
+        for i in range(successors(code, state_at(store[PIECES], row, shape), n, r, shape)):
             new = to_out + 8 * words * i
             if near[np.int64(hashed(new, shape) & mask)]:
                 for t in range(len(parents)):
                     if parents[t] < 0 and same(new, to_targets + 8 * words * t, shape):
-                        parents[t] = row
+                        parents[t] = row + r.rows[i]
                         left -= 1
-        if left == 0:
-            return
+        row += n
 
 
 @compiled
-def holding(condition: Any, store: Any, begin: Any, end: Any, bits: Any, shape: Any) -> Any:
+def holding(condition: Any, store: Any, begin: Any, end: Any, bits: Any, r: Any, shape: Any) -> Any:
     """Sets the bits of the states where a condition holds; how many those are."""
-    found = 0
-    for row in range(begin, end):
-        if called(condition, state_at(store[PIECES], row, shape), 0, 0) != 0:
-            bits[row >> 3] |= np.uint8(1 << (row & 7))
-            found += 1
+    found, row = 0, begin
+    while row < end:
+        n = min(BLOCK, end - row, CHUNK - (row & (CHUNK - 1)))
+        asked(condition, state_at(store[PIECES], row, shape), n, r, shape)
+        for lane in range(LANES):
+            w = r.masks[lane] & there(n, lane)
+            found += ones(w)
+            while w != 0:
+                at = row + 64 * lane + lowest(w)
+                bits[at >> 3] |= np.uint8(1 << (at & 7))
+                w &= w - 1
+        row += n
     return found
 
 
 @compiled
 def spread(
-    successors: Any, stores: Any, p: Any, begin: Any, end: Any, backwards: Any, bits: Any, allowed: Any, shape: Any
+    code: Any, stores: Any, p: Any, end: Any, backwards: Any, bits: Any, allowed: Any, r: Any, shape: Any
 ) -> Any:
     """Sets the bits of an owner's states from which an allowed move leads to one whose bit is set; how many those are.
 
-    bits: for each owner a row. In the order of the states, or `backwards`.
+    bits: for each owner a row. Block by block in the order of the states, or `backwards`.
     """
-    owners, words, most = len(stores), len(shape), len(allowed) + 1
-    out, by = np.empty(most * words, np.int64), np.empty(most, np.int64)
-    slots, tags, whose = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
-    to_out, changed = out.ctypes.data, 0
-    for step in range(end - begin):
-        row = end - 1 - step if backwards else begin + step
-        if bits[p, row >> 3] >> (row & 7) & 1:
-            continue
-        n = called(successors, state_at(stores[p, PIECES], row, shape), to_out, by.ctypes.data)
-        for i in range(n):
-            h = hashed(to_out + 8 * words * i, shape)
-            q = owner_of(h, owners)
-            whose[i], slots[i], tags[i] = q, slot_of(h, stores[q, SIZE]), tag_of(h, stores[q, INDEX_BITS])
-            prefetch(stores[q, TABLE] + 4 * slots[i])
-        for i in range(n):
-            if allowed[by[i]]:
-                store = stores[whose[i]]
-                slot = find(store, to_out + 8 * words * i, slots[i], tags[i], shape)
-                low = (np.int64(1) << store[INDEX_BITS]) - 1
-                number = (load32(store[TABLE] + 4 * slot) & low) - 1
-                if bits[whose[i], number >> 3] >> (number & 7) & 1:
-                    bits[p, row >> 3] |= np.uint8(1 << (row & 7))
+    owners, words, to_out, changed = len(stores), len(shape), r.out.ctypes.data, 0
+    slots, tags, whose = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    blocks = (end + BLOCK - 1) // BLOCK  # a piece is a whole number of blocks
+    for step in range(blocks):
+        row = BLOCK * (blocks - 1 - step if backwards else step)
+        n = min(BLOCK, end - row)
+        states = state_at(stores[p, PIECES], row, shape)
+        asked(code.may, states, n, r, shape)
+        for lane in range(LANES):
+            left = np.int64(0)
+            for i in range(min(64, n - 64 * lane)):
+                at = row + 64 * lane + i
+                left |= np.int64(bits[p, at >> 3] >> (at & 7) & 1 ^ 1) << i
+            for i in range(len(allowed)):
+                r.masks[LANES * i + lane] &= left * allowed[i]
+        total = done(code, states, r)
+        for begin in range(0, total, BATCH):
+            batch = min(BATCH, total - begin)
+            for j in range(batch):
+                h = hashed(to_out + 8 * words * (begin + j), shape)
+                q = owner_of(h, owners)
+                whose[j], slots[j], tags[j] = q, slot_of(h, stores[q, SIZE]), tag_of(h, stores[q, INDEX_BITS])
+                prefetch(stores[q, TABLE] + 4 * slots[j])
+            for j in range(batch):
+                at, store = row + r.rows[begin + j], stores[whose[j]]
+                if bits[p, at >> 3] >> (at & 7) & 1:
+                    continue
+                slot = find(store, to_out + 8 * words * (begin + j), slots[j], tags[j], shape)
+                number = (load32(store[TABLE] + 4 * slot) & ((np.int64(1) << store[INDEX_BITS]) - 1)) - 1
+                if bits[whose[j], number >> 3] >> (number & 7) & 1:
+                    bits[p, at >> 3] |= np.uint8(1 << (at & 7))
                     changed += 1
-                    break
     return changed

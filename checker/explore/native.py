@@ -17,10 +17,10 @@ _LONG = 4000
 class Native:
     """Where a machine's functions are in memory; they are as long as this is. See `Machine` for what they do."""
 
-    steps: int
+    may: int
+    wrong: int
+    done: int
     normal: int
-    successors: int
-    violated: int
     conditions: tuple[int, ...]
     engine: Any
 
@@ -39,7 +39,7 @@ def native(m: Machine) -> Native:
     engine.finalize_object()
     at = engine.get_function_address
     conditions = tuple(at(f"condition{i}") for i in range(len(m.conditions)))
-    return Native(at("steps"), at("normal"), at("successors"), at("violated"), conditions, engine)
+    return Native(at("may"), at("wrong"), at("done"), at("normal"), conditions, engine)
 
 
 def _optimize(module: Any, target: Any, thorough: bool) -> None:

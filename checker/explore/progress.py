@@ -28,7 +28,7 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
 
     def holding(address: int, bits: NDArray[np.uint8]) -> int:
         return sum(
-            run.each_owner(lambda p: int(k.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.shape)))
+            run.each_owner(lambda p: int(k.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.rooms[p], run.shape)))
         )
 
     sources = holding(source, asked)
@@ -37,12 +37,15 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
 
     def spread(backwards: bool) -> int:
         """How many more states the goal can be reached from."""
-        rows, shape, steps = run.rows, run.shape, run.native.successors
-        return sum(
-            run.each_owner(
-                lambda p: int(k.spread(steps, rows, p, 0, run.stores[p].count, backwards, reaches, allowed, shape))
+
+        def spread_by(p: int) -> int:
+            return int(
+                k.spread(
+                    run.code, run.rows, p, run.stores[p].count, backwards, reaches, allowed, run.rooms[p], run.shape
+                )
             )
-        )
+
+        return sum(run.each_owner(spread_by))
 
     backwards = True
     while (asked & ~reaches).any() and spread(backwards):

@@ -30,7 +30,7 @@ class Store:
         self.count = 0
         self.levels = [0]
         self._pieces: list[NDArray[np.uint8]] = []
-        self._addresses = np.zeros(MOST // (1 << k.CHUNK_BITS) + 1, np.int64)
+        self._addresses = np.zeros(MOST // k.CHUNK + 1, np.int64)
         row[k.PIECES] = self._addresses.ctypes.data
         self._table = np.empty(0, np.uint8)
         self._allot(1 << 12)
@@ -58,7 +58,7 @@ class Store:
     def state(self, number: int) -> tuple[int, ...]:
         """One state."""
         piece = self._pieces[number >> k.CHUNK_BITS].view(np.int64)
-        at = (number & ((1 << k.CHUNK_BITS) - 1)) * len(self.shape)
+        at = (number & (k.CHUNK - 1)) * len(self.shape)
         return tuple(piece[at : at + len(self.shape)].tolist())
 
     def level(self, number: int) -> int:
@@ -67,7 +67,7 @@ class Store:
 
     @property
     def _piece_bytes(self) -> int:
-        return 8 * len(self.shape) << k.CHUNK_BITS
+        return (8 * len(self.shape) + 2) * k.CHUNK
 
     def _wanted(self, more: int) -> tuple[int, int]:
         wanted, size = self.count + more, int(self.row[k.SIZE])
