@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sanitree.checker.explore.circuit import circuit
-from sanitree.checker.explore.diamonds import Order, ordered
 from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.explore.words import Layout, Place, Swap, layout, swaps
 from sanitree.checker.symbolic import TRUE, E, const
@@ -19,21 +18,19 @@ from sanitree.checker.symbolic import TRUE, E, const
 class Machine:
     """A packed model and the text of its functions. A state is `layout.words` numbers of 64 bits.
 
-    order: in which its moves are done, and which need not be. exchanges: what brings a state to its
-    normal form. conditions: on states, that a search asks for.
+    exchanges: what brings a state to its normal form. conditions: on states, that a search asks for.
 
     may(planes, masks): where the guard of each move holds, of 256 states; see `circuit`.
     wrong(planes, masks): where each of `model.rules` is violated.
     condition0, condition1, …(planes, masks): where each of `conditions` holds.
-    done(states, rows, ends, out): successors as rows of `out`: for each move in its order, those of
-    the states at the `rows` up to its end in `ends`. Returns 0, or -1 - move for a move that would
+    done(states, rows, ends, out): successors as rows of `out`: for each move, those of the states
+    at the `rows` up to its end in `ends`. Returns 0, or -1 - move for a move that would
     take a variable beyond its bounds.
     normal(states, n): brings n states to their normal forms.
     """
 
     model: Transitions
     layout: Layout
-    order: Order
     exchanges: tuple[Swap, ...]
     conditions: tuple[E, ...]
     text: str
@@ -44,30 +41,29 @@ def machine(model: Transitions, symmetry: bool = False, conditions: Sequence[E] 
     places = layout(model.system)
     tops = {at: model.system.variables[at[0]].top for at in places.places}
     exchanges = tuple(swaps(model.system, places)) if symmetry else ()
-    order = ordered(model)
     parts = [
         circuit("may", [m.guard for m in model.moves], places, tops),
         circuit("wrong", [r.wrong for r in model.rules], places, tops),
         *(circuit(f"condition{i}", [e], places, tops) for i, e in enumerate(conditions)),
-        _done(model, order, places, tops),
+        _done(model, places, tops),
         _normal(places, exchanges),
     ]
-    return Machine(model, places, order, exchanges, tuple(conditions), "\n".join(parts))
+    return Machine(model, places, exchanges, tuple(conditions), "\n".join(parts))
 
 
-def _done(model: Transitions, order: Order, places: Layout, tops: Mapping[Cell, int]) -> str:
+def _done(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
     lines = ["define i64 @done(ptr noalias %states, ptr noalias %rows, ptr noalias %ends, ptr noalias %out) {", "start:"]
     lines += ["  br label %move0"]
     begin = "0"
-    for place, number in enumerate(order.moves):
+    for place, m in enumerate(model.moves):
         w = _Writer(places, tops, f"m{place}.")
-        _move(w, place, begin, -1 - number, model.moves[number].assigned)
+        _move(w, place, begin, m.assigned)
         lines += w.lines
         begin = f"%end{place}"
-    return "\n".join([*lines, f"move{len(order.moves)}:", "  ret i64 0", "}", ""])
+    return "\n".join([*lines, f"move{len(model.moves)}:", "  ret i64 0", "}", ""])
 
 
-def _move(w: _Writer, place: int, begin: str, failed: int, assigned: Mapping[Cell, E]) -> None:
+def _move(w: _Writer, place: int, begin: str, assigned: Mapping[Cell, E]) -> None:
     """One move: the outcome for each state that is named."""
     size = 8 * w.places.words
     w.block(f"move{place}")
@@ -82,7 +78,7 @@ def _move(w: _Writer, place: int, begin: str, failed: int, assigned: Mapping[Cel
         w.jump(f"fine{place}")
     else:
         w.branch(wrong, f"wrong{place}", f"fine{place}")
-        w.line(f"ret i64 {failed}")
+        w.line(f"ret i64 {-1 - place}")
         w.block(f"fine{place}")
     w.store(words, w.new(f"getelementptr i8, ptr %out, i64 {w.new(f'mul i64 %i{place}, {size}')}"))
     w.line(f"%next{place} = add i64 %i{place}, 1")

@@ -2,53 +2,40 @@
 
 Two moves are *apart* when neither changes what the other reads or changes. Say that a state s was
 come to by move a, from p, and that m is apart from a. If m may happen in s, it might in p, and a
-after it: both ways round the diamond lead to one state, and each by way of a state that is as far
-away as s. So where m comes after a in some fixed order of all moves, m need not be done in s. The
-other way might be left out too, for a third move; but each time the move that is done last comes
-earlier in the order, so one way is left, and no state is found later than it would be. That m may
-happen is counted none the less, from its guard.
+after it: both ways round the diamond lead to one state, and that by way of a state that is no
+farther away than s. So where m comes after a in the model, m need not be done in s. The other way
+might be left out as well, for a third move; but each time the move that is done last comes earlier
+in the model, so one way is left, and no state is found later than it would be. That m may happen
+is counted none the less, from its guard.
+
+All this is true of every move by which s was come to from the level before. A search leaves out what
+it may after any of those it has seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from sanitree.checker.explore.transitions import Cell, Move, Transitions
+from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.symbolic import E
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Moves by their places in a model. moves: all of them, in this order. left_out: for each, a set as bits: those
-    that need not be done in a state that it led to.
-    """
-
-    moves: tuple[int, ...]
-    left_out: tuple[int, ...]
-
-
-def ordered(model: Transitions) -> Order:
-    """Those that are apart from most others come first: they leave out most, and are done first."""
+def left_out(model: Transitions) -> list[int]:
+    """For each move, those that need not be done in a state that it led to: a bit for each, by its place."""
     number: dict[Cell, int] = {}
     reads, changes = [], []
     for m in model.moves:
         changed = [cell for cell, e in m.assigned.items() if (e.op, e.args) != ("bits", cell)]
-        read = _cells([m.guard, *(m.assigned[cell] for cell in changed)])
-        reads.append(_bits(read, number))
+        reads.append(_bits(_cells([m.guard, *(m.assigned[cell] for cell in changed)]), number))
         changes.append(_bits(changed, number))
-    places = range(len(model.moves))
-    apart = [
-        sum(1 << b for b in places if not (changes[a] & (reads[b] | changes[b]) or changes[b] & reads[a]))
-        for a in places
+    return [
+        sum(
+            1 << m
+            for m in range(a + 1, len(model.moves))
+            if not (changes[a] & (reads[m] | changes[m]) or changes[m] & reads[a])
+        )
+        for a in range(len(model.moves))
     ]
-    moves = sorted(places, key=lambda a: -apart[a].bit_count())
-    left_out = [0] * len(moves)
-    later = 0
-    for a in reversed(moves):
-        left_out[a] = apart[a] & later
-        later |= 1 << a
-    return Order(tuple(moves), tuple(left_out))
 
 
 def _cells(expressions: Iterable[E]) -> set[Cell]:

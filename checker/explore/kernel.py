@@ -14,15 +14,14 @@ import numpy as np
 from numba import njit
 
 from sanitree.checker.explore.memory import (
+    alike,
     called,
     exchange,
-    load16,
     load32,
     load64,
     lowest,
     ones,
     prefetch,
-    store16,
     store32,
     store64,
 )
@@ -38,12 +37,13 @@ LANES = 4
 BLOCK = 64 * LANES
 """States that are expanded together: a bit of each is a plane of so many lanes. See `circuit`."""
 
-WAYS = 1 << 16
-"""Moves that two bytes can tell apart, and that there is none."""
+LINE = 16
+"""Entries of a table that are fetched and compared at once: a line of the cache."""
 
-# What an owner's row of `stores` holds: where its table is and how long, where the addresses of its
-# pieces are, and how many bits of an entry are a state's number plus 1; the others are of its hash.
-TABLE, SIZE, PIECES, INDEX_BITS = range(4)
+# What an owner's row of `stores` holds: where its table is and how many lines long; where the addresses of its
+# pieces are; how many bits of an entry are a state's number plus 1, the others are of its hash; and where it is
+# noted what need not be done in the states of the level that is expanded, whose first is what, and of the next.
+TABLE, LINES, PIECES, INDEX_BITS, LEFT_OUT, FIRST, NEXT_LEFT_OUT, NEXT_FIRST = range(8)
 
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -51,16 +51,15 @@ _HALVES = (0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF, 0x0F0F0F0
 
 
 class Code(NamedTuple):
-    """A model's functions, by address (normal: 0 where every form is normal), and the order of its moves.
+    """A model's functions, by address; normal: 0 where every form is normal.
 
-    left_out: for a state's way, the moves that need not be done in it, 64 a number; as many numbers as
-    there are, or none where all are done.
+    left_out: for each move, those that need not be done in a state that it led to, a bit each, 64 a
+    number; as many numbers as there are, or none where all are done.
     """
 
     may: int
     done: int
     normal: int
-    order: Any
     left_out: Any
 
 
@@ -104,8 +103,8 @@ def owner_of(h: Any, owners: Any) -> Any:
 
 
 @compiled
-def slot_of(h: Any, size: Any) -> Any:
-    return np.int64(((h >> _HALF) * np.uint64(size)) >> _HALF)  # the upper half, spread over any size below 2^32
+def line_of(h: Any, lines: Any) -> Any:
+    return np.int64(((h >> _HALF) * np.uint64(lines)) >> _HALF)  # the upper half, spread over any number below 2^32
 
 
 @compiled
@@ -117,12 +116,6 @@ def tag_of(h: Any, index_bits: Any) -> Any:
 @compiled
 def state_at(pieces: Any, row: Any, shape: Any) -> Any:
     return load64(pieces + 8 * (row >> CHUNK_BITS)) + 8 * len(shape) * (row & (CHUNK - 1))
-
-
-@compiled
-def way_at(pieces: Any, row: Any, shape: Any) -> Any:
-    """Where a state's first move is: one that led to it, plus 1; behind the states of its piece."""
-    return load64(pieces + 8 * (row >> CHUNK_BITS)) + 8 * len(shape) * CHUNK + 2 * (row & (CHUNK - 1))
 
 
 @compiled
@@ -182,15 +175,14 @@ def first_of(masks: Any, number: Any, n: Any) -> Any:
 def done(code: Any, states: Any, r: Any) -> Any:
     """What comes of each move where `masks` has a bit: how many successors, or -1 - move. Fills `rows`, `ends`, `out`."""
     n = 0
-    for k in range(len(code.order)):
-        at = LANES * code.order[k]
+    for i in range(len(code.left_out)):
         for lane in range(LANES):
-            w = r.masks[at + lane]
+            w = r.masks[LANES * i + lane]
             while w != 0:
                 r.rows[n] = 64 * lane + lowest(w)
                 w &= w - 1
                 n += 1
-        r.ends[k] = n
+        r.ends[i] = n
     wrong = called(code.done, states, r.rows.ctypes.data, r.ends.ctypes.data, r.out.ctypes.data)
     if wrong < 0:
         return wrong
@@ -203,35 +195,33 @@ def done(code: Any, states: Any, r: Any) -> Any:
 def successors(code: Any, states: Any, n: Any, r: Any, shape: Any) -> Any:
     """All of those of n states, one after the other in memory."""
     asked(code.may, states, n, r, shape)
-    for i in range(len(code.order)):
+    for i in range(len(code.left_out)):
         for lane in range(LANES):
             r.masks[LANES * i + lane] &= there(n, lane)
     return done(code, states, r)
 
 
 @compiled
-def leave_out(code: Any, pieces: Any, row: Any, n: Any, r: Any, shape: Any) -> None:
-    """Takes from `masks` what need not be done in the n states from a row on."""
+def leave_out(code: Any, noted: Any, n: Any, r: Any) -> None:
+    """Takes from `masks` what need not be done in n states, as is noted for each."""
     numbers = code.left_out.shape[1]
-    for i in range(n):
-        way = load16(way_at(pieces, row + i, shape))
-        for k in range(numbers):
-            r.left_out[(64 * k + (i & 63)) * LANES + (i >> 6)] = code.left_out[way, k]
     for k in range(numbers):
+        for i in range(n):
+            r.left_out[(64 * k + (i & 63)) * LANES + (i >> 6)] = load64(noted + 8 * (numbers * i + k))
         turned(r.left_out.ctypes.data + 8 * 64 * LANES * k)
-    for i in range(LANES * len(code.order) * (numbers > 0)):
+    for i in range(LANES * len(code.left_out) * (numbers > 0)):
         r.masks[i] &= ~r.left_out[i]
 
 
 @compiled
 def expand(
-    code: Any, stores: Any, ranges: Any, sent: Any, ways: Any, counts: Any, fired: Any, tally: Any, recent: Any,
+    code: Any, stores: Any, ranges: Any, sent: Any, by: Any, counts: Any, fired: Any, tally: Any, recent: Any,
     r: Any, shape: Any,
 ) -> Any:  # fmt: skip
     """Successors of states, each to the owner that its hash chooses; how many were expanded, or -1 - move.
 
     ranges: owner, first and end, in this order; the first moves on. sent: [owners, room, words];
-    ways: [owners, room], the move of each plus 1; counts: how many of them there are for each.
+    by: [owners, room], the move of each; counts: how many of them there are for each.
     recent: [a power of 2, words], what was sent lately, which is not sent again. fired: adds to it
     by move. tally: adds for each owner to [0] transitions, to [1] states without any; [2] is the
     first of those, where it was -1. Stops where `sent` might not hold more.
@@ -262,14 +252,14 @@ def expand(
                 if dead != 0 and tally[owner, 2] < 0:
                     tally[owner, 2] = row + 64 * lane + lowest(dead)
                 tally[owner, 1] += ones(dead)
-            leave_out(code, pieces, row, n, r, shape)
+            noted = stores[owner, LEFT_OUT] + 8 * code.left_out.shape[1] * (row - stores[owner, FIRST])
+            leave_out(code, noted, n, r)
             total = done(code, states, r)
             if total < 0:
                 return total
             i = 0
-            for k in range(moves):
-                way = code.order[k] + 1
-                while i < r.ends[k]:
+            for move in range(moves):
+                while i < r.ends[move]:
                     new = to_out + 8 * words * i
                     h = hashed(new, shape)
                     met = to_recent + 8 * words * np.int64(h & mask)
@@ -277,7 +267,7 @@ def expand(
                     p = owner_of(h, owners)
                     copy(new, met, shape)
                     copy(new, to_sent + 8 * words * (p * sent.shape[1] + counts[p]), shape)
-                    ways[p, counts[p]] = way
+                    by[p, counts[p]] = move
                     counts[p] += fresh
                     i += 1
             ranges[at, 1] += n
@@ -286,48 +276,87 @@ def expand(
 
 
 @compiled
-def find(store: Any, state: Any, slot: Any, tag: Any, shape: Any) -> Any:
-    """The slot of a state in a table, or the free one where it would be."""
-    table, size, bits = store[TABLE], store[SIZE], store[INDEX_BITS]
-    low = (np.int64(1) << bits) - 1
-    while True:
-        entry = load32(table + 4 * slot)
-        if entry == 0:
-            return slot
-        if entry & ~low == tag and same(state_at(store[PIECES], (entry & low) - 1, shape), state, shape):
-            return slot
-        slot += 1
-        if slot == size:
-            slot = 0
+def aimed(store: Any, states: Any, n: Any, lines: Any, tags: Any, shape: Any) -> None:
+    """The lines of a table where n states might be, which it has fetched, and what the entries have of their hashes."""
+    for j in range(n):
+        h = hashed(states + 8 * len(shape) * j, shape)
+        lines[j], tags[j] = line_of(h, store[LINES]), tag_of(h, store[INDEX_BITS])
+        prefetch(store[TABLE] + 4 * LINE * lines[j])
 
 
 @compiled
-def enter(store: Any, count: Any, states: Any, ways: Any, n: Any, shape: Any) -> Any:
-    """Enters those of n states that are new, after the `count` that there are; returns how many there are then."""
-    table, size, bits, pieces, words = store[TABLE], store[SIZE], store[INDEX_BITS], store[PIECES], len(shape)
-    low = (np.int64(1) << bits) - 1
-    slots, tags = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+def find(store: Any, state: Any, line: Any, tag: Any, shape: Any) -> Any:
+    """The slot of a state in a table, or the free one where it would be."""
+    low = (np.int64(1) << store[INDEX_BITS]) - 1
+    while True:
+        at = store[TABLE] + 4 * LINE * line
+        free = alike(at, -1, 0)
+        there = alike(at, ~low, tag) & ~free
+        while there != 0:
+            slot = LINE * line + lowest(there)
+            if same(state_at(store[PIECES], (load32(store[TABLE] + 4 * slot) & low) - 1, shape), state, shape):
+                return slot
+            there &= there - 1
+        if free != 0:
+            return LINE * line + lowest(free)
+        line += 1
+        if line == store[LINES]:
+            line = 0
+
+
+@compiled
+def note(to: Any, left_out: Any, move: Any, numbers: Any) -> None:
+    """That a state was come to by a move too."""
+    for k in range(numbers):
+        store64(to + 8 * k, load64(to + 8 * k) | load64(left_out + 8 * (numbers * np.int64(move) + k)))
+
+
+@compiled
+def enter(code: Any, store: Any, count: Any, states: Any, by: Any, n: Any, shape: Any) -> Any:
+    """Enters those of n states that are new, after the `count` that there are; returns how many there are then.
+
+    by: the move that led to each; what may be left out after it is noted.
+    """
+    table, pieces, words, numbers = store[TABLE], store[PIECES], len(shape), code.left_out.shape[1]
+    left_out, noted, first_noted = code.left_out.ctypes.data, store[NEXT_LEFT_OUT], store[NEXT_FIRST]
+    low = (np.int64(1) << store[INDEX_BITS]) - 1
+    lines, tags = np.empty(2 * BATCH, np.int64), np.empty(2 * BATCH, np.int64)
+    likely, known, others = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    aimed(store, states, min(BATCH, n), lines, tags, shape)
+    half = 0
     for begin in range(0, n, BATCH):
-        batch = min(BATCH, n - begin)
-        first = states + 8 * words * begin
+        batch, first = min(BATCH, n - begin), states + 8 * words * begin
+        if begin + BATCH < n:  # the next ones are fetched while these are looked up
+            other = BATCH - half
+            aimed(store, first + 8 * words * BATCH, min(BATCH, n - begin - BATCH), lines[other:], tags[other:], shape)
         for j in range(batch):
-            h = hashed(first + 8 * words * j, shape)
-            slots[j] = slot_of(h, size)
-            tags[j] = tag_of(h, bits)
-            prefetch(table + 4 * slots[j])
-        for j in range(batch):
-            entry = load32(table + 4 * slots[j])
-            if entry != 0 and entry & ~low == tags[j]:
-                prefetch(state_at(pieces, (entry & low) - 1, shape))
-        for j in range(batch):
-            state = first + 8 * words * j
-            slot = find(store, state, slots[j], tags[j], shape)
-            if load32(table + 4 * slot) != 0:
-                continue
-            store32(table + 4 * slot, tags[j] | (count + 1))
-            copy(state, state_at(pieces, count, shape), shape)
-            store16(way_at(pieces, count, shape), np.int64(ways[begin + j]))
-            count += 1
+            at = table + 4 * LINE * lines[half + j]
+            entry = load32(at + 4 * lowest(alike(at, ~low, tags[half + j]) | 1 << (LINE - 1)))
+            likely[j] = (entry & low) - 1
+            prefetch(state_at(pieces, max(likely[j], 0), shape))
+            prefetch(noted + 8 * numbers * max(likely[j] - first_noted, 0))
+        found = left = 0
+        for j in range(batch):  # without a branch, which would be guessed wrongly every other time
+            it_is = same(state_at(pieces, max(likely[j], 0), shape), first + 8 * words * j, shape) & (likely[j] >= 0)
+            others[left] = known[found] = j
+            left += not it_is
+            found += it_is & (likely[j] >= first_noted)
+        for i in range(found):
+            note(noted + 8 * numbers * (likely[known[i]] - first_noted), left_out, by[begin + known[i]], numbers)
+        for i in range(left):
+            j = others[i]
+            slot = find(store, first + 8 * words * j, lines[half + j], tags[half + j], shape)
+            entry = load32(table + 4 * slot)
+            number = (entry & low) - 1 if entry != 0 else count
+            if entry == 0:
+                store32(table + 4 * slot, tags[half + j] | (count + 1))
+                copy(first + 8 * words * j, state_at(pieces, count, shape), shape)
+                for k in range(numbers):
+                    store64(noted + 8 * (numbers * (count - first_noted) + k), 0)
+                count += 1
+            if number >= first_noted:
+                note(noted + 8 * numbers * (number - first_noted), left_out, by[begin + j], numbers)
+        half = BATCH - half
     return count
 
 
@@ -362,22 +391,17 @@ def judge(
 @compiled
 def rehash(store: Any, count: Any, shape: Any) -> Any:
     """Enters states in a table that was made anew."""
-    table, size, bits, pieces = store[TABLE], store[SIZE], store[INDEX_BITS], store[PIECES]
-    slots, tags = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    lines, tags = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
     for begin in range(0, count, BATCH):
         batch = min(BATCH, count - begin)
+        aimed(store, state_at(store[PIECES], begin, shape), batch, lines, tags, shape)
         for j in range(batch):
-            h = hashed(state_at(pieces, begin + j, shape), shape)
-            slots[j] = slot_of(h, size)
-            tags[j] = tag_of(h, bits)
-            prefetch(table + 4 * slots[j])
-        for j in range(batch):
-            slot = slots[j]
-            while load32(table + 4 * slot) != 0:
-                slot += 1
-                if slot == size:
-                    slot = 0
-            store32(table + 4 * slot, tags[j] | (begin + j + 1))
+            line = lines[j]
+            free = alike(store[TABLE] + 4 * LINE * line, -1, 0)
+            while free == 0:
+                line = line + 1 if line + 1 < store[LINES] else 0
+                free = alike(store[TABLE] + 4 * LINE * line, -1, 0)
+            store32(store[TABLE] + 4 * (LINE * line + lowest(free)), tags[j] | (begin + j + 1))
 
 
 # What is asked of what was found. In this file too: numba would not notice that a function which it has
@@ -435,7 +459,7 @@ def spread(
     bits: for each owner a row. Block by block in the order of the states, or `backwards`.
     """
     owners, words, to_out, changed = len(stores), len(shape), r.out.ctypes.data, 0
-    slots, tags, whose = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    lines, tags, whose = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
     blocks = (end + BLOCK - 1) // BLOCK  # a piece is a whole number of blocks
     for step in range(blocks):
         row = BLOCK * (blocks - 1 - step if backwards else step)
@@ -455,13 +479,13 @@ def spread(
             for j in range(batch):
                 h = hashed(to_out + 8 * words * (begin + j), shape)
                 q = owner_of(h, owners)
-                whose[j], slots[j], tags[j] = q, slot_of(h, stores[q, SIZE]), tag_of(h, stores[q, INDEX_BITS])
-                prefetch(stores[q, TABLE] + 4 * slots[j])
+                whose[j], lines[j], tags[j] = q, line_of(h, stores[q, LINES]), tag_of(h, stores[q, INDEX_BITS])
+                prefetch(stores[q, TABLE] + 4 * LINE * lines[j])
             for j in range(batch):
                 at, store = row + r.rows[begin + j], stores[whose[j]]
                 if bits[p, at >> 3] >> (at & 7) & 1:
                     continue
-                slot = find(store, to_out + 8 * words * (begin + j), slots[j], tags[j], shape)
+                slot = find(store, to_out + 8 * words * (begin + j), lines[j], tags[j], shape)
                 number = (load32(store[TABLE] + 4 * slot) & ((np.int64(1) << store[INDEX_BITS]) - 1)) - 1
                 if bits[whose[j], number >> 3] >> (number & 7) & 1:
                     bits[p, at >> 3] |= np.uint8(1 << (at & 7))

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import extending, types
 
 _I64, _I32, _I8 = ir.IntType(64), ir.IntType(32), ir.IntType(8)
-_PLANE = ir.VectorType(_I64, 4)
+_PLANE, _LINE = ir.VectorType(_I64, 4), ir.VectorType(_I32, 16)
 
 
 def _intrinsic(function: Callable[..., Any]) -> Any:
@@ -100,7 +100,7 @@ def exchange(typing: Any, a: Any, b: Any, shift: Any, mask: Any) -> Any:
 
     def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         to_a, to_b = (builder.inttoptr(x, _PLANE.as_pointer()) for x in args[:2])
-        shift, mask = (_everywhere(builder, x) for x in args[2:])
+        shift, mask = (_everywhere(builder, x, _PLANE) for x in args[2:])
         a, b = (builder.load(to, align=8) for to in (to_a, to_b))
         change = builder.and_(builder.xor(builder.lshr(a, shift), b), mask)
         builder.store(builder.xor(a, builder.shl(change, shift)), to_a, align=8)
@@ -110,6 +110,20 @@ def exchange(typing: Any, a: Any, b: Any, shift: Any, mask: Any) -> Any:
     return types.void(*[types.int64] * 4), make
 
 
-def _everywhere(builder: Any, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_PLANE, ir.Undefined), value, _I32(0))
-    return builder.shuffle_vector(one, ir.Constant(_PLANE, ir.Undefined), ir.Constant(ir.VectorType(_I32, 4), [0] * 4))
+@_intrinsic
+def alike(typing: Any, address: Any, mask: Any, value: Any) -> Any:
+    """Which of 16 numbers of 32 bits have a value, as far as the mask goes: a bit for each."""
+
+    def make(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = builder.load(builder.inttoptr(args[0], _LINE.as_pointer()), align=64)
+        mask, value = (_everywhere(builder, builder.trunc(x, _I32), _LINE) for x in args[1:])
+        found = builder.icmp_unsigned("==", builder.and_(line, mask), value)
+        return builder.zext(builder.bitcast(found, ir.IntType(16)), _I64)
+
+    return types.int64(*[types.int64] * 3), make
+
+
+def _everywhere(builder: Any, value: Any, kind: Any) -> Any:
+    nothing = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(nothing, value, _I32(0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sanitree.checker.explore import concrete, progress
 from sanitree.checker.explore import kernel as k
 from sanitree.checker.explore.code import Machine
+from sanitree.checker.explore.diamonds import left_out
 from sanitree.checker.explore.found import At, Judged, Outcome, State
 from sanitree.checker.explore.native import Native
 from sanitree.checker.explore.results import Bounds, Sofar, Told
@@ -51,13 +52,13 @@ class Run:
         self.words, self.goals, moves = m.layout.words, goals, len(m.model.moves)
         self.shape = (0,) * self.words
         self._pool = ThreadPoolExecutor(cores) if cores > 1 else None
-        self.rows = np.zeros((cores, 4), np.int64)
-        self.stores = [Store(row, self.words) for row in self.rows]
-        room = _SENT + k.BLOCK * moves
         self.code = _code(m, native)
+        self.rows = np.zeros((cores, 8), np.int64)
+        self.stores = [Store(row, self.words, self.code.left_out.shape[1]) for row in self.rows]
+        room = _SENT + k.BLOCK * moves
         self.rooms = [k.room(self.words, moves, len(m.model.rules)) for _ in range(cores)]
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
-        self._ways = np.empty((cores, cores, room), np.uint16)
+        self._by = np.empty((cores, cores, room), np.uint16)
         self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
         self._fired = np.zeros((cores, moves), np.int64)
         self._tally = np.full((cores, cores, 3), (0, 0, -1), np.int64)  # by core, and owner of the state
@@ -70,10 +71,10 @@ class Run:
         self.expanded = 0
         # On nothing: what numba compiles on its first call it compiles here.
         self._expand(np.zeros((1, 3), np.int64), 0, np.zeros(cores, np.int64))
-        self._enter_from(0, 0, self._ways[0, 0], 0)
+        self._enter_from(0, 0, self._by[0, 0], 0)
         self._judge(0, 0)
         self.begun = self._told_at = time.perf_counter()
-        self._fixed = int(self._sent.nbytes + self._ways.nbytes + self._recent.nbytes)
+        self._fixed = int(self._sent.nbytes + self._by.nbytes + self._recent.nbytes)
         self.peak = self.bytes
 
     def close(self) -> None:
@@ -134,7 +135,7 @@ class Run:
                 break
             self._level(told)
             for s in self.stores:
-                s.levels.append(s.count)
+                s.end_level()
 
     @property
     def _over(self) -> bool:
@@ -148,7 +149,7 @@ class Run:
         self._enter_from(owner, first.ctypes.data, np.zeros(1, np.uint16), 1)
         self._judge(owner, 0)
         for s in self.stores:
-            s.levels.append(s.count)
+            s.end_level()
         self._look(0)
 
     def _level(self, told: Told | None) -> None:
@@ -187,7 +188,7 @@ class Run:
         """Expands what is left for a core until there is no room for more; how many, or -1 - move."""
         return int(
             k.expand(
-                self.code, self.rows, left, self._sent[core], self._ways[core], counts, self._fired[core],
+                self.code, self.rows, left, self._sent[core], self._by[core], counts, self._fired[core],
                 self._tally[core], self._recent[core], self.rooms[core], self.shape,
             )
         )  # fmt: skip
@@ -210,7 +211,7 @@ class Run:
                 return False
             known = self.stores[p].count
             for core in range(self.cores):
-                self._enter_from(p, self._sent[core, p].ctypes.data, self._ways[core, p], int(counts[core, p]))
+                self._enter_from(p, self._sent[core, p].ctypes.data, self._by[core, p], int(counts[core, p]))
             self._judge(p, known)
             return True
 
@@ -218,9 +219,9 @@ class Run:
             self.stopped = "the memory that there is"
         self.peak = max(self.peak, self.bytes)
 
-    def _enter_from(self, p: int, address: int, ways: NDArray[np.uint16], n: int) -> None:
+    def _enter_from(self, p: int, address: int, by: NDArray[np.uint16], n: int) -> None:
         s = self.stores[p]
-        s.count = k.enter(self.rows[p], s.count, address, ways, n, self.shape)
+        s.count = k.enter(self.code, self.rows[p], s.count, address, by, n, self.shape)
 
     def _judge(self, p: int, known: int) -> None:
         """Looks at what an owner's states do that were not known."""
@@ -280,17 +281,18 @@ class Run:
         normal = out.copy()
         if self.code.normal:
             _called(self.code.normal)(normal.ctypes.data, n, 0, 0)
-        by = [self.m.order.moves[i] for i in np.searchsorted(room.ends, np.arange(n), side="right")]
+        by = np.searchsorted(room.ends, np.arange(n), side="right").tolist()
         return [Outcome(*each) for each in zip(by, map(tuple, out.tolist()), map(tuple, normal.tolist()), strict=True)]
 
 
 def _code(m: Machine, native: Native) -> k.Code:
-    moves = len(m.order.moves)
-    left_out = np.zeros((moves + 1, 0 if m.exchanges else -(-moves // 64)), np.int64)
-    for move, bits in enumerate(m.order.left_out):
-        for i in range(left_out.shape[1]):
-            left_out[move + 1, i] = np.uint64(bits >> 64 * i & (1 << 64) - 1).astype(np.int64)
-    return k.Code(native.may, native.done, native.normal if m.exchanges else 0, np.array(m.order.moves, np.int64), left_out)
+    """Where there are exchanges, moves have no order that is the same for a state and its mirror images."""
+    moves = len(m.model.moves)
+    bits = left_out(m.model)
+    numbers = 0 if m.exchanges else -(-moves // 64)
+    noted = np.array([[b >> 64 * i & (1 << 64) - 1 for i in range(numbers)] for b in bits], np.uint64)
+    done = noted.reshape(moves, numbers).view(np.int64)
+    return k.Code(native.may, native.done, native.normal if m.exchanges else 0, done)
 
 
 def _called(address: int) -> Callable[..., int]:
