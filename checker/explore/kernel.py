@@ -37,13 +37,15 @@ LANES = 4
 BLOCK = 64 * LANES
 """States that are expanded together: a bit of each is a plane of so many lanes. See `circuit`."""
 
-LINE = 16
+LINE_BITS = 4
+LINE = 1 << LINE_BITS
 """Entries of a table that are fetched and compared at once: a line of the cache."""
 
-# What an owner's row of `stores` holds: where its table is and how many lines long; where the addresses of its
-# pieces are; how many bits of an entry are a state's number plus 1, the others are of its hash; and where it is
-# noted what need not be done in the states of the level that is expanded, whose first is what, and of the next.
-TABLE, LINES, PIECES, INDEX_BITS, LEFT_OUT, FIRST, NEXT_LEFT_OUT, NEXT_FIRST = range(8)
+# What an owner's row of `stores` holds: where its table is; how many bits of an entry are a state's number plus 1,
+# the others are of its hash, and the table has 2 to the power of it entries; where the addresses of its pieces are;
+# and where it is noted what need not be done in the states of the level that is expanded, whose first is what, and
+# of the next.
+TABLE, INDEX_BITS, PIECES, LEFT_OUT, FIRST, NEXT_LEFT_OUT, NEXT_FIRST = range(7)
 
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -103,14 +105,15 @@ def owner_of(h: Any, owners: Any) -> Any:
 
 
 @compiled
-def line_of(h: Any, lines: Any) -> Any:
-    return np.int64(((h >> _HALF) * np.uint64(lines)) >> _HALF)  # the upper half, spread over any number below 2^32
+def line_of(h: Any, bits: Any) -> Any:
+    """The line where a state belongs: the first bits of its hash."""
+    return np.int64(h >> np.uint64(LINE_BITS + 64 - bits))
 
 
 @compiled
-def tag_of(h: Any, index_bits: Any) -> Any:
-    """The part of an entry that is of the hash."""
-    return np.int64(h << np.uint64(index_bits) & _LOW)  # of its lowest bits
+def tag_of(h: Any, bits: Any) -> Any:
+    """The part of an entry that is of the hash: the bits after those. With the line it makes 28, however long."""
+    return np.int64(h >> np.uint64(32 + LINE_BITS) << np.uint64(bits) & _LOW)
 
 
 @compiled
@@ -280,7 +283,7 @@ def aimed(store: Any, states: Any, n: Any, lines: Any, tags: Any, shape: Any) ->
     """The lines of a table where n states might be, which it has fetched, and what the entries have of their hashes."""
     for j in range(n):
         h = hashed(states + 8 * len(shape) * j, shape)
-        lines[j], tags[j] = line_of(h, store[LINES]), tag_of(h, store[INDEX_BITS])
+        lines[j], tags[j] = line_of(h, store[INDEX_BITS]), tag_of(h, store[INDEX_BITS])
         prefetch(store[TABLE] + 4 * LINE * lines[j])
 
 
@@ -299,9 +302,7 @@ def find(store: Any, state: Any, line: Any, tag: Any, shape: Any) -> Any:
             there &= there - 1
         if free != 0:
             return LINE * line + lowest(free)
-        line += 1
-        if line == store[LINES]:
-            line = 0
+        line = line + 1 & (np.int64(1) << store[INDEX_BITS] - LINE_BITS) - 1
 
 
 @compiled
@@ -389,19 +390,36 @@ def judge(
 
 
 @compiled
-def rehash(store: Any, count: Any, shape: Any) -> Any:
-    """Enters states in a table that was made anew."""
-    lines, tags = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
-    for begin in range(0, count, BATCH):
-        batch = min(BATCH, count - begin)
-        aimed(store, state_at(store[PIECES], begin, shape), batch, lines, tags, shape)
-        for j in range(batch):
-            line = lines[j]
-            free = alike(store[TABLE] + 4 * LINE * line, -1, 0)
-            while free == 0:
-                line = line + 1 if line + 1 < store[LINES] else 0
-                free = alike(store[TABLE] + 4 * LINE * line, -1, 0)
-            store32(store[TABLE] + 4 * (LINE * line + lowest(free)), tags[j] | (begin + j + 1))
+def split(store: Any, old: Any, begin: Any, end: Any, shape: Any) -> None:
+    """Enters lines of a table of half the size. The line of an entry is one of the two that come of its own, as the
+    first bit of its tag says; only after a full line it may be of another, and the state has to be looked at.
+    """
+    table, bits = store[TABLE], store[INDEX_BITS] - 1
+    low, last = (np.int64(1) << bits) - 1, (np.int64(1) << store[INDEX_BITS] - LINE_BITS) - 1
+    held = np.empty(2, np.int64)  # by the two lines
+    for line in range(begin, end):
+        after_full = alike(old + 4 * LINE * (line - 1 & last >> 1), -1, 0) == 0
+        if alike(old + 4 * LINE * (line + 7 & last >> 1), -1, 0) == 0:
+            for i in range(LINE):
+                ahead = load32(old + 4 * (LINE * (line + 8 & last >> 1) + i))
+                prefetch(state_at(store[PIECES], max((ahead & low) - 1, 0), shape))
+        for i in range(2):
+            held[i] = LINE - ones(alike(table + 4 * LINE * (2 * line + i), -1, 0))
+        for i in range(LINE - ones(alike(old + 4 * LINE * line, -1, 0))):
+            entry = load32(old + 4 * (LINE * line + i))
+            to, new = 2 * line | entry >> 31, (entry & ~low) << 1 & 0xFFFFFFFF | entry & low
+            if after_full:
+                to = line_of(hashed(state_at(store[PIECES], (entry & low) - 1, shape), shape), bits + 1)
+            if to >> 1 == line and held[to & 1] < LINE:
+                store32(table + 4 * (LINE * to + held[to & 1]), new)
+                held[to & 1] += 1
+            else:
+                free = alike(table + 4 * LINE * to, -1, 0)
+                while free == 0:
+                    to = to + 1 & last
+                    free = alike(table + 4 * LINE * to, -1, 0)
+                store32(table + 4 * (LINE * to + lowest(free)), new)
+                held[to & 1] += to >> 1 == line
 
 
 # What is asked of what was found. In this file too: numba would not notice that a function which it has
@@ -479,7 +497,7 @@ def spread(
             for j in range(batch):
                 h = hashed(to_out + 8 * words * (begin + j), shape)
                 q = owner_of(h, owners)
-                whose[j], lines[j], tags[j] = q, line_of(h, stores[q, LINES]), tag_of(h, stores[q, INDEX_BITS])
+                whose[j], lines[j], tags[j] = q, line_of(h, stores[q, INDEX_BITS]), tag_of(h, stores[q, INDEX_BITS])
                 prefetch(stores[q, TABLE] + 4 * LINE * lines[j])
             for j in range(batch):
                 at, store = row + r.rows[begin + j], stores[whose[j]]

@@ -32,7 +32,7 @@ T = TypeVar("T")
 _SENT = 1 << 16
 """Successors that a round may send from one core to another."""
 
-_RECENT = 1 << 14
+_RECENT = 1 << 13
 """Of how many lately sent states a core knows that they were: neighbours have most successors in common."""
 
 _BLOCK = 512
@@ -60,8 +60,8 @@ class Run:
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
         self._by = np.empty((cores, cores, room), np.uint16)
         self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
-        self._fired = np.zeros((cores, moves), np.int64)
-        self._tally = np.full((cores, cores, 3), (0, 0, -1), np.int64)  # by core, and owner of the state
+        self._fired = _apart(np.zeros((cores, moves), np.int64))
+        self._tally = _apart(np.full((cores, cores, 3), (0, 0, -1), np.int64))  # by core, and owner of the state
         self._found = np.full((cores, 2), -1, np.int64)
         self._conditions = np.array(native.conditions[:goals], np.int64)
         self._met = np.full((cores, goals), -1, np.int64)
@@ -147,6 +147,7 @@ class Run:
         owner = k.owner_of(k.hashed(first.ctypes.data, self.shape), self.cores)
         self.stores[owner].make_room(1)
         self._enter_from(owner, first.ctypes.data, np.zeros(1, np.uint16), 1)
+        self.stores[owner].forget()  # no move led to it
         self._judge(owner, 0)
         for s in self.stores:
             s.end_level()
@@ -156,7 +157,7 @@ class Run:
         """Expands the states of the last level."""
         level = len(self.stores[0].levels) - 2
         left = self._dealt()
-        counts = np.zeros((self.cores, self.cores), np.int64)
+        counts = _apart(np.zeros((self.cores, self.cores), np.int64))
         while not self._over and any((ranges[:, 1] < ranges[:, 2]).any() for ranges in left):
             counts[:] = 0
             done = self.each_owner(lambda core: self._expand(left[core], core, counts[core]))
@@ -283,6 +284,13 @@ class Run:
             _called(self.code.normal)(normal.ctypes.data, n, 0, 0)
         by = np.searchsorted(room.ends, np.arange(n), side="right").tolist()
         return [Outcome(*each) for each in zip(by, map(tuple, out.tolist()), map(tuple, normal.tolist()), strict=True)]
+
+
+def _apart(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same, with no two cores' rows in one line of the cache: they would take it from each other at each write."""
+    padded = np.zeros((len(rows), rows.shape[1] + 16, *rows.shape[2:]), rows.dtype)
+    padded[:, : rows.shape[1]] = rows
+    return padded[:, : rows.shape[1]]
 
 
 def _code(m: Machine, native: Native) -> k.Code:
