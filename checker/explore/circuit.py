@@ -8,11 +8,10 @@ does. So an operation does for 256 states what it costs to do for one, and nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
 
 from sanitree.checker.explore.transitions import Cell
 from sanitree.checker.explore.words import Layout
-from sanitree.checker.symbolic import E
+from sanitree.checker.symbolic import E, const
 
 LANES = 4
 """A plane is so many numbers of 64 bits: what AVX2 does at once."""
@@ -31,7 +30,9 @@ def circuit(name: str, conditions: Sequence[E], places: Layout, tops: Mapping[Ce
     c = _Circuit(places, tops)
     for number, e in enumerate(conditions):
         c.store(number, c.truth(e))
-    return "\n".join([f"define i64 @{name}(ptr noalias %planes, ptr noalias %masks) {{", *c.lines, "  ret i64 0", "}", ""])
+    return "\n".join(
+        [f"define i64 @{name}(ptr noalias %planes, ptr noalias %masks) {{", *c.lines, "  ret i64 0", "}", ""]
+    )
 
 
 class _Circuit:
@@ -113,8 +114,11 @@ class _Circuit:
             case "not":
                 return self.no(self.truth(e.args[0]))
             case "=":
-                pairs = _aligned(*map(self.number, e.args))
-                return self.no(reduce(self.either, (self.differ(a, b) for a, b in pairs), False))
+                a, b = map(self.number, e.args)
+                differ: Gate = False
+                for pair in _aligned(a, b):
+                    differ = self.either(differ, self.differ(*pair))
+                return self.no(differ)
             case "<":
                 return self.less(*map(self.number, e.args))
             case "<=":
@@ -131,15 +135,16 @@ class _Circuit:
         match e.op:
             case "const":
                 value = int(e.args[0])
-                return [bool(value >> i & 1) for i in range(value.bit_length())] + [value < 0]
+                return [*(bool(value >> i & 1) for i in range(value.bit_length())), value < 0]
             case "bits":
                 p = self.places.places[e.args]
-                return [self.plane(p.word, p.offset + i) for i in range(p.width)] + [False]
+                return [*(self.plane(p.word, p.offset + i) for i in range(p.width)), False]
             case "if":
-                c = self.truth(e.args[0])
-                return [self.choose(c, a, b) for a, b in _aligned(*map(self.number, e.args[1:]))]
+                c, a, b = self.truth(e.args[0]), self.number(e.args[1]), self.number(e.args[2])
+                return [self.choose(c, *pair) for pair in _aligned(a, b)]
             case "+":
-                return self.sum(*map(self.number, e.args))
+                a, b = map(self.number, e.args)
+                return self.sum(a, b)
             case "-":
                 a, b = map(self.number, e.args)
                 return self.sum(a, [self.no(x) for x in b], carry=True)
@@ -173,15 +178,15 @@ class _Circuit:
         """What is left after a division by a positive number, as in Python: never negative."""
         *bits, negative = x
         least = -(-(1 << len(bits)) // divisor) * divisor  # makes the smallest of them positive
-        made = [bool(least >> i & 1) for i in range(least.bit_length())] + [False]
-        *bits, _ = self.sum(x, [self.both(b, negative) for b in made])
-        minus = self._number(E("const", (-divisor,)))
+        positive = [self.both(b, negative) for b in self.number(const(least))]
+        *bits, _ = self.sum(x, positive)
+        minus = self.number(const(-divisor))
         found: list[Gate] = [False]
         for bit in reversed(bits):
             found = [bit, *found]
             less = self.sum(found, minus)
             width = (divisor - 1).bit_length()
-            found = [self.choose(less[-1], a, b) for a, b in _aligned(found, less)][:width] + [False]
+            found = [*(self.choose(less[-1], a, b) for a, b in _aligned(found, less)[:width]), False]
         return found
 
 

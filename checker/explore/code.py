@@ -14,6 +14,7 @@ from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.explore.words import Layout, Place, Swap, layout, swaps
 from sanitree.checker.symbolic import TRUE, E, const
 
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A packed model and the text of its functions. A state is `layout.words` numbers of 64 bits.
@@ -52,7 +53,10 @@ def machine(model: Transitions, symmetry: bool = False, conditions: Sequence[E] 
 
 
 def _done(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
-    lines = ["define i64 @done(ptr noalias %states, ptr noalias %rows, ptr noalias %ends, ptr noalias %out) {", "start:"]
+    lines = [
+        "define i64 @done(ptr noalias %states, ptr noalias %rows, ptr noalias %ends, ptr noalias %out) {",
+        "start:",
+    ]
     lines += ["  br label %move0"]
     begin = "0"
     for place, m in enumerate(model.moves):

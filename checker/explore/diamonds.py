@@ -47,7 +47,7 @@ def _cells(expressions: Iterable[E]) -> set[Cell]:
         if e not in met:
             met.add(e)
             if e.op == "bits":
-                found.add(e.args)  # type: ignore[arg-type]
+                found.add(e.args)
             todo += e.subs()
     return found
 

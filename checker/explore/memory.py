@@ -1,19 +1,31 @@
-"""What numba has no words for: memory by address, a plane of 256 states, a model's functions.
-
-Apart from `kernel`, and never changed with it: numba notices a change only in the file of the
-function that it has compiled and kept.
-"""
+"""What numba has no words for: memory by address, a plane of 256 states, a line of a table, a model's functions."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from llvmlite import ir
-from numba import extending, types
+from numba import extending, njit, types
+
+_FILES = [Path(__file__).with_name(f"{name}.py") for name in ("memory", "block", "table", "kernel", "backward")]
+_STAMP = tuple((s.st_mtime, s.st_size) for s in (f.stat() for f in _FILES))
 
 _I64, _I32, _I8 = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 _PLANE, _LINE = ir.VectorType(_I64, 4), ir.VectorType(_I32, 16)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """A function for numba to compile, once an installation where it has somewhere to keep it."""
+    try:
+        made: Any = njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
+    with contextlib.suppress(AttributeError):  # it would notice a change of the function's own file only
+        made._cache._cache_file._source_stamp = _STAMP
+    return made
 
 
 def _intrinsic(function: Callable[..., Any]) -> Any:

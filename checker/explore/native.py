@@ -9,6 +9,7 @@ from llvmlite import binding as llvm
 
 from sanitree.checker.explore.code import Machine
 
+
 @dataclass(frozen=True, slots=True)
 class Native:
     """Where a machine's functions are in memory; they are as long as this is. See `Machine` for what they do."""

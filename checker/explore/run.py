@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore import concrete, progress
+from sanitree.checker.explore import backward, block, concrete, progress, table
 from sanitree.checker.explore import kernel as k
 from sanitree.checker.explore.code import Machine
 from sanitree.checker.explore.diamonds import left_out
@@ -55,8 +55,8 @@ class Run:
         self.code = _code(m, native)
         self.rows = np.zeros((cores, 8), np.int64)
         self.stores = [Store(row, self.words, self.code.left_out.shape[1]) for row in self.rows]
-        room = _SENT + k.BLOCK * moves
-        self.rooms = [k.room(self.words, moves, len(m.model.rules)) for _ in range(cores)]
+        room = _SENT + block.BLOCK * moves
+        self.rooms = [block.room(self.words, moves, len(m.model.rules)) for _ in range(cores)]
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
         self._by = np.empty((cores, cores, room), np.uint16)
         self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
@@ -144,7 +144,7 @@ class Run:
     def _begin(self) -> None:
         """Enters the first state."""
         first = np.array(self.m.layout.packed(concrete.first(self.m.model)), np.int64)
-        owner = k.owner_of(k.hashed(first.ctypes.data, self.shape), self.cores)
+        owner = table.owner_of(table.hashed(first.ctypes.data, self.shape), self.cores)
         self.stores[owner].make_room(1)
         self._enter_from(owner, first.ctypes.data, np.zeros(1, np.uint16), 1)
         self.stores[owner].forget()  # no move led to it
@@ -260,12 +260,12 @@ class Run:
         wanted = np.array(targets, np.int64).reshape(len(targets), self.words)
         near = np.zeros(_NEAR, np.bool_)
         for row in wanted:
-            near[int(k.hashed(row.ctypes.data, self.shape)) & (_NEAR - 1)] = True
+            near[int(table.hashed(row.ctypes.data, self.shape)) & (_NEAR - 1)] = True
         parents = np.full((self.cores, len(targets)), -1, np.int64)
 
         def look(p: int) -> None:
             begin, end = self.stores[p].levels[level : level + 2]
-            k.leading_to(
+            backward.leading_to(
                 self.code, self.rows[p], begin, end, wanted, near, parents[p], self.rooms[p], self.shape
             )
 
@@ -277,7 +277,7 @@ class Run:
 
     def outcomes(self, state: State) -> list[Outcome]:
         here, room = np.array(state, np.int64), self.rooms[0]
-        n = k.successors(self.code._replace(normal=0), here.ctypes.data, 1, room, self.shape)
+        n = block.successors(self.code._replace(normal=0), here.ctypes.data, 1, room, self.shape)
         out = room.out[: n * self.words].reshape(n, self.words)
         normal = out.copy()
         if self.code.normal:
@@ -293,14 +293,14 @@ def _apart(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return padded[:, : rows.shape[1]]
 
 
-def _code(m: Machine, native: Native) -> k.Code:
+def _code(m: Machine, native: Native) -> block.Code:
     """Where there are exchanges, moves have no order that is the same for a state and its mirror images."""
     moves = len(m.model.moves)
     bits = left_out(m.model)
     numbers = 0 if m.exchanges else -(-moves // 64)
     noted = np.array([[b >> 64 * i & (1 << 64) - 1 for i in range(numbers)] for b in bits], np.uint64)
     done = noted.reshape(moves, numbers).view(np.int64)
-    return k.Code(native.may, native.done, native.normal if m.exchanges else 0, done)
+    return block.Code(native.may, native.done, native.normal if m.exchanges else 0, done)
 
 
 def _called(address: int) -> Callable[..., int]:

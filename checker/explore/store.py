@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore import kernel as k
+from sanitree.checker.explore import table as k
 
 HUGE_PAGE = 1 << 21
 FULLEST = 0.75
@@ -42,6 +42,7 @@ class Store:
         row[k.PIECES] = self._addresses.ctypes.data
         self._table = _Room(4 << SMALLEST)
         row[k.TABLE], row[k.INDEX_BITS] = self._table.address, SMALLEST
+        k.split(row, self._table.address, 0, 0, self.shape)  # what numba compiles on its first call it compiles here
         self._note()
 
     @property
@@ -53,7 +54,8 @@ class Store:
         """What would be held after `make_room`."""
         pieces, bits = self._wanted(more)
         here, following = self._noted
-        return pieces * self._piece_bytes + (4 << bits) + here.nbytes + self._rows(more) * following[0].nbytes
+        noted = here.nbytes + self._rows(more) * following.itemsize * following.shape[1]
+        return pieces * self._piece_bytes + (4 << bits) + noted
 
     def make_room(self, more: int) -> None:
         """Grows where so many more states might not fit."""
