@@ -294,10 +294,12 @@ def _apart(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _code(m: Machine, native: Native) -> block.Code:
-    """Where there are exchanges, moves have no order that is the same for a state and its mirror images."""
+    """Where there are exchanges nothing is left out: no order of moves is the same for a state and its mirror images.
+    Nor is it of more moves than two bytes can tell apart.
+    """
     moves = len(m.model.moves)
     bits = left_out(m.model)
-    numbers = 0 if m.exchanges else -(-moves // 64)
+    numbers = 0 if m.exchanges or moves > 1 << 16 else -(-moves // 64)
     noted = np.array([[b >> 64 * i & (1 << 64) - 1 for i in range(numbers)] for b in bits], np.uint64)
     done = noted.reshape(moves, numbers).view(np.int64)
     return block.Code(native.may, native.done, native.normal if m.exchanges else 0, done)
