@@ -30,10 +30,10 @@ from sanitree.checker.explore.store import MOST, Store
 T = TypeVar("T")
 
 _SENT = 1 << 16
-"""Successors that a round may send from one core to another."""
+"""Successors that a core may send in a round."""
 
 _RECENT = 1 << 13
-"""Of how many lately sent states a core knows that they were: neighbours have most successors in common."""
+"""Of how many lately sent states a core knows that they were: neighbours have successors in common."""
 
 _BLOCK = 512
 """States of one owner that a core expands before it goes on to those of the next."""
@@ -55,7 +55,7 @@ class Run:
         self.code = _code(m, native)
         self.rows = np.zeros((cores, 8), np.int64)
         self.stores = [Store(row, self.words, self.code.left_out.shape[1]) for row in self.rows]
-        room = _SENT + block.BLOCK * moves
+        room = _SENT // cores + block.BLOCK * moves
         self.rooms = [block.room(self.words, moves, len(m.model.rules)) for _ in range(cores)]
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
         self._by = np.empty((cores, cores, room), np.uint16)
