@@ -30,17 +30,18 @@ class Code(NamedTuple):
     """A model's functions, by address; normal: 0 where every form is normal.
 
     left_out: for each move, those that need not be done in a state that it led to, a bit each, 64 a
-    number; as many numbers as there are, or none where all are done.
+    number; as many numbers as there are, or none where all are done. Last, of no move: none.
     """
 
     may: int
     done: int
     normal: int
+    moves: int
     left_out: Any
 
 
 class Room(NamedTuple):
-    """Where one core works on a block. planes, masks: see `circuit`. rows, ends, out: see `Machine`."""
+    """Where one core works on a block. planes, masks: see `circuit`. rows, ends, out, changed: see `Machine`."""
 
     planes: Any
     masks: Any
@@ -48,6 +49,7 @@ class Room(NamedTuple):
     rows: Any
     ends: Any
     out: Any
+    changed: Any
 
 
 def room(words: int, moves: int, masks: int) -> Room:
@@ -60,6 +62,7 @@ def room(words: int, moves: int, masks: int) -> Room:
         BLOCK * moves,
         moves,
         BLOCK * moves * words,
+        BLOCK * moves,
     )
     return Room(*(np.empty(max(n, 1), np.int64) for n in sizes))
 
@@ -107,7 +110,7 @@ def first_of(masks: Any, number: Any, n: Any) -> Any:
 def done(code: Any, states: Any, r: Any) -> Any:
     """What comes of moves where `masks` has bits: fills `rows`, `ends` and `out`. How many there are, or -1 - move."""
     n = 0
-    for i in range(len(code.left_out)):
+    for i in range(code.moves):
         for lane in range(LANES):
             w = r.masks[LANES * i + lane]
             while w != 0:
@@ -119,7 +122,7 @@ def done(code: Any, states: Any, r: Any) -> Any:
     if wrong < 0:
         return wrong
     if code.normal != 0:
-        called(code.normal, r.out.ctypes.data, n, 0, 0)
+        called(code.normal, r.out.ctypes.data, n, r.changed.ctypes.data, 0)
     return n
 
 
@@ -127,7 +130,7 @@ def done(code: Any, states: Any, r: Any) -> Any:
 def successors(code: Any, states: Any, n: Any, r: Any, shape: Any) -> Any:
     """All of those of n states, one after the other in memory."""
     asked(code.may, states, n, r, shape)
-    for i in range(len(code.left_out)):
+    for i in range(code.moves):
         for lane in range(LANES):
             r.masks[LANES * i + lane] &= there(n, lane)
     return done(code, states, r)

@@ -27,7 +27,7 @@ class Machine:
     done(states, rows, ends, out): successors as rows of `out`: for each move, those of the states
     at the `rows` up to its end in `ends`. Returns 0, or -1 - move for a move that would
     take a variable beyond its bounds.
-    normal(states, n): brings n states to their normal forms.
+    normal(states, n, changed): brings n states to their normal forms; 1 where it was another, else 0.
     """
 
     model: Transitions
@@ -98,7 +98,7 @@ def _normal(places: Layout, exchanges: Sequence[Swap]) -> str:
     w.line("%i = phi i64 [ 0, %start ], [ %next, %each ]")
     state = w.new(f"getelementptr i8, ptr %states, i64 {w.new(f'mul i64 %i, {8 * places.words}')}")
     w.load(state)
-    words = list(w.words)
+    words, changed = list(w.words), "0"
     for swap in exchanges:
         pairs = [(w.bits(words[a.word], a), w.bits(words[b.word], b)) for a, b in swap.parts]
         wrong, equal = "false", "true"
@@ -111,10 +111,14 @@ def _normal(places: Layout, exchanges: Sequence[Swap]) -> str:
             for p in (a, b):
                 words[p.word] = w.new(f"xor i64 {words[p.word]}, {w.new(f'shl i64 {change}, {p.offset}')}")
     w.store(words, state)
+    for before, after in zip(w.words, words, strict=True):
+        changed = w.new(f"or i64 {changed}, {w.new(f'xor i64 {before}, {after}')}")
+    one = w.new(f"zext i1 {w.new(f'icmp ne i64 {changed}, 0')} to i64")
+    w.line(f"store i64 {one}, ptr {w.new('getelementptr i64, ptr %changed, i64 %i')}")
     w.line("%next = add i64 %i, 1")
     w.line("%more = icmp slt i64 %next, %n")
     w.line("br i1 %more, label %each, label %done")
-    head = "define i64 @normal(ptr noalias %states, i64 %n, i64 %unused0, i64 %unused1) {"
+    head = "define i64 @normal(ptr noalias %states, i64 %n, ptr noalias %changed, i64 %unused) {"
     return "\n".join([head, "start:", *w.lines, "done:", "  ret i64 0", "}", ""])
 
 

@@ -8,6 +8,10 @@ might be left out as well, for a third move; but each time the move that is done
 in the model, so one way is left, and no state is found later than it would be. That m may happen
 is counted none the less, from its guard.
 
+Where states that are alike but for the order of siblings are one, the state after m is turned into a
+mirror image of it, and a is then a move of the same action for other nodes. So there m need not be
+done only where its action comes after a's; and only where a led to s itself, not to a mirror image.
+
 All this is true of every move by which s was come to from the level before. A search leaves out what
 it may after any of those it has seen.
 """
@@ -20,8 +24,10 @@ from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.symbolic import E
 
 
-def left_out(model: Transitions) -> list[int]:
+def left_out(model: Transitions, symmetry: bool = False) -> list[int]:
     """For each move, those that need not be done in a state that it led to: a bit for each, by its place."""
+    actions = list(dict.fromkeys(id(m.action) for m in model.moves))
+    order = [actions.index(id(m.action)) if symmetry else place for place, m in enumerate(model.moves)]
     number: dict[Cell, int] = {}
     reads, changes = [], []
     for m in model.moves:
@@ -31,8 +37,8 @@ def left_out(model: Transitions) -> list[int]:
     return [
         sum(
             1 << m
-            for m in range(a + 1, len(model.moves))
-            if not (changes[a] & (reads[m] | changes[m]) or changes[m] & reads[a])
+            for m in range(len(model.moves))
+            if order[m] > order[a] and not (changes[a] & (reads[m] | changes[m]) or changes[m] & reads[a])
         )
         for a in range(len(model.moves))
     ]

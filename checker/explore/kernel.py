@@ -51,7 +51,7 @@ def leave_out(code: Any, noted: Any, n: Any, r: Any) -> None:
         for i in range(n):
             r.left_out[(64 * k + (i & 63)) * LANES + (i >> 6)] = load64(noted + 8 * (numbers * i + k))
         turned(r.left_out.ctypes.data + 8 * 64 * LANES * k)
-    for i in range(LANES * len(code.left_out) * (numbers > 0)):
+    for i in range(LANES * code.moves * (numbers > 0)):
         r.masks[i] &= ~r.left_out[i]
 
 
@@ -63,7 +63,8 @@ def expand(
     """Successors of states, each to the owner that its hash chooses; how many were expanded, or -1 - move.
 
     ranges: owner, first and end, in this order; the first moves on. sent: [owners, room, words];
-    by: [owners, room], the move of each; counts: how many of them there are for each.
+    by: [owners, room], the move of each, or how many there are where
+    it led to another form; counts: how many of them there are for each.
     recent: [a power of 2, words], what was sent lately, which is not sent again. fired: adds to it
     by move. tally: adds for each owner to [0] transitions, to [1] states without any; [2] is the
     first of those, where it was -1. Stops where `sent` might not hold more.
@@ -109,7 +110,7 @@ def expand(
                     p = owner_of(h, owners)
                     copy(new, met, shape)
                     copy(new, to_sent + 8 * words * (p * sent.shape[1] + counts[p]), shape)
-                    by[p, counts[p]] = move
+                    by[p, counts[p]] = code.moves if code.normal != 0 and r.changed[i] != 0 else move
                     counts[p] += fresh
                     i += 1
             ranges[at, 1] += n

@@ -146,8 +146,7 @@ class Run:
         first = np.array(self.m.layout.packed(concrete.first(self.m.model)), np.int64)
         owner = table.owner_of(table.hashed(first.ctypes.data, self.shape), self.cores)
         self.stores[owner].make_room(1)
-        self._enter_from(owner, first.ctypes.data, np.zeros(1, np.uint16), 1)
-        self.stores[owner].forget()  # no move led to it
+        self._enter_from(owner, first.ctypes.data, np.full(1, self.code.moves, np.uint16), 1)  # no move led to it
         self._judge(owner, 0)
         for s in self.stores:
             s.end_level()
@@ -281,7 +280,7 @@ class Run:
         out = room.out[: n * self.words].reshape(n, self.words)
         normal = out.copy()
         if self.code.normal:
-            _called(self.code.normal)(normal.ctypes.data, n, 0, 0)
+            _called(self.code.normal)(normal.ctypes.data, n, room.changed.ctypes.data, 0)
         by = np.searchsorted(room.ends, np.arange(n), side="right").tolist()
         return [Outcome(*each) for each in zip(by, map(tuple, out.tolist()), map(tuple, normal.tolist()), strict=True)]
 
@@ -294,15 +293,12 @@ def _apart(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _code(m: Machine, native: Native) -> block.Code:
-    """Where there are exchanges nothing is left out: no order of moves is the same for a state and its mirror images.
-    Nor is it of more moves than two bytes can tell apart.
-    """
+    """Of more moves than two bytes can tell apart, nothing is left out."""
     moves = len(m.model.moves)
-    bits = left_out(m.model)
-    numbers = 0 if m.exchanges or moves > 1 << 16 else -(-moves // 64)
-    noted = np.array([[b >> 64 * i & (1 << 64) - 1 for i in range(numbers)] for b in bits], np.uint64)
-    done = noted.reshape(moves, numbers).view(np.int64)
-    return block.Code(native.may, native.done, native.normal if m.exchanges else 0, done)
+    numbers = -(-moves // 64) if moves < 1 << 16 else 0
+    noted = [[b >> 64 * i & (1 << 64) - 1 for i in range(numbers)] for b in (*left_out(m.model, bool(m.exchanges)), 0)]
+    done = np.array(noted, np.uint64).reshape(moves + 1, numbers).view(np.int64)
+    return block.Code(native.may, native.done, native.normal if m.exchanges else 0, moves, done)
 
 
 def _called(address: int) -> Callable[..., int]:

@@ -72,10 +72,6 @@ class Store:
             self._noted[1][: len(before)] = before
             self._note()
 
-    def forget(self) -> None:
-        """What is noted of the next level."""
-        self._noted[1][:] = 0
-
     def end_level(self) -> None:
         """What is new from here on is of the next level."""
         self.levels.append(self.count)
