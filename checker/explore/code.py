@@ -1,22 +1,18 @@
-"""A model as text of LLVM's language: its successors, their normal form, and what is true of a state.
+"""A model as text of LLVM's language: where its moves may happen, what comes of them, and what is true of states.
 
-What a conjunction demands of single variables becomes one masked comparison a word; what
-several guards share is computed once for a state.
+Conditions are looked at for 256 states at once (`circuit`). What comes of a move is computed only
+for the states in which it happens, one after the other.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sanitree.checker.explore.circuit import circuit
 from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.explore.words import Layout, Place, Swap, layout, swaps
-from sanitree.checker.symbolic import FALSE, TRUE, E, const
-
-CHEAP = 12
-"""An outcome of so many operations or fewer is computed whether or not its move may happen: that costs less than
-a branch that is guessed wrongly."""
+from sanitree.checker.symbolic import TRUE, E, const
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +21,13 @@ class Machine:
 
     exchanges: what brings a state to its normal form. conditions: on states, that a search asks for.
 
-    steps(state, out, by) -> n: the successors as rows of `out`, and the place in `model.moves` of
-    each one's move in `by`; both have room for one more than there are moves. -1 - move says that
-    the move would take a variable beyond its bounds.
-    normal(state): brings it to its normal form. successors: steps, each in its normal form.
-    violated(state): the place in `model.rules` of one that it violates, or -1.
-    condition0, condition1, …(state): 1 where `conditions` holds.
+    may(planes, masks): where the guard of each move holds, of 256 states; see `circuit`.
+    wrong(planes, masks): where each of `model.rules` is violated.
+    condition0, condition1, …(planes, masks): where each of `conditions` holds.
+    done(states, rows, ends, out): successors as rows of `out`: for each move, those of the states
+    at the `rows` up to its end in `ends`. Returns 0, or -1 - move for a move that would
+    take a variable beyond its bounds.
+    normal(states, n, changed): brings n states to their normal forms; 1 where it was another, else 0.
     """
 
     model: Transitions
@@ -46,107 +43,62 @@ def machine(model: Transitions, symmetry: bool = False, conditions: Sequence[E] 
     tops = {at: model.system.variables[at[0]].top for at in places.places}
     exchanges = tuple(swaps(model.system, places)) if symmetry else ()
     parts = [
-        _steps(model, places, tops),
+        circuit("may", [m.guard for m in model.moves], places, tops),
+        circuit("wrong", [r.wrong for r in model.rules], places, tops),
+        *(circuit(f"condition{i}", [e], places, tops) for i, e in enumerate(conditions)),
+        _done(model, places, tops),
         _normal(places, exchanges),
-        _SUCCESSORS.format(words=places.words),
-        _violated(model, places, tops),
-        *(_condition(e, i, places, tops) for i, e in enumerate(conditions)),
     ]
     return Machine(model, places, exchanges, tuple(conditions), "\n".join(parts))
 
 
-_SUCCESSORS = """\
-define i64 @successors(ptr %state, ptr %out, ptr %by) {{
-entry:
-  %n = call i64 @steps(ptr %state, ptr %out, ptr %by)
-  %some = icmp sgt i64 %n, 0
-  br i1 %some, label %each, label %done
-each:
-  %i = phi i64 [ 0, %entry ], [ %next, %each ]
-  %at = mul i64 %i, {words}
-  %row = getelementptr i64, ptr %out, i64 %at
-  call void @normal(ptr %row)
-  %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %n
-  br i1 %more, label %each, label %done
-done:
-  ret i64 %n
-}}
-"""
+def _done(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
+    lines = [
+        "define i64 @done(ptr noalias %states, ptr noalias %rows, ptr noalias %ends, ptr noalias %out) {",
+        "start:",
+    ]
+    lines += ["  br label %move0"]
+    begin = "0"
+    for place, m in enumerate(model.moves):
+        w = _Writer(places, tops, f"m{place}.")
+        _move(w, place, begin, m.assigned)
+        lines += w.lines
+        begin = f"%end{place}"
+    return "\n".join([*lines, f"move{len(model.moves)}:", "  ret i64 0", "}", ""])
 
 
-def _steps(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
-    w = _Writer(places, tops)
-    w.line("%count = alloca i64")
-    w.line("store i64 0, ptr %count")
-    for e in _shared(m.guard for m in model.moves):
-        w.value(e)
-    for number, m in enumerate(model.moves):
-        _move(w, number, m.guard, m.assigned)
-    w.line(f"ret i64 {w.new('load i64, ptr %count')}")
-    return w.function("i64 @steps(ptr noalias %state, ptr noalias %out, ptr noalias %by)")
-
-
-def _shared(guards: Iterable[E]) -> list[E]:
-    """What several guards say, each after what it is made of; what costs nothing is left out."""
-    users: Counter[E] = Counter()
-    order: dict[E, None] = {}
-    for guard in guards:
-        mine: dict[E, None] = {}
-        _collect(guard, mine)
-        users.update(mine.keys())
-        order.update(mine)
-    return [e for e in order if users[e] > 1 and e.op not in ("const", "bits") and _literal(e) is None]
-
-
-def _collect(e: E, into: dict[E, None]) -> None:
-    """Everything an expression is made of, innermost first; each once."""
-    stack = [(e, False)]
-    while stack:
-        x, opened = stack.pop()
-        if opened:
-            into[x] = None
-        elif x not in into:
-            stack.append((x, True))
-            stack += [(s, False) for s in x.subs()]
-
-
-def _move(w: _Writer, number: int, guard: E, assigned: Mapping[Cell, E]) -> None:
-    """One move: where it may happen, its outcome goes to the end of what there is."""
-    outer = dict(w.values)
-    demanded, parts = w.split(guard)
-    may = w.all_of(demanded)
-    if parts:
-        if demanded and any(w.cost(p) > CHEAP for p in parts):
-            w.branch(may, f"more{number}", f"after{number}")
-            may = w.all_of([w.value(p) for p in parts])
-        else:
-            may = w.all_of([may, *(w.value(p) for p in parts)])
-    always = sum(w.cost(v) for v in assigned.values()) <= CHEAP and not any(
-        w.escapes(c, v) for c, v in assigned.items()
-    )
-    if not always:
-        w.branch(may, f"do{number}", f"after{number}")
+def _move(w: _Writer, place: int, begin: str, assigned: Mapping[Cell, E]) -> None:
+    """One move: the outcome for each state that is named."""
+    size = 8 * w.places.words
+    w.block(f"move{place}")
+    w.line(f"%to{place} = getelementptr i64, ptr %ends, i64 {place}")
+    w.line(f"%end{place} = load i64, ptr %to{place}")
+    w.branch(w.new(f"icmp slt i64 {begin}, %end{place}"), f"each{place}", f"move{place + 1}")
+    w.line(f"%i{place} = phi i64 [ {begin}, %move{place} ], [ %next{place}, %fine{place} ]")
+    row = w.new(f"load i64, ptr {w.new(f'getelementptr i64, ptr %rows, i64 %i{place}')}")
+    w.load(w.new(f"getelementptr i8, ptr %states, i64 {w.new(f'mul i64 {row}, {size}')}"))
     words, wrong = w.outcome(assigned)
-    if wrong is not None:
-        w.branch(wrong, f"wrong{number}", f"fine{number}")
-        w.line(f"ret i64 {-1 - number}")
-        w.block(f"fine{number}")
-    n = w.new("load i64, ptr %count")
-    row = w.new(f"mul i64 {n}, {w.places.words}")
-    to = w.new(f"getelementptr i64, ptr %out, i64 {row}")
-    for k, value in enumerate(words):
-        w.line(f"store i64 {value}, ptr {w.new(f'getelementptr i64, ptr {to}, i64 {k}')}")
-    w.line(f"store i64 {number}, ptr {w.new(f'getelementptr i64, ptr %by, i64 {n}')}")
-    more = w.new(f"zext i1 {may} to i64") if always else "1"
-    w.line(f"store i64 {w.new(f'add i64 {n}, {more}')}, ptr %count")
-    w.jump(f"after{number}")
-    w.values = outer  # what was computed on the way is not known on every way to what follows
+    if wrong is None:
+        w.jump(f"fine{place}")
+    else:
+        w.branch(wrong, f"wrong{place}", f"fine{place}")
+        w.line(f"ret i64 {-1 - place}")
+        w.block(f"fine{place}")
+    w.store(words, w.new(f"getelementptr i8, ptr %out, i64 {w.new(f'mul i64 %i{place}, {size}')}"))
+    w.line(f"%next{place} = add i64 %i{place}, 1")
+    more = w.new(f"icmp slt i64 %next{place}, %end{place}")
+    w.line(f"br i1 {more}, label %each{place}, label %move{place + 1}")
 
 
 def _normal(places: Layout, exchanges: Sequence[Swap]) -> str:
-    w = _Writer(places, {})
-    words = [f"%w{k}" for k in range(places.words)]
+    w = _Writer(places, {}, "")
+    w.line("%some = icmp sgt i64 %n, 0")
+    w.line("br i1 %some, label %each, label %done")
+    w.block("each")
+    w.line("%i = phi i64 [ 0, %start ], [ %next, %each ]")
+    state = w.new(f"getelementptr i8, ptr %states, i64 {w.new(f'mul i64 %i, {8 * places.words}')}")
+    w.load(state)
+    words, changed = list(w.words), "0"
     for swap in exchanges:
         pairs = [(w.bits(words[a.word], a), w.bits(words[b.word], b)) for a, b in swap.parts]
         wrong, equal = "false", "true"
@@ -158,26 +110,16 @@ def _normal(places: Layout, exchanges: Sequence[Swap]) -> str:
             change = w.new(f"select i1 {wrong}, i64 {w.new(f'xor i64 {x}, {y}')}, i64 0")
             for p in (a, b):
                 words[p.word] = w.new(f"xor i64 {words[p.word]}, {w.new(f'shl i64 {change}, {p.offset}')}")
-    for k, value in enumerate(words):
-        w.line(f"store i64 {value}, ptr {w.new(f'getelementptr i64, ptr %state, i64 {k}')}")
-    w.line("ret void")
-    return w.function("void @normal(ptr %state) alwaysinline")
-
-
-def _violated(model: Transitions, places: Layout, tops: Mapping[Cell, int]) -> str:
-    w = _Writer(places, tops)
-    found = "-1"
-    for number, r in reversed(list(enumerate(model.rules))):
-        if r.wrong != FALSE:
-            found = w.new(f"select i1 {w.value(r.wrong)}, i64 {number}, i64 {found}")
-    w.line(f"ret i64 {found}")
-    return w.function("i64 @violated(ptr %state)")
-
-
-def _condition(e: E, number: int, places: Layout, tops: Mapping[Cell, int]) -> str:
-    w = _Writer(places, tops)
-    w.line(f"ret i64 {w.new(f'zext i1 {w.value(e)} to i64')}")
-    return w.function(f"i64 @condition{number}(ptr %state)")
+    w.store(words, state)
+    for before, after in zip(w.words, words, strict=True):
+        changed = w.new(f"or i64 {changed}, {w.new(f'xor i64 {before}, {after}')}")
+    one = w.new(f"zext i1 {w.new(f'icmp ne i64 {changed}, 0')} to i64")
+    w.line(f"store i64 {one}, ptr {w.new('getelementptr i64, ptr %changed, i64 %i')}")
+    w.line("%next = add i64 %i, 1")
+    w.line("%more = icmp slt i64 %next, %n")
+    w.line("br i1 %more, label %each, label %done")
+    head = "define i64 @normal(ptr noalias %states, i64 %n, ptr noalias %changed, i64 %unused) {"
+    return "\n".join([head, "start:", *w.lines, "done:", "  ret i64 0", "}", ""])
 
 
 _TRUTHS = frozenset({"and", "or", "not", "differ", "<", "<=", "="})
@@ -199,28 +141,33 @@ def _literal(e: E) -> tuple[Cell, int, bool] | None:
 
 
 class _Writer:
-    """One function's text. values: the names of what has been computed and is known where the text has come to."""
+    """Text that computes what becomes of one state. values: the names of what has been computed."""
 
-    def __init__(self, places: Layout, tops: Mapping[Cell, int]) -> None:
-        self.places, self.tops = places, tops
+    def __init__(self, places: Layout, tops: Mapping[Cell, int], prefix: str) -> None:
+        self.places, self.tops, self.prefix = places, tops, prefix
+        self.words: list[str] = []
         self.lines: list[str] = []
         self.values: dict[E, str] = {}
-        self.costs: dict[E, int] = {}
         self.ranges: dict[E, tuple[int, int]] = {}
         self.names = 0
-        for k in range(places.words):
-            self.line(f"%p{k} = getelementptr i64, ptr %state, i64 {k}")
-            self.line(f"%w{k} = load i64, ptr %p{k}")
 
-    def function(self, head: str) -> str:
-        return "\n".join([f"define {head} {{", "entry:", *self.lines, "}", ""])
+    def load(self, state: str) -> None:
+        """The words of a state."""
+        self.words = [
+            self.new(f"load i64, ptr {self.new(f'getelementptr i64, ptr {state}, i64 {k}')}")
+            for k in range(self.places.words)
+        ]
+
+    def store(self, words: Sequence[str], state: str) -> None:
+        for k, value in enumerate(words):
+            self.line(f"store i64 {value}, ptr {self.new(f'getelementptr i64, ptr {state}, i64 {k}')}")
 
     def line(self, text: str) -> None:
         self.lines.append(f"  {text}")
 
     def new(self, text: str) -> str:
         """The name of a value."""
-        name = f"%v{self.names}"
+        name = f"%{self.prefix}v{self.names}"
         self.names += 1
         self.line(f"{name} = {text}")
         return name
@@ -270,7 +217,7 @@ class _Writer:
         return (p.word, p.mask, value << p.offset) if 0 <= value >> p.width < 1 else None
 
     def _masked(self, word: int, mask: int, value: int, sign: str = "eq") -> str:
-        return self.new(f"icmp {sign} i64 {self.new(f'and i64 %w{word}, {mask}')}, {value}")
+        return self.new(f"icmp {sign} i64 {self.new(f'and i64 {self.words[word]}, {mask}')}, {value}")
 
     def value(self, e: E) -> str:
         """An expression's name: an i1 for a condition, an i64 for a number."""
@@ -284,7 +231,7 @@ class _Writer:
             return str(it).lower() if isinstance(it, bool) else str(it)
         if e.op == "bits":
             p = self.places.places[e.args]
-            return self.bits(f"%w{p.word}", p)
+            return self.bits(self.words[p.word], p)
         if (literal := _literal(e)) is not None:
             cell, value, is_it = literal
             p = self.places.places[cell]
@@ -324,7 +271,7 @@ class _Writer:
         if e.op == "const":
             return str(int(e.args[0]) << p.offset)
         if e.op == "bits" and self.places.places[e.args] == p:
-            return self.new(f"and i64 %w{p.word}, {p.mask}")
+            return self.new(f"and i64 {self.words[p.word]}, {p.mask}")
         if e.op == "if":
             c, a, b = e.args
             return self.new(f"select i1 {self.value(c)}, i64 {self.placed(a, p)}, i64 {self.placed(b, p)}")
@@ -349,7 +296,7 @@ class _Writer:
                 parts[p.word].append(self.placed(value, p))
         words = []
         for k, (mask, one, more) in enumerate(zip(fixed, ones, parts, strict=True)):
-            new = f"%w{k}" if not mask else self.new(f"and i64 %w{k}, {~mask}")
+            new = self.words[k] if not mask else self.new(f"and i64 {self.words[k]}, {~mask}")
             for part in [str(one)] * bool(one) + more:
                 new = self.new(f"or i64 {new}, {part}")
             words.append(new)
@@ -379,14 +326,6 @@ class _Writer:
         if e.op == "if":
             return min(a, c), max(b, d)
         return (a + c, b + d) if e.op == "+" else (a - d, b - c)
-
-    def cost(self, e: E) -> int:
-        """About how many operations an expression takes where it has to be computed."""
-        if e in self.values or e.op == "const":
-            return 0
-        if (found := self.costs.get(e)) is None:
-            found = self.costs[e] = 2 if e.op == "bits" or _literal(e) else 1 + sum(self.cost(s) for s in e.subs())
-        return found
 
 
 _SIGNS = {"<": "slt", "<=": "sle", "=": "eq"}

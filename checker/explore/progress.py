@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore import kernel as k
+from sanitree.checker.explore import backward
 from sanitree.checker.explore.found import Judged
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
     run.peak = max(run.peak, run.bytes + 2 * int(reaches.nbytes))
 
     def holding(address: int, bits: NDArray[np.uint8]) -> int:
-        return sum(
-            run.each_owner(lambda p: int(k.holding(address, run.rows[p], 0, run.stores[p].count, bits[p], run.shape)))
-        )
+        def by(p: int) -> int:
+            n = run.stores[p].count
+            return int(backward.holding(address, run.rows[p], 0, n, bits[p], run.rooms[p], run.shape))
+
+        return sum(run.each_owner(by))
 
     sources = holding(source, asked)
     holding(goal, reaches)
@@ -37,12 +39,12 @@ def judge(run: Run, condition: int, moves: frozenset[int] | None) -> Judged:
 
     def spread(backwards: bool) -> int:
         """How many more states the goal can be reached from."""
-        rows, shape, steps = run.rows, run.shape, run.native.successors
-        return sum(
-            run.each_owner(
-                lambda p: int(k.spread(steps, rows, p, 0, run.stores[p].count, backwards, reaches, allowed, shape))
-            )
-        )
+
+        def by(p: int) -> int:
+            n, room = run.stores[p].count, run.rooms[p]
+            return int(backward.spread(run.code, run.rows, p, n, backwards, reaches, allowed, room, run.shape))
+
+        return sum(run.each_owner(by))
 
     backwards = True
     while (asked & ~reaches).any() and spread(backwards):

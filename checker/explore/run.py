@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,9 +18,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sanitree.checker.explore import concrete, progress
+from sanitree.checker.explore import backward, block, concrete, progress, table
 from sanitree.checker.explore import kernel as k
 from sanitree.checker.explore.code import Machine
+from sanitree.checker.explore.diamonds import left_out
 from sanitree.checker.explore.found import At, Judged, Outcome, State
 from sanitree.checker.explore.native import Native
 from sanitree.checker.explore.results import Bounds, Sofar, Told
@@ -30,10 +30,10 @@ from sanitree.checker.explore.store import MOST, Store
 T = TypeVar("T")
 
 _SENT = 1 << 16
-"""Successors that a round may send from one core to another."""
+"""Successors that a core may send in a round."""
 
-_RECENT = 1 << 14
-"""Of how many lately sent states a core knows that they were: neighbours have most successors in common."""
+_RECENT = 1 << 13
+"""Of how many lately sent states a core knows that they were: neighbours have successors in common."""
 
 _BLOCK = 512
 """States of one owner that a core expands before it goes on to those of the next."""
@@ -52,26 +52,29 @@ class Run:
         self.words, self.goals, moves = m.layout.words, goals, len(m.model.moves)
         self.shape = (0,) * self.words
         self._pool = ThreadPoolExecutor(cores) if cores > 1 else None
-        self.rows = np.zeros((cores, 4), np.int64)
-        self.stores = [Store(row, self.words) for row in self.rows]
-        room = max(_SENT, 2 * moves + 2)
+        self.code = _code(m, native)
+        self.rows = np.zeros((cores, 8), np.int64)
+        self.stores = [Store(row, self.words, self.code.left_out.shape[1]) for row in self.rows]
+        room = _SENT // cores + block.BLOCK * moves
+        self.rooms = [block.room(self.words, moves, len(m.model.rules)) for _ in range(cores)]
         self._sent = np.empty((cores, cores, room, self.words), np.int64)
+        self._by = np.empty((cores, cores, room), np.uint16)
         self._recent = np.full((cores, _RECENT, self.words), -1, np.int64)
-        self._fired = np.zeros((cores, moves), np.int64)
-        self._tally = np.full((cores, cores, 3), (0, 0, -1), np.int64)  # by core, and owner of the state
+        self._fired = _apart(np.zeros((cores, moves), np.int64))
+        self._tally = _apart(np.full((cores, cores, 3), (0, 0, -1), np.int64))  # by core, and owner of the state
         self._found = np.full((cores, 2), -1, np.int64)
         self._conditions = np.array(native.conditions[:goals], np.int64)
         self._met = np.full((cores, goals), -1, np.int64)
-        self._todo = np.array([[goals, *range(goals)]] * cores, np.int64)
         self.met: dict[int, At] = {}
         self.violated: tuple[int, At] | None = None
         self.stopped = ""
         self.expanded = 0
         # On nothing: what numba compiles on its first call it compiles here.
-        self._expand(deque([(0, 0, 0)]), 0, np.zeros(cores, np.int64))
-        self._enter_from(0, 0, 0)
+        self._expand(np.zeros((1, 3), np.int64), 0, np.zeros(cores, np.int64))
+        self._enter_from(0, 0, self._by[0, 0], 0)
+        self._judge(0, 0)
         self.begun = self._told_at = time.perf_counter()
-        self._fixed = int(self._sent.nbytes + self._recent.nbytes)
+        self._fixed = int(self._sent.nbytes + self._by.nbytes + self._recent.nbytes)
         self.peak = self.bytes
 
     def close(self) -> None:
@@ -132,7 +135,7 @@ class Run:
                 break
             self._level(told)
             for s in self.stores:
-                s.levels.append(s.count)
+                s.end_level()
 
     @property
     def _over(self) -> bool:
@@ -141,19 +144,20 @@ class Run:
     def _begin(self) -> None:
         """Enters the first state."""
         first = np.array(self.m.layout.packed(concrete.first(self.m.model)), np.int64)
-        owner = k.owner_of(k.hashed(first.ctypes.data, self.shape), self.cores)
+        owner = table.owner_of(table.hashed(first.ctypes.data, self.shape), self.cores)
         self.stores[owner].make_room(1)
-        self._enter_from(owner, first.ctypes.data, 1)
+        self._enter_from(owner, first.ctypes.data, np.full(1, self.code.moves, np.uint16), 1)  # no move led to it
+        self._judge(owner, 0)
         for s in self.stores:
-            s.levels.append(s.count)
+            s.end_level()
         self._look(0)
 
     def _level(self, told: Told | None) -> None:
         """Expands the states of the last level."""
         level = len(self.stores[0].levels) - 2
         left = self._dealt()
-        counts = np.zeros((self.cores, self.cores), np.int64)
-        while not self._over and any(left):
+        counts = _apart(np.zeros((self.cores, self.cores), np.int64))
+        while not self._over and any((ranges[:, 1] < ranges[:, 2]).any() for ranges in left):
             counts[:] = 0
             done = self.each_owner(lambda core: self._expand(left[core], core, counts[core]))
             for move in (self.m.model.moves[-1 - n] for n in done if n < 0):
@@ -168,36 +172,26 @@ class Run:
                     Sofar(self.states, self.transitions, level, self.states - self.expanded, self._told_at - self.begun)
                 )
 
-    def _dealt(self) -> list[deque[tuple[int, int, int]]]:
+    def _dealt(self) -> list[NDArray[np.int64]]:
         """For each core, which states of the last level it expands: owner, first and end."""
         ranges = [(s.levels[-2], s.levels[-1]) for s in self.stores]
         if self.cores == 1:
-            return [deque([(0, *ranges[0])])]
-        left: list[deque[tuple[int, int, int]]] = [deque() for _ in range(self.cores)]
+            return [np.array([(0, *ranges[0])], np.int64)]
+        left: list[list[tuple[int, int, int]]] = [[] for _ in range(self.cores)]
         for i in range(-(-max(end - begin for begin, end in ranges) // _BLOCK)):
             for p, (begin, end) in enumerate(ranges):
                 if begin + i * _BLOCK < end:
                     left[i % self.cores].append((p, begin + i * _BLOCK, min(begin + (i + 1) * _BLOCK, end)))
-        return left
+        return [np.array(each, np.int64).reshape(-1, 3) for each in left]
 
-    def _expand(self, left: deque[tuple[int, int, int]], core: int, counts: NDArray[np.int64]) -> int:
+    def _expand(self, left: NDArray[np.int64], core: int, counts: NDArray[np.int64]) -> int:
         """Expands what is left for a core until there is no room for more; how many, or -1 - move."""
-        done = 0
-        while left:
-            p, begin, end = left.popleft()
-            row = int(
-                k.expand(
-                    self.native.successors, self.rows[p], begin, end, self._sent[core], counts, self._fired[core],
-                    self._tally[core, p], self._recent[core], self.shape,
-                )
-            )  # fmt: skip
-            if row < 0:
-                return row
-            done += row - begin
-            if row < end:
-                left.appendleft((p, row, end))
-                break
-        return done
+        return int(
+            k.expand(
+                self.code, self.rows, left, self._sent[core], self._by[core], counts, self._fired[core],
+                self._tally[core], self._recent[core], self.rooms[core], self.shape,
+            )
+        )  # fmt: skip
 
     def _enter(self, counts: NDArray[np.int64]) -> None:
         """Every owner enters what was sent to it, from each core in turn."""
@@ -215,19 +209,25 @@ class Run:
                 self.stores[p].make_room(more[p])
             except (MemoryError, OSError):
                 return False
+            known = self.stores[p].count
             for core in range(self.cores):
-                self._enter_from(p, self._sent[core, p].ctypes.data, int(counts[core, p]))
+                self._enter_from(p, self._sent[core, p].ctypes.data, self._by[core, p], int(counts[core, p]))
+            self._judge(p, known)
             return True
 
         if not all(self.each_owner(enter)):
             self.stopped = "the memory that there is"
         self.peak = max(self.peak, self.bytes)
 
-    def _enter_from(self, p: int, address: int, n: int) -> None:
+    def _enter_from(self, p: int, address: int, by: NDArray[np.uint16], n: int) -> None:
         s = self.stores[p]
-        s.count = k.enter(
-            self.rows[p], s.count, address, n, self.native.violated, self._conditions, self._met[p], self._todo[p],
-            self._found[p], self.shape,
+        s.count = k.enter(self.code, self.rows[p], s.count, address, by, n, self.shape)
+
+    def _judge(self, p: int, known: int) -> None:
+        """Looks at what an owner's states do that were not known."""
+        k.judge(
+            self.native.wrong, len(self.m.model.rules), self._conditions, self.rows[p], known, self.stores[p].count,
+            self._found[p], self._met[p], self.rooms[p], self.shape,
         )  # fmt: skip
 
     def _look(self, level: int) -> None:
@@ -235,14 +235,11 @@ class Run:
         for p, (rule, number) in enumerate(self._found):
             if rule >= 0 and self.violated is None:
                 self.violated = int(rule), At(level, p, int(number))
-        if len(self.met) == self.goals or (self._todo[:, 0] + len(self.met) == self.goals).all():
-            return
-        for p in range(self.cores):
-            for goal in np.flatnonzero(self._met[p] >= 0):
-                self.met.setdefault(int(goal), At(level, p, int(self._met[p, goal])))
-        left = [goal for goal in range(self.goals) if goal not in self.met]
-        self._todo[:, 0] = len(left)
-        self._todo[:, 1 : len(left) + 1] = left
+        for goal in range(self.goals):
+            if goal not in self.met and (self._met[:, goal] >= 0).any():
+                p = int((self._met[:, goal] >= 0).argmax())
+                self.met[goal] = At(level, p, int(self._met[p, goal]))
+                self._met[:, goal] = 0  # no longer looked for
 
     def _bound(self) -> None:
         """Which bound is reached, in words."""
@@ -262,15 +259,14 @@ class Run:
         wanted = np.array(targets, np.int64).reshape(len(targets), self.words)
         near = np.zeros(_NEAR, np.bool_)
         for row in wanted:
-            near[int(k.hashed(row.ctypes.data, self.shape)) & (_NEAR - 1)] = True
+            near[int(table.hashed(row.ctypes.data, self.shape)) & (_NEAR - 1)] = True
         parents = np.full((self.cores, len(targets)), -1, np.int64)
 
         def look(p: int) -> None:
             begin, end = self.stores[p].levels[level : level + 2]
-            k.leading_to(
-                self.native.successors, self.rows[p], begin, end, wanted, near, parents[p], len(self.m.model.moves),
-                self.shape,
-            )  # fmt: skip
+            backward.leading_to(
+                self.code, self.rows[p], begin, end, wanted, near, parents[p], self.rooms[p], self.shape
+            )
 
         self.each_owner(look)
         return {
@@ -279,15 +275,31 @@ class Run:
         }
 
     def outcomes(self, state: State) -> list[Outcome]:
-        most = len(self.m.model.moves) + 1
-        here, out, by = np.array(state, np.int64), np.empty((most, self.words), np.int64), np.empty(most, np.int64)
-        n = _called(self.native.steps)(here.ctypes.data, out.ctypes.data, by.ctypes.data)
-        normal = out[:n].copy()
-        for row in normal:
-            _called(self.native.normal)(row.ctypes.data, None, None)
-        every = zip(by.tolist(), out[:n].tolist(), normal.tolist(), strict=False)
-        return [Outcome(move, tuple(a), tuple(b)) for move, a, b in every]
+        here, room = np.array(state, np.int64), self.rooms[0]
+        n = block.successors(self.code._replace(normal=0), here.ctypes.data, 1, room, self.shape)
+        out = room.out[: n * self.words].reshape(n, self.words)
+        normal = out.copy()
+        if self.code.normal:
+            _called(self.code.normal)(normal.ctypes.data, n, room.changed.ctypes.data, 0)
+        by = np.searchsorted(room.ends, np.arange(n), side="right").tolist()
+        return [Outcome(*each) for each in zip(by, map(tuple, out.tolist()), map(tuple, normal.tolist()), strict=True)]
+
+
+def _apart(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same, with no two cores' rows in one line of the cache: they would take it from each other at each write."""
+    padded = np.zeros((len(rows), rows.shape[1] + 16, *rows.shape[2:]), rows.dtype)
+    padded[:, : rows.shape[1]] = rows
+    return padded[:, : rows.shape[1]]
+
+
+def _code(m: Machine, native: Native) -> block.Code:
+    """Of more moves than two bytes can tell apart, nothing is left out."""
+    moves = len(m.model.moves)
+    numbers = -(-moves // 64) if moves < 1 << 16 else 0
+    noted = [[b >> 64 * i & (1 << 64) - 1 for i in range(numbers)] for b in (*left_out(m.model, bool(m.exchanges)), 0)]
+    done = np.array(noted, np.uint64).reshape(moves + 1, numbers).view(np.int64)
+    return block.Code(native.may, native.done, native.normal if m.exchanges else 0, moves, done)
 
 
 def _called(address: int) -> Callable[..., int]:
-    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 3)(address)
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)(address)
