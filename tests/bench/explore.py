@@ -36,7 +36,8 @@ LARGE: dict[str, Callable[[], Transitions]] = {
     "heap, write_back, 9": lambda: transitions(heap(Policy.WRITE_BACK, 9)),
     "heap, write_through, 12": lambda: transitions(heap(Policy.WRITE_THROUGH, 12)),
 }
-TENSORS = {"heap, write_back, 7": lambda: transitions(heap(Policy.WRITE_BACK, 7))}
+TENSORS: dict[str, Callable[[], Transitions]] = {"heap, write_back, 7": lambda: transitions(heap(Policy.WRITE_BACK, 7))}
+LARGE_TENSORS = {"heap, write_back, 9": LARGE["heap, write_back, 9"]}
 
 
 def _pages(policy: Policy, components: tuple[Component, ...], count: int) -> Transitions:
@@ -83,7 +84,11 @@ def main() -> None:
     table(MODELS | (LARGE if args.large else {}), args.rounds, ways)
     if args.torch:
         devices = ["torch", *(["cuda"] if torch.cuda.is_available() else [])]
-        table(TENSORS, args.rounds, [(d, c, False) for d in ("cpu", *devices) for c in args.cores])
+        table(
+            TENSORS | (LARGE_TENSORS if args.large else {}),
+            args.rounds,
+            [(d, c, False) for d in ("cpu", *devices) for c in args.cores],
+        )
 
 
 def table(models: dict[str, Callable[[], Transitions]], rounds: int, ways: list[tuple[str, int, bool]]) -> None:
