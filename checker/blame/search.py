@@ -68,6 +68,7 @@ class Search:
         self.cells = [(i, n) for i in range(len(legal.variables)) for n in range(1, legal.nodes + 1)]
         self.before = Words(legal)
         self.unsure = False
+        self.touches: dict[Move, set[Cell]] = {}
         self.moves: dict[Cause, list[Move]] = {}
         self.assigned = {(m.action.assigns, m.node): m.assigned for m in self.t.moves}
         self.tails: dict[tuple[Cause, int], list[tuple[tuple[Move, ...], Partial]]] = {}
@@ -160,11 +161,20 @@ class Search:
         """Whether no legal move might as well have come first: then what was before is a legal state too."""
         written: set[Cell] = set()
         for m in moves:
-            mine = {c for c in m.assigned if self.system.variables[c[0]].key.name not in ("taken", "hits")}
-            if written and m.action not in cause.actions and written.isdisjoint(mine):
+            if written and m.action not in cause.actions and written.isdisjoint(self._touches(m)):
                 return False
-            written |= mine
+            written |= self._changes(m)
         return True
+
+    def _changes(self, m: Move) -> set[Cell]:
+        """What a move changes, but for slots and hits: each pool is one for all, and who asks for room needs it."""
+        return {c for c in m.assigned if self.system.variables[c[0]].key.name not in ("taken", "hits")}
+
+    def _touches(self, m: Move) -> set[Cell]:
+        """The same, with what it asks for."""
+        if m not in self.touches:
+            self.touches[m] = self._changes(m) | {e.args for e in _parts(m.guard) if e.op == "bits"}
+        return self.touches[m]
 
     def _one_call(self, moves: Sequence[Move]) -> bool:
         return one_call([m.action.name for m in moves], self.operations)
@@ -234,6 +244,16 @@ class Search:
         if any(states[-1][cell] != value for cell, value in self.seen.items()):
             raise MismatchError("the state after is not what was seen")
         return Explanation(cause, moves, tuple(states))
+
+
+def _parts(e: E) -> set[E]:
+    """An expression and all that it is made of, each once."""
+    found, stack = {e}, [e]
+    while stack:
+        new = [x for x in stack.pop().subs() if x not in found]
+        found.update(new)
+        stack += new
+    return found
 
 
 def _is(at: Any, value: int) -> Any:

@@ -179,13 +179,22 @@ def insert_frees_the_prefix(actions: Actions, m: Pages) -> Actions:
     return edit(actions, "insert", lambda a: besides(a, freed))
 
 
-@fault(Family.CONTENT)
+def _of_windows_too(actions: Actions, m: Pages) -> Actions:
+    """Windows are taken in the same wrong order."""
+    return _wrong_slots(actions, tuple(c for c in m.components if c.per_token))
+
+
+@fault(Family.CONTENT, otherwise=(_of_windows_too,))
 def insert_takes_the_wrong_slots(actions: Actions, m: Pages) -> Actions:
     """A new leaf takes the caller's slots in the wrong order: each token has another's KV."""
+    return _wrong_slots(actions, m.components[:1])
 
+
+def _wrong_slots(actions: Actions, components: tuple[Component, ...]) -> Actions:
     def wrong(n: Element) -> Assigns:
         several = path_sum(n, lambda y: ite(w.there(y), 0, 1)) > 1
-        return on_path(lambda x: (becomes(x[FULL, DEVICE].right, False),), where=lambda x: ~w.there(x) & several)
+        right = lambda x: tuple(becomes(x[c, DEVICE].right, False) for c in components)  # noqa: E731
+        return on_path(right, where=lambda x: ~w.there(x) & several)
 
     return edit(actions, "insert", lambda a: besides(a, wrong))
 
