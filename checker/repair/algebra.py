@@ -1,0 +1,271 @@
+"""The algebra over a snapshot of which some cells are symbols: what does not depend on them is plain.
+
+The same reading as in `columns`, row by row: truths and numbers are lists over the rows in question, or single
+where they are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sanitree.checker.columns import Place, fields_of
+from sanitree.checker.repair import parts
+from sanitree.checker.repair.cells import NODES, TRANSFERS, Cell, Cells
+from sanitree.checker.repair.parts import Many, One, lift, spread
+from sanitree.checker.repair.pools import NAMED
+from sanitree.checker.symbolic import E
+from sanitree.invariants.rules import Check
+from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
+from sanitree.invariants.terms import Gather, Get, Moment, Op, PathSum, Range, Var
+from sanitree.invariants.vocabulary import Sort
+from sanitree.models.snapshot import Key
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """References to rows of a table, which may be symbols. Of a place that is None nothing is known."""
+
+    place: Place | None
+    index: list[One]
+
+
+V = Many | Rows
+_ACKS = {"reader_ack": ("read", "reader"), "writer_ack": ("written", "writer")}
+
+
+class Symbols(Algebra[Many, V]):
+    """Judges checks. symbols: the rows of each column whose cells are symbols; None: every cell that may change."""
+
+    def __init__(self, cells: Cells, symbols: Mapping[tuple[Place, Key], Collection[int]] | None) -> None:
+        self.cells, self.symbols = cells, symbols
+        self._everything: dict[Place, Rows] = {}
+        self._there: dict[Place, Many] = {}
+        self._meaning: Semantics[Many, V] = Semantics(self)
+
+    def violated(self, check: Check, rows: Sequence[int] | None = None) -> list[One]:
+        """Whether the check is known to be violated in each of these rows of its scope; in all where None."""
+        place = check.rule.scope, check.component, check.tier
+        if check.rule.scope is not Sort.SLOT:
+            place = (check.rule.scope, None, None)
+        count = self.cells.rows(place)
+        if count is None:
+            return []
+        chosen = self.all_rows(place) if rows is None else Rows(place, list(rows))
+        no = spread(self._meaning.truth(check.term, {check.rule.var: chosen}).no, len(chosen.index))
+        return spread(lift(parts.conj, no, self.there(chosen)), len(no))
+
+    # Tables.
+
+    def all_rows(self, place: Place) -> Rows:
+        if place not in self._everything:
+            self._everything[place] = Rows(place, list(range(self.cells.rows(place) or 0)))
+        return self._everything[place]
+
+    def place_of(self, g: Gather) -> Place:
+        component, tier = g.pool or (None, None)
+        return g.over.sort, component, tier  # type: ignore[return-value]  # instantiated: no variable left
+
+    def over(self, g: Gather) -> Rows:
+        return self.all_rows(self.place_of(g)) if self.observed(g) else _UNOBSERVED
+
+    def there(self, rows: Rows) -> Many:
+        """Whether elements exist: a slot does where somebody names it."""
+        place = rows.place
+        if place is None or place[0] is not Sort.SLOT:
+            return True
+        if rows is not self._everything.get(place):
+            return self._named(place, rows.index)
+        if place not in self._there:
+            self._there[place] = self._named(place, rows.index)
+        return self._there[place]
+
+    def _named(self, place: Place, index: list[One]) -> Many:
+        observed = (Key(name) for name in NAMED if self.cells.column(place, Key(name)) is not None)
+        counts = [spread(self.column(place, key, index)[0], len(index)) for key in observed]
+        if not counts:
+            return False
+        return [parts.some([parts.compare(Op.LT, 0, n) for n in each]) for each in zip(*counts, strict=True)]
+
+    def column(self, place: Place, key: Key, index: list[One]) -> tuple[Many, Many]:
+        """A column that was observed at some rows, and whether it is known there."""
+        held = self.cells.column(place, key)
+        assert held is not None
+        chosen = None if self.symbols is None else self.symbols.get((place, key), ())
+
+        def value(row: int) -> One:
+            if (chosen is None or row in chosen) and held.free(row):
+                return E("cell", (Cell(place, row, key),))
+            return held.values[row]
+
+        everything: list[One] = []  # made where a reference is a symbol
+
+        def read(i: One) -> One:
+            if not isinstance(i, E):
+                return value(i)
+            if not everything:
+                everything.extend(map(value, range(len(held.values))))
+            return parts.at(everything, i)
+
+        mask = held.mask
+        if mask is None:
+            return list(map(read, index)), True
+        return list(map(read, index)), [parts.at(mask, i) for i in index]
+
+    # Two-valued operations.
+
+    def literal(self, value: int) -> Many:
+        return int(value)
+
+    def truth(self, value: bool) -> Many:
+        return bool(value)
+
+    def conj(self, a: Many, b: Many) -> Many:
+        return False if a is False or b is False else lift(parts.conj, a, b)
+
+    def disj(self, a: Many, b: Many) -> Many:
+        return True if a is True or b is True else lift(parts.disj, a, b)
+
+    def neg(self, a: Many) -> Many:
+        return lift(parts.neg, a)
+
+    def compare(self, op: Op, a: V, b: V) -> Many:
+        return lift(lambda x, y: parts.compare(op, x, y), self.number(a), self.number(b))
+
+    def arithmetic(self, op: Op, a: V, b: V) -> Many:
+        return lift(lambda x, y: parts.arithmetic(op, x, y), self.number(a), self.number(b))
+
+    def choose(self, c: Many, a: V, b: V) -> Many:
+        return lift(parts.choose, c, self.number(a), self.number(b))
+
+    def number(self, v: V) -> Many:
+        """A number as it is; a reference as its row, so that references compare by row."""
+        return v.index if isinstance(v, Rows) else v
+
+    # Elements.
+
+    def at(self, moment: Moment, of: V) -> V:
+        return of  # a state is after whatever led to it
+
+    def read(self, get: Get, of: V) -> Meaning[Many, V]:
+        assert isinstance(of, Rows)
+        key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated
+        values: Many
+        if of.place is None or (found := self.field(of.place, key, of.index)) is None:
+            values, known = [0] * len(of.index), False
+        else:
+            values, known = found
+        if get.sort is Sort.BOOL:
+            return Truth(self.conj(known, values), self.conj(known, self.neg(values)))
+        return Value(Rows(NODES, spread(values, len(of.index))) if is_reference(get.sort) else values, known)
+
+    def field(self, place: Place, key: Key, index: list[One]) -> tuple[Many, Many] | None:
+        """A field at some rows, and whether it is known there; None where it was not observed."""
+        if place[0] is not Sort.SLOT:
+            return None if self.cells.column(place, key) is None else self.column(place, key, index)
+        if key.name == "number":
+            numbers = self.cells.pool(place).numbers
+            return [parts.at(numbers, i) for i in index], True
+        if key.name == "pool_size":
+            size = self.field(_TREE, Key.of("capacity", *place[1:]), [0])
+            return None if size is None else tuple(x[0] if type(x) is list else x for x in size)  # type: ignore[return-value]
+        count, who = _ACKS.get(key.name, ("in_tree", "owner") if key.name == "owner" else (key.name, ""))
+        if self.cells.column(place, Key(count)) is None:
+            return None
+        times, _ = self.column(place, Key(count), index)
+        if not who:
+            return times, True
+        if key.name != "owner" and self.cells.column(TRANSFERS, Key("ack")) is None:
+            return None
+        by = spread(self.column(place, Key(who), index)[0], len(index))
+        named = self.compare(Op.LT, 0, times)
+        if key.name == "owner":
+            return self.choose(named, by, 0), True
+        if not self.cells.rows(TRANSFERS):
+            return [-1] * len(index), True
+        ack, known = self.column(TRANSFERS, Key("ack"), by)
+        return self.choose(named, ack, -1), self.disj(self.neg(named), known)
+
+    def observed(self, gather: Gather) -> bool:
+        place = self.place_of(gather)
+        if self.cells.rows(place) is None:
+            return False
+        # A list that nobody observed may name slots that no other list does.
+        return gather.over is not Range.SLOTS or all(
+            self.field(place, Key(f.name), []) is not None for _, f in fields_of(gather)
+        )
+
+    def element(self, gather: Gather, env: Env[V]) -> Env[V]:
+        if gather.over is not Range.CHILDREN:
+            return {gather.var: self.over(gather)}
+        # Seen from a child, everything outside is found at its parent's place.
+        at, children = self._children(gather, env)
+        moved: dict[Var, V] = {
+            v: Rows(r.place, [r.index[i] for i in at]) for v, r in env.items() if isinstance(r, Rows)
+        }
+        return {**moved, gather.var: Rows(NODES, children)}
+
+    def _children(self, g: Gather, env: Env[V]) -> tuple[list[int], list[One]]:
+        """All children of the nodes in question, and of the how many-th node each is one."""
+        assert isinstance(g.parent, Var)
+        parents = env[g.parent]
+        assert isinstance(parents, Rows)
+        at: list[int] = []
+        found: list[One] = []
+        for i, row in enumerate(parents.index):
+            for child in self.cells.children.get(row, ()):  # type: ignore[call-overload]  # a variable's row is plain
+                at.append(i)
+                found.append(child)
+        return at, found
+
+    # Folds.
+
+    def any_over(self, gather: Gather, env: Env[V], body: Many) -> Many:
+        return False if body is False else self._fold(gather, env, [body], lambda x: parts.some(x[0]), parts.conj)
+
+    def sum_over(self, gather: Gather, env: Env[V], body: V) -> Many:
+        there = lambda n, is_there: parts.choose(is_there, n, 0)  # noqa: E731  a word for this fold
+        return self._fold(gather, env, [self.number(body)], lambda x: parts.total(x[0]), there)
+
+    def repeated(self, gather: Gather, env: Env[V], key: V, among: Many) -> Many:
+        return self._fold(gather, env, [among, self.number(key)], lambda x: parts.repeated(x[1], x[0]), parts.conj)
+
+    def _fold(self, g: Gather, env: Env[V], each: list[Many], fold, only) -> Many:
+        """What a fold over the elements comes to, or for every parent one over its children."""
+        if g.over is Range.CHILDREN:
+            at, children = self._children(g, env)
+            columns = [spread(x, len(children)) for x in each]
+            parents = env[g.parent]  # type: ignore[index]
+            found = [[[] for _ in each] for _ in parents.index]
+            for i, *values in zip(at, *columns, strict=True):
+                for own, v in zip(found[i], values, strict=True):
+                    own.append(v)
+            return [fold(x) for x in found]
+        rows = self.over(g)
+        count = len(rows.index)
+        first = spread(lift(only, spread(each[0], count), self.there(rows)), count)
+        return fold([first, *(spread(x, count) for x in each[1:])])
+
+    def matching(self, gather: Gather, env: Env[V], key: V, among: Many, value: V) -> Many:
+        rows = self.over(gather)
+        count = len(rows.index)
+        there = spread(lift(parts.conj, spread(among, count), self.there(rows)), count)
+        return lift(parts.matching(spread(self.number(key), count), there), self.number(value))
+
+    def path_sum(self, term: PathSum, node: V, env: Env[V]) -> Value[Many, V]:
+        rows = self.all_rows(NODES)
+        count = len(rows.index)
+        each = Semantics(self).value(term.body, {term.var: rows})
+        numbers, known = spread(self.number(each.it), count), spread(each.known, count)
+        sums: list[One] = [0]
+        sure: list[One] = [True]
+        for row in range(1, count):
+            up = self.cells.parents[row]
+            sums.append(parts.arithmetic(Op.ADD, sums[up], numbers[row]))
+            sure.append(parts.conj(sure[up], known[row]))
+        index = self.number(node)
+        return Value(lift(lambda i: parts.at(sums, i), index), lift(lambda i: parts.at(sure, i), index))
+
+
+_UNOBSERVED = Rows(None, [0])
+_TREE: Place = (Sort.TREE, None, None)

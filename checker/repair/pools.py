@@ -1,0 +1,116 @@
+"""The slots of a pool as a repair sees them: who names each, and the lists after somebody else does.
+
+A snapshot's table of slots has those that anything names. A repair may give a slot that nobody names to somebody
+(it leaked), so some of these are rows too; they are there once somebody names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sanitree.invariants.vocabulary import Component, Sort, Tier
+from sanitree.models.snapshot import Column, Key, Lists, Snapshot, Table
+
+NAMED: Mapping[str, tuple[Sort, str]] = {
+    "free": (Sort.TREE, "free"),
+    "in_tree": (Sort.NODE, "holds"),
+    "held": (Sort.REQUEST, "holds"),
+    "used": (Sort.REQUEST, "uses"),
+    "read": (Sort.TRANSFER, "reads"),
+    "written": (Sort.TRANSFER, "writes"),
+}
+"""How often a slot is named by the lists of a sort of elements: the field, and where the lists are."""
+
+WHO: Mapping[str, str] = {"in_tree": "owner", "read": "reader", "written": "writer"}
+"""The row of the last element that names a slot, where rules ask for it: a cell that goes with the count."""
+
+SLOT_TABLES = (Sort.TREE, Sort.NODE, Sort.REQUEST, Sort.TRANSFER)
+
+
+class Pool:
+    """One pool. numbers: its slots, those that are named first. named: how many those are.
+
+    columns: of each field that was observed, a number for each slot.
+    """
+
+    def __init__(self, s: Snapshot, component: Component, tier: Tier, spare: int) -> None:
+        self.s, self.component, self.tier = s, component, tier
+        table = s.slots(component, tier)
+        numbers: list[int] = table.ids.tolist()
+        self.named = len(numbers)
+        self.numbers = [*numbers, *self._unnamed(set(numbers), spare)]
+        self.more = len(self.numbers) - self.named
+        self.columns: dict[Key, Sequence[int]] = {}
+        for name in NAMED:
+            if (column := table.columns.get(Key(name))) is not None:
+                self.columns[Key(name)] = [*column.listed, *[0] * self.more]
+                if name in WHO:
+                    self.columns[Key(WHO[name])] = self._last(name)
+
+    def _unnamed(self, named: set[int], most: int) -> list[int]:
+        """Slots that nobody names: those that are the pool's for certain come first."""
+        size = self.s.tree.columns.get(Key.of("capacity", self.component, self.tier))
+        if size is None or (size.mask is not None and not size.mask[0]):
+            return []
+        padding, count = self.s.settings.page_size, max(size.listed[0], 0)
+        found: list[int] = []
+        for numbers in (range(padding, count), range(padding), range(count, count + padding)):
+            for n in numbers:
+                if len(found) == most:
+                    return found
+                if n not in named:
+                    found.append(n)
+        return found
+
+    def lists(self, name: str) -> Lists | None:
+        """The lists that a field counts; None where there are none to change."""
+        sort, called = NAMED[name]
+        table = {
+            Sort.TREE: self.s.tree, Sort.NODE: self.s.nodes, Sort.REQUEST: self.s.requests,
+            Sort.TRANSFER: self.s.transfers,
+        }[sort]  # fmt: skip
+        return None if table is None or not len(table) else table.lists.get(self.key(called))
+
+    def key(self, called: str) -> Key:
+        return Key.of(called, self.component, self.tier)
+
+    def _last(self, name: str) -> list[int]:
+        """For each slot the last row whose list names it; 0 where none does."""
+        at = {x: i for i, x in enumerate(self.numbers)}
+        found = [0] * len(self.numbers)
+        lists = self.lists(name)
+        for row, slots in enumerate(lists.each if lists is not None else ()):
+            for x in slots:
+                found[at[x]] = row
+        return found
+
+    def renamed(self, name: str, wanted: Mapping[int, tuple[int, int | None]]) -> Lists:
+        """The lists of a field after changes. wanted: for slots by row, how often they are named, and by which row
+        where that matters; else by those that did, as far as there are enough.
+        """
+        lists = self.lists(name)
+        assert lists is not None
+        each = [list(x) for x in lists.each]
+        for at, (times, who) in wanted.items():
+            slot = self.numbers[at]
+            by = [row for row, slots in enumerate(each) for x in slots if x == slot]
+            if who is None:
+                by = [*by, *[by[-1] if by else 0] * times][:times]
+            else:
+                by = [who] * times
+            for slots in each:
+                if slot in slots:
+                    slots[:] = [x for x in slots if x != slot]
+            for row in by:
+                each[row].append(slot)
+        return Lists.of(each)
+
+
+def with_lists(table: Table, lists: Mapping[Key, Lists]) -> Table:
+    """A table with some lists in the place of its own."""
+    return Table(table.ids, table.columns, {**table.lists, **lists}) if lists else table
+
+
+def with_columns(table: Table, columns: Mapping[Key, Column]) -> Table:
+    """A table with some columns in the place of its own."""
+    return Table(table.ids, {**table.columns, **columns}, table.lists) if columns else table
