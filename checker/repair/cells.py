@@ -148,6 +148,16 @@ class Cells:
         assert held is not None
         return held.values[cell.row]
 
+    def element(self, cell: Cell) -> int | None:
+        """The id of what a cell is of, or the number of a slot; None for the tree."""
+        if cell.place == TREE:
+            return None
+        if cell.place[0] is Sort.SLOT:
+            return self.pool(cell.place).numbers[cell.row]
+        table = table_of(self.snapshot, cell.place)
+        assert table is not None
+        return int(table.ids[cell.row])
+
     def parts(self, site: Cell) -> tuple[Cell, ...]:
         """The cells that are changed together with one that is counted, itself first."""
         who = WHO.get(site.key.name) if site.place[0] is Sort.SLOT else None

@@ -87,7 +87,7 @@ class How:
             return None
         values = {c: _number(model.eval(v, model_completion=True)) for c, v in x.items()}
         return tuple(
-            Change(c, int(self.cells.value(c)), n, self._forced(solver, x[c], n))
+            Change(c, self.cells.element(c), int(self.cells.value(c)), n, self._forced(solver, x[c], n))
             for c, n in values.items() if n != self.cells.value(c) and self._matters(c, values)
         )  # fmt: skip
 

@@ -12,9 +12,14 @@ from sanitree.models.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A cell that holds `old` and should hold `new`. forced: no other value would do with the same cells changed."""
+    """A cell that holds `old` and should hold `new`.
+
+    element: id of the node, transfer or request, or number of the slot; None for the tree. forced: no other value
+    would do where the same cells change.
+    """
 
     cell: Cell
+    element: int | None
     old: int
     new: int
     forced: bool
