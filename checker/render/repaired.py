@@ -142,7 +142,9 @@ def _value(s: Snapshot, c: Change, held: int) -> str:
     if sort is Sort.SLOT and key.name in ("reader", "writer"):
         return transfer_name(s, held)
     field = FIELDS[sort, key.name]
-    return node_name(s, held) if field.sort is Sort.NODE else value(bool(held) if field.sort is Sort.BOOL else held)
+    if field.sort is Sort.NODE:
+        return node_name(s, held).removeprefix("node " if key.name == "node" else "")  # the field's name says it
+    return value(bool(held) if field.sort is Sort.BOOL else held)
 
 
 def _meanings(o: Outcome) -> Iterator[RenderableType]:
@@ -186,7 +188,7 @@ def plain_repairs(file: str, o: Outcome, verdict: Verdict, code: int, says: File
 
 def _plain(s: Snapshot, c: Change) -> dict[str, Any]:
     place, key = c.cell.place, c.cell.key
-    component, tier = (place[1:] if place[0] is Sort.SLOT else (key.component, key.tier))
+    component, tier = place[1:] if place[0] is Sort.SLOT else (key.component, key.tier)
     is_bool = (field := FIELDS.get((place[0], key.name))) is not None and field.sort is Sort.BOOL
     to = _referred(s, c.cell)
     old, new = (bool(n) if is_bool else n if to is None else int(to[n]) for n in (c.old, c.new))

@@ -6,7 +6,7 @@ where they are the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sanitree.checker.columns import Place, fields_of
@@ -230,7 +230,14 @@ class Symbols(Algebra[Many, V]):
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Many) -> Many:
         return self._fold(gather, env, [among, self.number(key)], lambda x: parts.repeated(x[1], x[0]), parts.conj)
 
-    def _fold(self, g: Gather, env: Env[V], each: list[Many], fold, only) -> Many:
+    def _fold(
+        self,
+        g: Gather,
+        env: Env[V],
+        each: list[Many],
+        fold: Callable[[list[list[One]]], One],
+        only: Callable[[One, One], One],
+    ) -> Many:
         """What a fold over the elements comes to, or for every parent one over its children."""
         if g.over is Range.CHILDREN:
             at, children = self._children(g, env)

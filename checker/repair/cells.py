@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sanitree.checker.columns import Place, table_of
 from sanitree.checker.repair.pools import NAMED, WHO, Pool, with_columns, with_lists
-from sanitree.invariants.vocabulary import FIELDS, Sort, Tier
+from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.snapshot import Column, Key, Lists, Snapshot
 from sanitree.models.snapshot.schema import LARGEST, range_of
 

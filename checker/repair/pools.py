@@ -94,10 +94,8 @@ class Pool:
         for at, (times, who) in wanted.items():
             slot = self.numbers[at]
             by = [row for row, slots in enumerate(each) for x in slots if x == slot]
-            if who is None:
-                by = [*by, *[by[-1] if by else 0] * times][:times]
-            else:
-                by = [who] * times
+            more = [by[-1] if by else 0] * times
+            by = [*by, *more][:times] if who is None else [who] * times
             for slots in each:
                 if slot in slots:
                     slots[:] = [x for x in slots if x != slot]

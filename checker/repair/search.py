@@ -15,11 +15,12 @@ from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
 from sanitree.checker.repair.how import Forbidden, How
+from sanitree.checker.repair.observable import OBSERVABLE
 from sanitree.checker.repair.reads import place_of
 from sanitree.checker.repair.results import Change, Ending, Outcome, Repair
 from sanitree.checker.repair.where import Instance, Where
 from sanitree.checker.report import Report, check
-from sanitree.invariants.rules import Check, Rule
+from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Snapshot
 
@@ -55,6 +56,10 @@ class _Search:
     ) -> None:
         self.before, self.rules, self.clock, self.limit, self.told = before, rules, clock, limit, told
         self.violated = {f.check: f.violated for f in before.findings}
+        judge = before.evaluator.judge
+        for one in checks(OBSERVABLE, before.snapshot.settings):
+            if not judge(one).violated:  # what was written by hand may be no observation
+                self.violated[one] = ()
         self.found: list[Repair] = []
         self.size = 1
         self._open(_SPARE)

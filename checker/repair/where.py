@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import z3
@@ -13,7 +13,6 @@ from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
 from sanitree.checker.repair.formulas import Formulas
 from sanitree.checker.repair.parts import expression
-from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
 from sanitree.models.snapshot import Key
 
@@ -84,7 +83,8 @@ class Where:
     def fewest(self, most: int) -> frozenset[Cell] | bool | None:
         """Cells of which at most so many can change to satisfy all; False where none can, None where nobody knows."""
         self._solver.push()
-        self._solver.add(z3.AtMost(*self._changed.values(), most))
+        if self._changed:
+            self._solver.add(z3.AtMost(*self._changed.values(), most))
         answer = self.clock.ask(self._solver)
         found: frozenset[Cell] | bool | None = False if answer == z3.unsat else None
         if answer == z3.sat:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from random import Random
 
 from sanitree.checker.columns import Place
@@ -53,5 +52,3 @@ def _other(cells: Cells, cell: Cell, rng: Random) -> int:
         return not old
     near = [old + 1, old - 1, 0, -1, rng.choice(held.values), rng.randint(held.low, min(held.high, held.low + 9))]
     return rng.choice([n for n in near if n != old and held.low <= n <= held.high])
-
-
