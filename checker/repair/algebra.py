@@ -6,14 +6,15 @@ where they are the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sanitree.checker.columns import Place, fields_of
 from sanitree.checker.repair import parts
-from sanitree.checker.repair.cells import NODES, TRANSFERS, Cell, Cells
+from sanitree.checker.repair.cells import NODES, TRANSFERS, TREE, Cell, Cells
 from sanitree.checker.repair.parts import Many, One, lift, spread
 from sanitree.checker.repair.pools import NAMED
+from sanitree.checker.repair.reads import place_of
 from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
@@ -45,11 +46,8 @@ class Symbols(Algebra[Many, V]):
 
     def violated(self, check: Check, rows: Sequence[int] | None = None) -> list[One]:
         """Whether the check is known to be violated in each of these rows of its scope; in all where None."""
-        place = check.rule.scope, check.component, check.tier
-        if check.rule.scope is not Sort.SLOT:
-            place = (check.rule.scope, None, None)
-        count = self.cells.rows(place)
-        if count is None:
+        place = place_of(check)
+        if self.cells.rows(place) is None:
             return []
         chosen = self.all_rows(place) if rows is None else Rows(place, list(rows))
         no = spread(self._meaning.truth(check.term, {check.rule.var: chosen}).no, len(chosen.index))
@@ -150,11 +148,8 @@ class Symbols(Algebra[Many, V]):
     def read(self, get: Get, of: V) -> Meaning[Many, V]:
         assert isinstance(of, Rows)
         key = Key.of(get.field.name, get.component, get.tier)  # type: ignore[arg-type]  # instantiated
-        values: Many
-        if of.place is None or (found := self.field(of.place, key, of.index)) is None:
-            values, known = [0] * len(of.index), False
-        else:
-            values, known = found
+        found = None if of.place is None else self.field(of.place, key, of.index)
+        values, known = found or ([0] * len(of.index), False)
         if get.sort is Sort.BOOL:
             return Truth(self.conj(known, values), self.conj(known, self.neg(values)))
         return Value(Rows(NODES, spread(values, len(of.index))) if is_reference(get.sort) else values, known)
@@ -167,8 +162,7 @@ class Symbols(Algebra[Many, V]):
             numbers = self.cells.pool(place).numbers
             return [parts.at(numbers, i) for i in index], True
         if key.name == "pool_size":
-            size = self.field(_TREE, Key.of("capacity", *place[1:]), [0])
-            return None if size is None else tuple(x[0] if type(x) is list else x for x in size)  # type: ignore[return-value]
+            return self.field(TREE, Key.of("capacity", *place[1:]), [0] * len(index))
         count, who = _ACKS.get(key.name, ("in_tree", "owner") if key.name == "owner" else (key.name, ""))
         if self.cells.column(place, Key(count)) is None:
             return None
@@ -207,51 +201,57 @@ class Symbols(Algebra[Many, V]):
 
     def _children(self, g: Gather, env: Env[V]) -> tuple[list[int], list[One]]:
         """All children of the nodes in question, and of the how many-th node each is one."""
+        at: list[int] = []
+        found: list[One] = []
+        for i, row in enumerate(self._parents(g, env)):
+            own = self.cells.children.get(row, ())
+            at += [i] * len(own)
+            found += own
+        return at, found
+
+    def _parents(self, g: Gather, env: Env[V]) -> list[int]:
+        """The nodes whose children a fold is over: a rule's own or a fold's, so never symbols."""
         assert isinstance(g.parent, Var)
         parents = env[g.parent]
         assert isinstance(parents, Rows)
-        at: list[int] = []
-        found: list[One] = []
-        for i, row in enumerate(parents.index):
-            for child in self.cells.children.get(row, ()):  # type: ignore[call-overload]  # a variable's row is plain
-                at.append(i)
-                found.append(child)
-        return at, found
+        return parents.index  # type: ignore[return-value]
 
-    # Folds.
+    # Folds. A slot that nobody names is none of the elements.
 
     def any_over(self, gather: Gather, env: Env[V], body: Many) -> Many:
-        return False if body is False else self._fold(gather, env, [body], lambda x: parts.some(x[0]), parts.conj)
+        return False if body is False else self._fold(gather, env, lambda x: parts.some(x[0]), parts.conj, body)
 
     def sum_over(self, gather: Gather, env: Env[V], body: V) -> Many:
-        there = lambda n, is_there: parts.choose(is_there, n, 0)  # noqa: E731  a word for this fold
-        return self._fold(gather, env, [self.number(body)], lambda x: parts.total(x[0]), there)
+        def only(number: One, there: One) -> One:
+            return parts.choose(there, number, 0)
+
+        return self._fold(gather, env, lambda x: parts.total(x[0]), only, self.number(body))
 
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Many) -> Many:
-        return self._fold(gather, env, [among, self.number(key)], lambda x: parts.repeated(x[1], x[0]), parts.conj)
+        return self._fold(gather, env, lambda x: parts.repeated(x[1], x[0]), parts.conj, among, self.number(key))
 
     def _fold(
         self,
         g: Gather,
         env: Env[V],
-        each: list[Many],
         fold: Callable[[list[list[One]]], One],
         only: Callable[[One, One], One],
+        *each: Many,
     ) -> Many:
-        """What a fold over the elements comes to, or for every parent one over its children."""
+        """What a fold over the elements comes to, or for every parent one over its children. only: the first of what
+        is said of each element, where that may not be there.
+        """
         if g.over is Range.CHILDREN:
             at, children = self._children(g, env)
-            columns = [spread(x, len(children)) for x in each]
-            parents = env[g.parent]  # type: ignore[index]
-            found = [[[] for _ in each] for _ in parents.index]
-            for i, *values in zip(at, *columns, strict=True):
+            found: list[list[list[One]]] = [[[] for _ in each] for _ in self._parents(g, env)]
+            for i, *values in zip(at, *(spread(x, len(children)) for x in each), strict=True):
                 for own, v in zip(found[i], values, strict=True):
                     own.append(v)
-            return [fold(x) for x in found]
+            return list(map(fold, found))
         rows = self.over(g)
-        count = len(rows.index)
-        first = spread(lift(only, spread(each[0], count), self.there(rows)), count)
-        return fold([first, *(spread(x, count) for x in each[1:])])
+        first, *others = (spread(x, len(rows.index)) for x in each)
+        there = self.there(rows)
+        return fold([first if there is True else spread(lift(only, first, there), len(first)), *others])
 
     def matching(self, gather: Gather, env: Env[V], key: V, among: Many, value: V) -> Many:
         rows = self.over(gather)
@@ -275,4 +275,3 @@ class Symbols(Algebra[Many, V]):
 
 
 _UNOBSERVED = Rows(None, [0])
-_TREE: Place = (Sort.TREE, None, None)

@@ -12,16 +12,15 @@ from functools import cached_property
 from typing import NamedTuple
 
 from sanitree.checker.columns import Place, table_of
-from sanitree.checker.repair.pools import NAMED, WHO, Pool, with_columns, with_lists
+from sanitree.checker.repair.pools import NAMED, WHO, Pool
 from sanitree.invariants.vocabulary import FIELDS, Sort
-from sanitree.models.snapshot import Column, Key, Lists, Snapshot
+from sanitree.models.snapshot import Column, Key, Lists, Snapshot, Table
 from sanitree.models.snapshot.schema import LARGEST, range_of
 
 NODES: Place = (Sort.NODE, None, None)
 TREE: Place = (Sort.TREE, None, None)
 TRANSFERS: Place = (Sort.TRANSFER, None, None)
 REQUESTS: Place = (Sort.REQUEST, None, None)
-PLACES = {Sort.NODE: NODES, Sort.TREE: TREE, Sort.TRANSFER: TRANSFERS, Sort.REQUEST: REQUESTS}
 
 FIXED: Mapping[Sort, Collection[str]] = {
     Sort.NODE: {"parent", "is_root", "own_bytes"},
@@ -181,20 +180,21 @@ class Cells:
         for (place, name), wanted in renamed.items():
             pool, (sort, called) = self.pool(place), NAMED[name]
             lists.setdefault(sort, {})[pool.key(called)] = pool.renamed(name, wanted)
-        made = {}
-        for sort, name in _TABLES.items():
-            table = table_of(self.snapshot, PLACES[sort])
-            if table is not None:
-                made[name] = with_columns(
-                    with_lists(table, lists.get(sort, {})),
-                    {key: self._column(place, key, v) for (place, key), v in columns.items() if place[0] is sort},
-                )
-        return replace(self.snapshot, **made)
+
+        def table(sort: Sort, old: Table) -> Table:
+            new = {key: self._column(at, key, v) for (at, key), v in columns.items() if at[0] is sort}
+            return Table(old.ids, {**old.columns, **new}, {**old.lists, **lists.get(sort, {})})
+
+        s = self.snapshot
+        return replace(
+            s,
+            tree=table(Sort.TREE, s.tree),
+            nodes=table(Sort.NODE, s.nodes),
+            transfers=None if s.transfers is None else table(Sort.TRANSFER, s.transfers),
+            requests=None if s.requests is None else table(Sort.REQUEST, s.requests),
+        )
 
     def _column(self, place: Place, key: Key, values: list[int]) -> Column:
         held = self.column(place, key)
         assert held is not None
         return Column.of(values, bool if held.is_bool else int, held.mask)
-
-
-_TABLES = {Sort.TREE: "tree", Sort.NODE: "nodes", Sort.TRANSFER: "transfers", Sort.REQUEST: "requests"}

@@ -14,7 +14,7 @@ from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
 from sanitree.checker.repair.formulas import Formulas
-from sanitree.checker.repair.reads import place_of, reads
+from sanitree.checker.repair.reads import reads
 from sanitree.checker.repair.results import Change
 from sanitree.checker.repair.where import Instance
 from sanitree.checker.symbolic import E
@@ -124,6 +124,3 @@ def _is_counted(cell: Cell) -> bool:
 
 def _number(found: Any) -> int:
     return int(z3.is_true(found)) if z3.is_bool(found) else int(found.as_long())
-
-
-__all__ = ["Forbidden", "How", "place_of"]

@@ -5,13 +5,15 @@ A repair that broke one would name a state that nobody can see.
 
 from __future__ import annotations
 
-from sanitree.invariants.language import Element, Expr, implies
+from typing import Any
+
+from sanitree.invariants.language import Expr, implies
 from sanitree.invariants.rules import Family, rule
 from sanitree.invariants.vocabulary import DEVICE, HOST, Kind, Sort
 
 
 @rule(Family.SHAPE, Sort.NODE, per=Kind.ANY, tiers=(DEVICE, HOST))
-def no_copy_has_no_slots(n: Element, c: Element, tier: Element) -> Expr:
+def no_copy_has_no_slots(n: Any, c: Any, tier: Any) -> Expr:
     """A copy that is not there occupies no slots."""
     return implies(~n[c, tier].present, n[c, tier].tokens == 0)
 

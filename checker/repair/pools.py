@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sanitree.invariants.vocabulary import Component, Sort, Tier
-from sanitree.models.snapshot import Column, Key, Lists, Snapshot, Table
+from sanitree.models.snapshot import Key, Lists, Snapshot
 
 NAMED: Mapping[str, tuple[Sort, str]] = {
     "free": (Sort.TREE, "free"),
@@ -23,8 +23,6 @@ NAMED: Mapping[str, tuple[Sort, str]] = {
 
 WHO: Mapping[str, str] = {"in_tree": "owner", "read": "reader", "written": "writer"}
 """The row of the last element that names a slot, where rules ask for it: a cell that goes with the count."""
-
-SLOT_TABLES = (Sort.TREE, Sort.NODE, Sort.REQUEST, Sort.TRANSFER)
 
 
 class Pool:
@@ -102,13 +100,3 @@ class Pool:
             for row in by:
                 each[row].append(slot)
         return Lists.of(each)
-
-
-def with_lists(table: Table, lists: Mapping[Key, Lists]) -> Table:
-    """A table with some lists in the place of its own."""
-    return Table(table.ids, table.columns, {**table.lists, **lists}) if lists else table
-
-
-def with_columns(table: Table, columns: Mapping[Key, Column]) -> Table:
-    """A table with some columns in the place of its own."""
-    return Table(table.ids, {**table.columns, **columns}, table.lists) if columns else table

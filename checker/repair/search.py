@@ -18,7 +18,7 @@ from sanitree.checker.repair.how import Forbidden, How
 from sanitree.checker.repair.observable import OBSERVABLE
 from sanitree.checker.repair.reads import place_of
 from sanitree.checker.repair.results import Change, Ending, Outcome, Repair
-from sanitree.checker.repair.where import Instance, Where
+from sanitree.checker.repair.where import Where
 from sanitree.checker.report import Report, check
 from sanitree.invariants.rules import Check, Rule, checks
 from sanitree.invariants.vocabulary import Sort
@@ -79,7 +79,7 @@ class _Search:
             sites = self.where.fewest(self.size)
             if sites is None:
                 return self._end(Ending.TIME, f"whether {self._changes()} can do")
-            if sites is False:
+            if not sites:
                 if self.found:
                     return self._end(Ending.ALL)
                 if (possible := self.where.possible()) is None:
@@ -138,11 +138,4 @@ class _Search:
         return Repair(changes, after)
 
     def _end(self, ending: Ending, unknown: str = "", conflict: tuple[str, ...] = ()) -> Outcome:
-        return Outcome(
-            self.before, tuple(self.found), ending, self.size, self.clock.spent, unknown, conflict
-        )  # fmt: skip
-
-
-def instances(said: Iterable[Instance]) -> int:
-    """How many there are."""
-    return len(set(said))
+        return Outcome(self.before, tuple(self.found), ending, self.size, self.clock.spent, unknown, conflict)

@@ -80,13 +80,13 @@ class Where:
                 del kept[site_of[literal.get_id()]]
             found += 1
 
-    def fewest(self, most: int) -> frozenset[Cell] | bool | None:
-        """Cells of which at most so many can change to satisfy all; False where none can, None where nobody knows."""
+    def fewest(self, most: int) -> frozenset[Cell] | None:
+        """Cells whose change can satisfy all, at most so many; none where no so many can. None where nobody knows."""
         self._solver.push()
         if self._changed:
             self._solver.add(z3.AtMost(*self._changed.values(), most))
         answer = self.clock.ask(self._solver)
-        found: frozenset[Cell] | bool | None = False if answer == z3.unsat else None
+        found: frozenset[Cell] | None = frozenset() if answer == z3.unsat else None
         if answer == z3.sat:
             model = self._solver.model()
             found = frozenset(c.site for c, x in self._variables.items() if self._differs(c, model.eval(x)))
