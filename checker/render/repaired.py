@@ -17,7 +17,7 @@ from sanitree.checker.render.overridden import FileSays
 from sanitree.checker.render.report import about
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, Whole, clean, count, ranges, some_of, value
 from sanitree.checker.render.words import tokens as tokens_of
-from sanitree.checker.repair.cells import Cell
+from sanitree.checker.repair.cells import IN_FLIGHT, Cell
 from sanitree.checker.repair.results import Change, Ending, Outcome, Repair
 from sanitree.checker.report import Verdict
 from sanitree.invariants.vocabulary import FIELDS, Sort
@@ -141,7 +141,9 @@ def _value(s: Snapshot, c: Change, held: int) -> str:
     sort, key = c.cell.place[0], c.cell.key
     if sort is Sort.SLOT and key.name in ("reader", "writer"):
         return transfer_name(s, held)
-    field = FIELDS[sort, key.name]
+    field = FIELDS.get((sort, key.name))
+    if field is None:
+        return value(bool(held))
     if field.sort is Sort.NODE:
         return node_name(s, held).removeprefix("node " if key.name == "node" else "")  # the field's name says it
     return value(bool(held) if field.sort is Sort.BOOL else held)
@@ -152,7 +154,9 @@ def _meanings(o: Outcome) -> Iterator[RenderableType]:
     found: dict[str, str] = {}
     for c in (c for r in o.repairs for c in r.changes):
         field = FIELDS.get((c.cell.place[0], c.cell.key.name))
-        if field is not None and c.cell.site == c.cell:
+        if c.cell.key == IN_FLIGHT:
+            found["in flight"] = "the transfer was submitted and is not acknowledged"
+        elif field is not None and c.cell.site == c.cell:
             found[field.name.replace("_", " ")] = field.meaning
     yield Text()
     for said, meaning in found.items():
@@ -189,7 +193,8 @@ def plain_repairs(file: str, o: Outcome, verdict: Verdict, code: int, says: File
 def _plain(s: Snapshot, c: Change) -> dict[str, Any]:
     place, key = c.cell.place, c.cell.key
     component, tier = place[1:] if place[0] is Sort.SLOT else (key.component, key.tier)
-    is_bool = (field := FIELDS.get((place[0], key.name))) is not None and field.sort is Sort.BOOL
+    field = FIELDS.get((place[0], key.name))
+    is_bool = key == IN_FLIGHT or (field is not None and field.sort is Sort.BOOL)
     to = _referred(s, c.cell)
     old, new = (bool(n) if is_bool else n if to is None else int(to[n]) for n in (c.old, c.new))
     return {

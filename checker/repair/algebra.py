@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from sanitree.checker.columns import Place, fields_of
 from sanitree.checker.repair import parts
-from sanitree.checker.repair.cells import NODES, TRANSFERS, TREE, Cell, Cells
+from sanitree.checker.repair.cells import IN_FLIGHT, NODES, TRANSFERS, TREE, Cell, Cells
 from sanitree.checker.repair.parts import Many, One, lift, spread
-from sanitree.checker.repair.pools import NAMED
+from sanitree.checker.repair.pools import BY_TRANSFERS, NAMED, WHO
 from sanitree.checker.repair.reads import place_of
 from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
@@ -32,7 +32,6 @@ class Rows:
 
 
 V = Many | Rows
-_ACKS = {"reader_ack": ("read", "reader"), "writer_ack": ("written", "writer")}
 
 
 class Symbols(Algebra[Many, V]):
@@ -68,8 +67,10 @@ class Symbols(Algebra[Many, V]):
         return self.all_rows(self.place_of(g)) if self.observed(g) else _UNOBSERVED
 
     def there(self, rows: Rows) -> Many:
-        """Whether elements exist: a slot does where somebody names it."""
+        """Whether elements exist: a slot does where somebody names it, a transfer while it is in flight."""
         place = rows.place
+        if place == TRANSFERS:
+            return self.column(place, IN_FLIGHT, rows.index)[0]
         if place is None or place[0] is not Sort.SLOT:
             return True
         if rows is not self._everything.get(place):
@@ -79,8 +80,8 @@ class Symbols(Algebra[Many, V]):
         return self._there[place]
 
     def _named(self, place: Place, index: list[One]) -> Many:
-        observed = (Key(name) for name in NAMED if self.cells.column(place, Key(name)) is not None)
-        counts = [spread(self.column(place, key, index)[0], len(index)) for key in observed]
+        observed = (name for name in NAMED if self.cells.column(place, Key(name)) is not None)
+        counts = [self.named(place, name, index)[0] for name in observed]
         if not counts:
             return False
         return [parts.some([parts.compare(Op.LT, 0, n) for n in each]) for each in zip(*counts, strict=True)]
@@ -163,22 +164,50 @@ class Symbols(Algebra[Many, V]):
             return [parts.at(numbers, i) for i in index], True
         if key.name == "pool_size":
             return self.field(TREE, Key.of("capacity", *place[1:]), [0] * len(index))
-        count, who = _ACKS.get(key.name, ("in_tree", "owner") if key.name == "owner" else (key.name, ""))
-        if self.cells.column(place, Key(count)) is None:
+        name = {"owner": "in_tree", "reader_ack": "read", "writer_ack": "written"}.get(key.name, key.name)
+        if self.cells.column(place, Key(name)) is None:
             return None
-        times, _ = self.column(place, Key(count), index)
-        if not who:
+        times, by = self.named(place, name, index)
+        if name == key.name:
             return times, True
-        if key.name != "owner" and self.cells.column(TRANSFERS, Key("ack")) is None:
-            return None
-        by = spread(self.column(place, Key(who), index)[0], len(index))
-        named = self.compare(Op.LT, 0, times)
+        some = self.compare(Op.LT, 0, times)
         if key.name == "owner":
-            return self.choose(named, by, 0), True
+            return self.choose(some, by, 0), True
+        if self.cells.column(TRANSFERS, Key("ack")) is None:
+            return None
         if not self.cells.rows(TRANSFERS):
             return [-1] * len(index), True
         ack, known = self.column(TRANSFERS, Key("ack"), by)
-        return self.choose(named, ack, -1), self.disj(self.neg(named), known)
+        return self.choose(some, ack, -1), self.disj(self.neg(some), known)
+
+    def named(self, place: Place, name: str, index: list[One]) -> tuple[list[One], list[One]]:
+        """How often lists name slots, and the last row whose list does, where rules ask for it."""
+        times = spread(self.column(place, Key(name), index)[0], len(index))
+        if name not in WHO:
+            return times, []
+        by = spread(self.column(place, Key(WHO[name]), index)[0], len(index))
+        if name not in BY_TRANSFERS or not self.cells.rows(TRANSFERS):
+            return times, by
+        alive = spread(self.column(TRANSFERS, IN_FLIGHT, by)[0], len(index))
+        now = list(map(parts.choose, alive, times, [0] * len(index)))
+        shared = self.cells.pool(place).shared[name]
+        for i, slot in enumerate(index):
+            if slot in shared:
+                now[i], by[i] = self._shared(Cell(place, slot, Key(name)), shared[slot], times[i], by[i], now[i])  # type: ignore[arg-type,index]  # a slot is never a symbol
+        return now, by
+
+    def _shared(self, cell: Cell, naming: Sequence[tuple[int, int]], times: One, by: One, now: One) -> tuple[One, One]:
+        """The same of a slot that several transfers name: as long as nothing is changed, each as often as it did."""
+        count, who = self.cells.parts(cell)
+        same = parts.conj(
+            parts.compare(Op.EQ, times, self.cells.value(count)), parts.compare(Op.EQ, by, self.cells.value(who))
+        )
+        alive = spread(self.column(TRANSFERS, IN_FLIGHT, [row for row, _ in naming])[0], len(naming))
+        last: One = naming[-1][0]
+        for (row, _), is_alive in zip(naming, alive, strict=True):
+            last = parts.choose(is_alive, row, last)
+        total = parts.total([parts.choose(a, n, 0) for (_, n), a in zip(naming, alive, strict=True)])
+        return parts.choose(same, total, now), parts.choose(same, last, by)
 
     def observed(self, gather: Gather) -> bool:
         place = self.place_of(gather)

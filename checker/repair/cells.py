@@ -22,6 +22,9 @@ TREE: Place = (Sort.TREE, None, None)
 TRANSFERS: Place = (Sort.TRANSFER, None, None)
 REQUESTS: Place = (Sort.REQUEST, None, None)
 
+IN_FLIGHT = Key("in_flight")
+"""Of a transfer, whether it is there at all: a repair may say that it is over, but not that there is another."""
+
 FIXED: Mapping[Sort, Collection[str]] = {
     Sort.NODE: {"parent", "is_root", "own_bytes"},
     Sort.TREE: {"capacity"},
@@ -102,6 +105,8 @@ class Cells:
 
     def _read(self, place: Place, key: Key) -> Held | None:
         table = table_of(self.snapshot, place)
+        if table is not None and key == IN_FLIGHT:
+            return Held([True] * len(table), None, True, 0, 1)
         column = None if table is None else table.columns.get(key)
         if column is None:
             return None
@@ -181,6 +186,8 @@ class Cells:
             pool, (sort, called) = self.pool(place), NAMED[name]
             lists.setdefault(sort, {})[pool.key(called)] = pool.renamed(name, wanted)
 
+        over = [not alive for alive in columns.pop((TRANSFERS, IN_FLIGHT), ())]
+
         def table(sort: Sort, old: Table) -> Table:
             new = {key: self._column(at, key, v) for (at, key), v in columns.items() if at[0] is sort}
             return Table(old.ids, {**old.columns, **new}, {**old.lists, **lists.get(sort, {})})
@@ -190,7 +197,7 @@ class Cells:
             s,
             tree=table(Sort.TREE, s.tree),
             nodes=table(Sort.NODE, s.nodes),
-            transfers=None if s.transfers is None else table(Sort.TRANSFER, s.transfers),
+            transfers=None if s.transfers is None else _without(table(Sort.TRANSFER, s.transfers), over),
             requests=None if s.requests is None else table(Sort.REQUEST, s.requests),
         )
 
@@ -198,3 +205,19 @@ class Cells:
         held = self.column(place, key)
         assert held is not None
         return Column.of(values, bool if held.is_bool else int, held.mask)
+
+
+def _without(t: Table, gone: Sequence[bool]) -> Table:
+    """A table without some of its rows."""
+    if not any(gone):
+        return t
+    kept = [row for row, is_gone in enumerate(gone) if not is_gone]
+
+    def column(c: Column) -> Column:
+        return Column(c.values[kept], None if c.known is None else c.known[kept])
+
+    return Table(
+        t.ids[kept],
+        {key: column(c) for key, c in t.columns.items()},
+        {key: Lists.of([each.each[row] for row in kept]) for key, each in t.lists.items()},
+    )

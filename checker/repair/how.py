@@ -54,11 +54,11 @@ class How:
         for c in open_:
             rows[c.place, c.key].add(c.row)
         symbols = Symbols(self.cells, rows)
-        pools = {place for place, _ in rows if place[0] is Sort.SLOT}
+        tables = {place for place, _ in rows}
         found: dict[Instance, bool | E] = {}
         for check, already in self.violated.items():
             columns, places = reads(check)
-            if columns.isdisjoint(rows) and places.isdisjoint(pools):
+            if columns.isdisjoint(rows) and places.isdisjoint(tables):
                 found |= {(check, row): True for row in already}
                 continue
             for row, e in enumerate(symbols.violated(check)):
@@ -98,7 +98,7 @@ class How:
         """A model whose numbers are as near to what they were as can be."""
         optimizer = z3.Optimize()
         optimizer.add(*conditions)
-        far = [z3.Abs(v - self.cells.value(c)) for c, v in x.items() if _is_counted(c)]
+        far = [z3.Abs(v - self.cells.value(c)) for c, v in x.items() if is_counted(c)]
         optimizer.minimize(z3.Sum([z3.IntVal(0), *far]))
         return optimizer.model() if self.clock.ask(optimizer) == z3.sat else None
 
@@ -116,7 +116,7 @@ class How:
         return bool(answer == z3.unsat)
 
 
-def _is_counted(cell: Cell) -> bool:
+def is_counted(cell: Cell) -> bool:
     """Whether a cell's number says how many: that of a row, an acknowledgement or a hash does not."""
     field = FIELDS.get((cell.place[0], cell.key.name))
     return field is not None and field.sort is Sort.INT and field.unit not in ("hash", "ack id")

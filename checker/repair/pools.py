@@ -21,6 +21,7 @@ NAMED: Mapping[str, tuple[Sort, str]] = {
 }
 """How often a slot is named by the lists of a sort of elements: the field, and where the lists are."""
 
+BY_TRANSFERS = ("read", "written")
 WHO: Mapping[str, str] = {"in_tree": "owner", "read": "reader", "written": "writer"}
 """The row of the last element that names a slot, where rules ask for it: a cell that goes with the count."""
 
@@ -28,7 +29,8 @@ WHO: Mapping[str, str] = {"in_tree": "owner", "read": "reader", "written": "writ
 class Pool:
     """One pool. numbers: its slots, those that are named first. named: how many those are.
 
-    columns: of each field that was observed, a number for each slot.
+    columns: of each field that was observed, a number for each slot. shared: of each field the slots that several
+    transfers name: for each of these, in order, its row and how often.
     """
 
     def __init__(self, s: Snapshot, component: Component, tier: Tier, spare: int) -> None:
@@ -39,11 +41,15 @@ class Pool:
         self.numbers = [*numbers, *self._unnamed(set(numbers), spare)]
         self.more = len(self.numbers) - self.named
         self.columns: dict[Key, Sequence[int]] = {}
+        self.shared: dict[str, Mapping[int, list[tuple[int, int]]]] = {name: {} for name in BY_TRANSFERS}
         for name in NAMED:
             if (column := table.columns.get(Key(name))) is not None:
                 self.columns[Key(name)] = [*column.listed, *[0] * self.more]
                 if name in WHO:
-                    self.columns[Key(WHO[name])] = self._last(name)
+                    by = self._named_by(name)
+                    self.columns[Key(WHO[name])] = [by[i][-1][0] if i in by else 0 for i in range(len(self.numbers))]
+                    if name in BY_TRANSFERS:
+                        self.shared[name] = {i: rows for i, rows in by.items() if len(rows) > 1}
 
     def _unnamed(self, named: set[int], most: int) -> list[int]:
         """Slots that nobody names: those that are the pool's for certain come first."""
@@ -72,15 +78,16 @@ class Pool:
     def key(self, called: str) -> Key:
         return Key.of(called, self.component, self.tier)
 
-    def _last(self, name: str) -> list[int]:
-        """For each slot the last row whose list names it; 0 where none does."""
+    def _named_by(self, name: str) -> dict[int, list[tuple[int, int]]]:
+        """For each slot that lists name, the rows that do, and how often each does."""
         at = {x: i for i, x in enumerate(self.numbers)}
-        found = [0] * len(self.numbers)
+        found: dict[int, dict[int, int]] = {}
         lists = self.lists(name)
         for row, slots in enumerate(lists.each if lists is not None else ()):
             for x in slots:
-                found[at[x]] = row
-        return found
+                by = found.setdefault(at[x], {})
+                by[row] = by.get(row, 0) + 1
+        return {i: list(by.items()) for i, by in found.items()}
 
     def renamed(self, name: str, wanted: Mapping[int, tuple[int, int | None]]) -> Lists:
         """The lists of a field after changes. wanted: for slots by row, how often they are named, and by which row

@@ -23,18 +23,18 @@ def place_of(check: Check) -> Place:
 
 @cache
 def reads(check: Check) -> tuple[frozenset[Column], frozenset[Place]]:
-    """Columns that a check reads, and pools of which it reads any slots: which these are depends on all their cells."""
+    """Columns that a check reads, and tables whose elements are there or not as their cells say, and so of pools of
+    slots and of transfers, which name slots.
+    """
     columns, places = set[Column](), set[Place]()
     for place, key in _walk(check.term, {check.rule.var: place_of(check)}):
-        if place[0] is Sort.SLOT:
-            places.add(place)
+        places.add(place)
         if key is not None:
             columns.add((place, key))
-    if check.rule.scope is Sort.SLOT:
-        places.add(place_of(check))
-    if any(place[0] is Sort.SLOT and key.name in ("reader_ack", "writer_ack") for place, key in columns):
-        columns.add(((Sort.TRANSFER, None, None), Key("ack")))
-    return frozenset(columns), frozenset(places)
+    places.add(place_of(check))
+    if any(place[0] is Sort.SLOT for place in places):
+        places.add((Sort.TRANSFER, None, None))
+    return frozenset(columns), frozenset(p for p in places if p[0] in (Sort.SLOT, Sort.TRANSFER))
 
 
 def _walk(term: Term, places: Mapping[Var, Place]) -> Iterator[tuple[Place, Key | None]]:

@@ -14,14 +14,14 @@ from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
-from sanitree.checker.repair.how import Forbidden, How
+from sanitree.checker.repair.how import Forbidden, How, is_counted
 from sanitree.checker.repair.observable import OBSERVABLE
 from sanitree.checker.repair.reads import place_of
 from sanitree.checker.repair.results import Change, Ending, Outcome, Repair
 from sanitree.checker.repair.where import Where
 from sanitree.checker.report import Report, check
 from sanitree.invariants.rules import Check, Rule, checks
-from sanitree.invariants.vocabulary import Sort
+from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.snapshot import Snapshot
 
 SECONDS = 60.0
@@ -138,4 +138,20 @@ class _Search:
         return Repair(changes, after)
 
     def _end(self, ending: Ending, unknown: str = "", conflict: tuple[str, ...] = ()) -> Outcome:
-        return Outcome(self.before, tuple(self.found), ending, self.size, self.clock.spent, unknown, conflict)
+        found = tuple(sorted(self.found, key=_rank))
+        return Outcome(self.before, found, ending, self.size, self.clock.spent, unknown, conflict)
+
+
+def _rank(r: Repair) -> tuple[object, ...]:
+    """Repairs of a size in an order that does not depend on the solver: the smallest change of values first."""
+    far = sum(abs(c.new - c.old) for c in r.changes if is_counted(c.cell))
+    where = [(_SORTS.index(c.cell.place[0]), str(c.cell.place), c.cell.row, _FIELDS.get(_at(c), 0)) for c in r.changes]
+    return far, where
+
+
+def _at(c: Change) -> tuple[Sort, str]:
+    return c.cell.place[0], c.cell.key.name
+
+
+_SORTS = (Sort.TREE, Sort.NODE, Sort.TRANSFER, Sort.REQUEST, Sort.SLOT)
+_FIELDS = {at: i for i, at in enumerate(FIELDS)}

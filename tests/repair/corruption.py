@@ -5,17 +5,18 @@ from __future__ import annotations
 from random import Random
 
 from sanitree.checker.columns import Place
-from sanitree.checker.repair.cells import NODES, REQUESTS, TRANSFERS, TREE, Cell, Cells
+from sanitree.checker.repair.cells import IN_FLIGHT, NODES, REQUESTS, TRANSFERS, TREE, Cell, Cells
 from sanitree.checker.repair.pools import NAMED
 from sanitree.invariants.vocabulary import Sort, Tier
 from sanitree.models.snapshot import Key
 
 
-def columns(cells: Cells) -> list[tuple[Place, Key]]:
-    """Every column with a cell that may change."""
+def columns(cells: Cells, over: bool = False) -> list[tuple[Place, Key]]:
+    """Every column with a cell that may change; with `over` also whether a transfer is in flight."""
     s = cells.snapshot
     tables = {TREE: s.tree, NODES: s.nodes, TRANSFERS: s.transfers, REQUESTS: s.requests}
     found = [(place, key) for place, t in tables.items() if t is not None for key in sorted(t.columns, key=str)]
+    found += [(TRANSFERS, IN_FLIGHT)] if over and s.transfers is not None else []
     pools = [(Sort.SLOT, c, t) for c in s.settings.components for t in Tier]
     found += [(place, Key(name)) for place in pools for name in NAMED]
     return [at for at in found if _open(cells, *at)]
