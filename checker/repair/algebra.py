@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
+from types import MappingProxyType
+from typing import Any
 
 from sanitree.checker.columns import Place, fields_of
 from sanitree.checker.repair import parts
-from sanitree.checker.repair.cells import IN_FLIGHT, NODES, TRANSFERS, TREE, Cell, Cells
+from sanitree.checker.repair.cells import IN_FLIGHT, NODES, TRANSFERS, TREE, Cell, Cells, Held
 from sanitree.checker.repair.parts import Many, One, lift, spread
 from sanitree.checker.repair.pools import BY_TRANSFERS, NAMED, WHO
 from sanitree.checker.repair.reads import place_of
 from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
-from sanitree.invariants.terms import Gather, Get, Moment, Op, PathSum, Range, Var
+from sanitree.invariants.terms import Fold, Gather, Get, Moment, Op, PathSum, Range, Var, free_variables, walk
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key
 
@@ -32,16 +35,40 @@ class Rows:
 
 
 V = Many | Rows
+Column = tuple[Place, Key]
+NO_SYMBOLS: Mapping[Column, Collection[int]] = MappingProxyType({})
+NO_VALUES: Mapping[Cell, int] = MappingProxyType({})
 
 
 class Symbols(Algebra[Many, V]):
-    """Judges checks. symbols: the rows of each column whose cells are symbols; None: every cell that may change."""
+    """Judges checks. symbols: the rows of each column whose cells are symbols; None: every cell that may change, and
+    then what is come to by a reference is where it leads now, unless the reference is in `loose`. values: cells that
+    have other values than in the snapshot. whole: the same checks without any symbol.
+    """
 
-    def __init__(self, cells: Cells, symbols: Mapping[tuple[Place, Key], Collection[int]] | None) -> None:
-        self.cells, self.symbols = cells, symbols
+    def __init__(
+        self,
+        cells: Cells,
+        symbols: Mapping[Column, Collection[int]] | None = NO_SYMBOLS,
+        values: Mapping[Cell, int] = NO_VALUES,
+        whole: Symbols | None = None,
+        loose: Collection[Cell] = (),
+    ) -> None:
+        self.cells, self.symbols, self.values, self.whole, self.loose = cells, symbols, values, whole, loose
         self._everything: dict[Place, Rows] = {}
         self._there: dict[Place, Many] = {}
-        self._meaning: Semantics[Many, V] = Semantics(self)
+        self._limits: dict[Place, Rows] = {}
+        self._meaning: Semantics[Many, V] = _Parted(self)
+
+    @cached_property
+    def changed(self) -> Mapping[Place, list[int]]:
+        """The rows of each table with a cell that is a symbol or has another value."""
+        found: dict[Place, set[int]] = {}
+        for (place, _), rows in (self.symbols or {}).items():
+            found.setdefault(place, set()).update(rows)
+        for cell in self.values:
+            found.setdefault(cell.place, set()).add(cell.row)
+        return {place: sorted(rows) for place, rows in found.items()}
 
     def violated(self, check: Check, rows: Sequence[int] | None = None) -> list[One]:
         """Whether the check is known to be violated in each of these rows of its scope; in all where None."""
@@ -50,7 +77,17 @@ class Symbols(Algebra[Many, V]):
             return []
         chosen = self.all_rows(place) if rows is None else Rows(place, list(rows))
         no = spread(self._meaning.truth(check.term, {check.rule.var: chosen}).no, len(chosen.index))
-        return spread(lift(parts.conj, no, self.there(chosen)), len(no))
+        return spread(lift(parts.while_there, no, self.there(chosen)), len(no))
+
+    def part(self, g: Gather, rows: list[int]) -> Value[Many, V]:
+        """A sum over some elements of a range only."""
+        place = self.place_of(g)
+        self._limits[place] = Rows(place, list(rows))
+        try:
+            found = Semantics(self).value(g, {})
+        finally:
+            del self._limits[place]
+        return found
 
     # Tables.
 
@@ -64,7 +101,10 @@ class Symbols(Algebra[Many, V]):
         return g.over.sort, component, tier  # type: ignore[return-value]  # instantiated: no variable left
 
     def over(self, g: Gather) -> Rows:
-        return self.all_rows(self.place_of(g)) if self.observed(g) else _UNOBSERVED
+        if not self.observed(g):
+            return _UNOBSERVED
+        place = self.place_of(g)
+        return self._limits.get(place) or self.all_rows(place)
 
     def there(self, rows: Rows) -> Many:
         """Whether elements exist: a slot does where somebody names it, a transfer while it is in flight."""
@@ -90,26 +130,36 @@ class Symbols(Algebra[Many, V]):
         """A column that was observed at some rows, and whether it is known there."""
         held = self.cells.column(place, key)
         assert held is not None
-        chosen = None if self.symbols is None else self.symbols.get((place, key), ())
+        values, mask = self._values(place, key, held), held.mask
+        read = self._read
+        return [read(values, i) for i in index], True if mask is None else [read(mask, i) for i in index]
 
-        def value(row: int) -> One:
-            if (chosen is None or row in chosen) and held.free(row):
-                return E("cell", (Cell(place, row, key),))
-            return held.values[row]
+    def _values(self, place: Place, key: Key, held: Held) -> Sequence[One]:
+        if self.symbols is None:
+            return _Lazily(place, key, held)
+        rows = self.symbols.get((place, key), ())
+        own = [c for c in self.values if c.place == place and c.key == key]
+        if not rows and not own:
+            return held.values
+        found: list[One] = list(held.values)
+        for row in rows:
+            if held.free(row):
+                found[row] = E("cell", (Cell(place, row, key),))
+        for c in own:
+            found[c.row] = self.values[c]
+        return found
 
-        everything: list[One] = []  # made where a reference is a symbol
+    def _read(self, values: Sequence[One], index: One) -> One:
+        if self.symbols is None and isinstance(index, E) and (now := self._now(index)) is not None:
+            return parts.beside(index, values[now])
+        return parts.at(values, index)
 
-        def read(i: One) -> One:
-            if not isinstance(i, E):
-                return value(i)
-            if not everything:
-                everything.extend(map(value, range(len(held.values))))
-            return parts.at(everything, i)
-
-        mask = held.mask
-        if mask is None:
-            return list(map(read, index)), True
-        return list(map(read, index)), [parts.at(mask, i) for i in index]
+    def _now(self, index: E) -> int | None:
+        """Where a reference leads in the snapshot; None where it may lead anywhere."""
+        cells = [e.args[0] for e in parts.leaves([index]) if e.op == "cell"]
+        if any(c in self.loose for c in cells):
+            return None
+        return parts.evaluate(index, {c: self.cells.value(c) for c in cells})
 
     # Two-valued operations.
 
@@ -248,13 +298,10 @@ class Symbols(Algebra[Many, V]):
     # Folds. A slot that nobody names is none of the elements.
 
     def any_over(self, gather: Gather, env: Env[V], body: Many) -> Many:
-        return False if body is False else self._fold(gather, env, lambda x: parts.some(x[0]), parts.conj, body)
+        return False if body is False else self._fold(gather, env, lambda x: parts.some(x[0]), parts.while_there, body)
 
     def sum_over(self, gather: Gather, env: Env[V], body: V) -> Many:
-        def only(number: One, there: One) -> One:
-            return parts.choose(there, number, 0)
-
-        return self._fold(gather, env, lambda x: parts.total(x[0]), only, self.number(body))
+        return self._fold(gather, env, lambda x: parts.total(x[0]), parts.counted, self.number(body))
 
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Many) -> Many:
         return self._fold(gather, env, lambda x: parts.repeated(x[1], x[0]), parts.conj, among, self.number(key))
@@ -300,7 +347,54 @@ class Symbols(Algebra[Many, V]):
             sums.append(parts.arithmetic(Op.ADD, sums[up], numbers[row]))
             sure.append(parts.conj(sure[up], known[row]))
         index = self.number(node)
-        return Value(lift(lambda i: parts.at(sums, i), index), lift(lambda i: parts.at(sure, i), index))
+        return Value(lift(lambda i: self._read(sums, i), index), lift(lambda i: self._read(sure, i), index))
+
+
+class _Parted(Semantics[Many, V]):
+    """Sums over all elements, of which few are not as in the snapshot: what the whole came to, and those anew."""
+
+    a: Symbols
+
+    def _gather(self, g: Gather, env: Env[V]) -> Meaning[Many, V]:
+        a = self.a
+        if a.whole is None or not _adds_up(g):
+            return super()._gather(g, env)
+        place = a.place_of(g)
+        if place[0] is Sort.SLOT and TRANSFERS in a.changed:
+            return super()._gather(g, env)  # what transfers name changes with them
+        whole = a.whole._meaning.value(g, {})
+        if whole.known is not True:
+            return super()._gather(g, env)
+        if not (rows := a.changed.get(place)):
+            return whole
+        was, now = a.whole.part(g, rows), a.part(g, rows)
+        assert not isinstance(was.it, Rows)
+        rest = a.arithmetic(Op.SUB, whole.it, was.it)
+        return Value(a.arithmetic(Op.ADD, rest, now.it), now.known)
+
+
+@cache
+def _adds_up(g: Gather) -> bool:
+    """Whether a fold is a sum over a whole table in which an element's part is said by its own fields."""
+    if g.over is Range.CHILDREN or g.fold not in (Fold.SUM, Fold.COUNT) or free_variables(g):
+        return False
+    inner = [t for part in (g.where, g.body) for t in walk(part)]
+    return all(t.of is g.var for t in inner if isinstance(t, Get)) and not any(
+        isinstance(t, Gather | PathSum) for t in inner
+    )
+
+
+class _Lazily(Sequence[One]):
+    """A column of symbols, each made when it is read."""
+
+    def __init__(self, place: Place, key: Key, held: Held) -> None:
+        self.place, self.key, self.held = place, key, held
+
+    def __len__(self) -> int:
+        return len(self.held.values)
+
+    def __getitem__(self, row: Any) -> Any:
+        return E("cell", (Cell(self.place, row, self.key),)) if self.held.free(row) else self.held.values[row]
 
 
 _UNOBSERVED = Rows(None, [0])

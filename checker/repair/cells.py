@@ -46,7 +46,15 @@ class Cell(NamedTuple):
         how_often = _COUNTS.get(self.key) if self.place[0] is Sort.SLOT else None
         return self if how_often is None else self._replace(key=how_often)
 
+    @property
+    def order(self) -> tuple[int, str, int, str]:
+        """Cells in an order: what is one of its kind before what is one of many."""
+        sort, component, tier = self.place
+        pool = f"{component.name} {tier.value}" if component and tier else ""
+        return _SORTS.index(sort), pool, self.row, str(self.key)
 
+
+_SORTS = (Sort.TREE, Sort.NODE, Sort.TRANSFER, Sort.REQUEST, Sort.SLOT)
 _COUNTS = {Key(who): Key(name) for name, who in WHO.items()}
 
 
@@ -166,6 +174,13 @@ class Cells:
         """The cells that are changed together with one that is counted, itself first."""
         who = WHO.get(site.key.name) if site.place[0] is Sort.SLOT else None
         return (site,) if who is None else (site, site._replace(key=Key(who)))
+
+    def leads(self, cell: Cell) -> bool:
+        """Whether rules come by a cell to another element."""
+        if cell.place[0] is Sort.SLOT:
+            return cell.site.key.name in WHO
+        field = FIELDS.get((cell.place[0], cell.key.name))
+        return field is None or field.sort is Sort.NODE
 
     def after(self, changes: Mapping[Cell, int]) -> Snapshot:
         """The snapshot with other values in some cells."""

@@ -1,101 +1,199 @@
-"""How some cells must change, all others staying as they are: what values they take, or what forbids any."""
+"""How some cells must change, all others staying as they are: the values that they take, or what forbids any."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import z3
 
 from sanitree.checker.columns import Place
+from sanitree.checker.repair import parts
 from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
 from sanitree.checker.repair.formulas import Formulas
-from sanitree.checker.repair.reads import reads
+from sanitree.checker.repair.reads import instances, matters
 from sanitree.checker.repair.results import Change
-from sanitree.checker.repair.where import Instance
 from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
 from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.snapshot import Key
 
+Instance = tuple[Check, int]
+"""A check at one row of its scope."""
+_TRIED = 200
+"""Values that are tried for an instance before z3 is asked."""
+
+
+class OutOfTimeError(Exception):
+    """A solver did not answer in the time that was left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """No values do. alone: instances each of which forbids all; together: some that do so only together."""
+    """No values do. Each of these sets of instances forbids all."""
 
-    alone: tuple[Instance, ...] = ()
-    together: tuple[Instance, ...] = ()
+    by: tuple[tuple[Instance, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Cells that must all have other values. flags: those of truth values, which leaves one. numbers: the others."""
+
+    sites: frozenset[Cell]
+    flags: Mapping[Cell, int]
+    numbers: tuple[Cell, ...]
 
 
 class How:
-    """Checks on a snapshot of which a few cells are open. violated: their instances that are, as it is."""
+    """Checks on a snapshot of which a few cells change. violated: their instances that are, as it is."""
 
     def __init__(self, cells: Cells, violated: Mapping[Check, Collection[int]], clock: Clock) -> None:
         self.cells, self.violated, self.clock = cells, violated, clock
+        self.now = frozenset((check, row) for check, rows in violated.items() for row in rows)
+        self._plain = Symbols(cells)
+        self._possible: dict[E, bool] = {}
+        self._checks: dict[tuple[Place, Key], tuple[Check, ...]] = {}
 
-    def values(self, sites: Iterable[Cell]) -> tuple[Change, ...] | Forbidden | None:
-        """What these cells become; None where nobody knows."""
-        open_ = [c for site in sorted(sites, key=str) for c in self.cells.parts(site) if self._column(c).free(c.row)]
-        wrong = self._wrong(open_)
-        if alone := tuple(i for i, e in wrong.items() if e is True):
-            return Forbidden(alone=alone)
-        return self._solved(open_, {i: e for i, e in wrong.items() if isinstance(e, E)})
+    def opened(self, sites: Collection[Cell]) -> Open:
+        """Cells that are to change, with those that go with them."""
+        flags: dict[Cell, int] = {}
+        numbers: list[Cell] = []
+        for c in (c for site in sorted(sites, key=lambda s: s.order) for c in self.cells.parts(site)):
+            held = self.cells.column(c.place, c.key)
+            assert held is not None
+            if held.is_bool:
+                flags[c] = not held.values[c.row]
+            elif held.free(c.row):
+                numbers.append(c)
+        return Open(frozenset(sites), flags, tuple(numbers))
 
-    def _column(self, cell: Cell) -> Any:
-        return self.cells.column(cell.place, cell.key)
+    def symbols(self, o: Open) -> Symbols:
+        """The checks with these cells open."""
+        rows: dict[tuple[Place, Key], set[int]] = {}
+        for c in o.numbers:
+            rows.setdefault((c.place, c.key), set()).add(c.row)
+        return Symbols(self.cells, rows, o.flags, self._plain)
 
-    def _wrong(self, open_: Sequence[Cell]) -> dict[Instance, bool | E]:
-        """For each instance that depends on the cells, or is violated without them, when it is violated."""
-        rows: dict[tuple[Place, Key], set[int]] = defaultdict(set)
-        for c in open_:
-            rows[c.place, c.key].add(c.row)
-        symbols = Symbols(self.cells, rows)
-        tables = {place for place, _ in rows}
-        found: dict[Instance, bool | E] = {}
-        for check, already in self.violated.items():
-            columns, places = reads(check)
-            if columns.isdisjoint(rows) and places.isdisjoint(tables):
-                found |= {(check, row): True for row in already}
-                continue
-            for row, e in enumerate(symbols.violated(check)):
+    def mends(self, o: Open, instance: Instance) -> bool:
+        """Whether an instance need not be violated where these cells change."""
+        (e,) = self.symbols(o).violated(instance[0], [instance[1]])
+        return e is False or (isinstance(e, E) and self._can_hold(o, e))
+
+    def values(self, o: Open) -> tuple[Change, ...] | Forbidden:
+        """What these cells become. Raises OutOfTimeError."""
+        wrong = self._wrong(o)
+        alone = [i for i, e in wrong.items() if e is True or not self._can_hold(o, e)]
+        if alone:
+            return Forbidden(tuple((i,) for i in alone))
+        return self._solved(o, wrong)
+
+    def _wrong(self, o: Open) -> dict[Instance, Any]:
+        """When each instance is violated that depends on the cells, or is violated without them."""
+        symbols = self.symbols(o)
+        changed = [*o.flags, *o.numbers]
+        seen: set[Instance] = set()
+        found: dict[Instance, Any] = {}
+        for check in dict.fromkeys(c for cell in changed for c in self._about(cell)):
+            rows = instances(check, changed, self.cells)
+            for row, e in zip(rows, symbols.violated(check, rows), strict=True):
+                seen.add((check, row))
                 if e is not False:
-                    found[check, row] = e  # type: ignore[assignment]  # a truth value is no number
-        return found
+                    found[check, row] = e
+        return found | dict.fromkeys(self.now - seen, True)
 
-    def _solved(self, open_: Sequence[Cell], wrong: Mapping[Instance, E]) -> tuple[Change, ...] | Forbidden | None:
-        x = {c: z3.Bool(f"c{i}") if self._column(c).is_bool else z3.Int(f"c{i}") for i, c in enumerate(open_)}
-        formula = Formulas(x.__getitem__)
+    def _about(self, cell: Cell) -> tuple[Check, ...]:
+        """The checks to which cells of a column can matter."""
+        at = cell.place, cell.key
+        if at not in self._checks:
+            self._checks[at] = tuple(check for check in self.violated if matters(check, cell))
+        return self._checks[at]
+
+    # One instance.
+
+    def _can_hold(self, o: Open, wrong: E) -> bool:
+        """Whether some other values of the cells keep an instance from being violated."""
+        if wrong not in self._possible:
+            self._possible[wrong] = self._is_held_by_some(wrong) or self._z3_can_hold(o, wrong)
+        return self._possible[wrong]
+
+    def _is_held_by_some(self, wrong: E) -> bool:
+        """Whether values near those that it speaks of are such: most often they are."""
+        ends = list(parts.leaves([wrong]))
+        cells = [e.args[0] for e in ends if e.op == "cell"]
+        named = {int(e.args[0]) for e in ends if e.op == "const"}
+        tried = []
+        for c in cells:
+            held = self.cells.column(c.place, c.key)
+            assert held is not None
+            old = held.values[c.row]
+            near = sorted({old - 1, old + 1, *named, *(n + 1 for n in named), *(n - 1 for n in named)})
+            tried.append([n for n in near if held.low <= n <= held.high and n != old])
+        if not all(tried):
+            return False
+        some = (v for v, _ in zip(product(*tried), range(_TRIED), strict=False))
+        return any(not parts.evaluate(wrong, dict(zip(cells, v, strict=True))) for v in some)
+
+    def _z3_can_hold(self, o: Open, wrong: E) -> bool:
+        x = self._variables(o)
         solver = z3.Solver()
-        told = {z3.Bool(f"i{i}"): z3.Not(formula(e)) for i, e in enumerate(wrong.values())}
-        ranges = [z3.And(v >= self._column(c).low, v <= self._column(c).high)
-                  for c, v in x.items() if not self._column(c).is_bool]  # fmt: skip
-        solver.add(*ranges, *(z3.Implies(mark, e) for mark, e in told.items()))
-        answer = self.clock.ask(solver, *told)
-        if answer == z3.unsat:
-            names = [str(mark) for mark in solver.unsat_core()]
-            instances = list(wrong)
-            return Forbidden(together=tuple(instances[int(n[1:])] for n in names))
+        solver.add(*self._other(o, x), z3.Not(Formulas(x.__getitem__)(wrong)))
+        return self._answer(solver)
+
+    def _answer(self, solver: Any, *assumptions: Any) -> bool:
+        answer = self.clock.ask(solver, *assumptions)
         if answer == z3.unknown:
-            return None
-        solver.add(*told)
-        model = self._nearest(x, [*ranges, *told.values()]) or self._model(solver)
-        if model is None:
-            return None
-        values = {c: _number(model.eval(v, model_completion=True)) for c, v in x.items()}
-        return tuple(
-            Change(c, self.cells.element(c), int(self.cells.value(c)), n, self._forced(solver, x[c], n))
-            for c, n in values.items() if n != self.cells.value(c) and self._matters(c, values)
-        )  # fmt: skip
+            raise OutOfTimeError
+        return bool(answer == z3.sat)
+
+    # All together.
+
+    def _variables(self, o: Open) -> dict[Cell, Any]:
+        return {c: z3.Int(f"c{i}") for i, c in enumerate(o.numbers)}
+
+    def _other(self, o: Open, x: Mapping[Cell, Any]) -> Iterator[Any]:
+        """That numbers are such as a cell can hold, and that every site changes."""
+        for c, v in x.items():
+            held = self.cells.column(c.place, c.key)
+            assert held is not None
+            yield z3.And(v >= held.low, v <= held.high)
+        for site in o.sites:
+            own = [c for c in self.cells.parts(site) if c in x]
+            if own:
+                yield z3.Or(*(x[c] != self.cells.value(c) for c in own))
+
+    def _solved(self, o: Open, wrong: Mapping[Instance, E]) -> tuple[Change, ...] | Forbidden:
+        x = self._variables(o)
+        formula, solver = Formulas(x.__getitem__), z3.Solver()
+        marks = {z3.Bool(f"i{i}"): z3.Not(formula(e)) for i, e in enumerate(wrong.values())}
+        ranges = list(self._other(o, x))
+        solver.add(*ranges, *(z3.Implies(mark, e) for mark, e in marks.items()))
+        if not self._answer(solver, *marks):
+            names = [str(mark) for mark in solver.unsat_core()]
+            asked = list(wrong)
+            return Forbidden((tuple(asked[int(n[1:])] for n in names),))
+        solver.add(*marks)
+        model = self._nearest(x, [*ranges, *marks.values()]) or self._model(solver)
+        numbers = {c: int(model.eval(v, model_completion=True).as_long()) for c, v in x.items()}
+        flags = [Change(c, self.cells.element(c), int(not n), int(n), forced=True) for c, n in o.flags.items()]
+        others = [
+            Change(c, self.cells.element(c), self.cells.value(c), n, self._forced(solver, x[c], n))
+            for c, n in numbers.items()
+            if n != self.cells.value(c) and self._matters(c, numbers)
+        ]
+        return tuple(sorted([*flags, *others], key=lambda c: c.cell.order))
 
     def _model(self, solver: Any) -> Any:
-        return solver.model() if self.clock.ask(solver) == z3.sat else None
+        self._answer(solver)
+        return solver.model()
 
     def _nearest(self, x: Mapping[Cell, Any], conditions: Sequence[Any]) -> Any:
         """A model whose numbers are as near to what they were as can be."""
+        if not x:
+            return None
         optimizer = z3.Optimize()
         optimizer.add(*conditions)
         far = [z3.Abs(v - self.cells.value(c)) for c, v in x.items() if is_counted(c)]
@@ -107,8 +205,6 @@ class How:
         return cell.site == cell or values.get(cell.site, self.cells.value(cell.site)) > 0
 
     def _forced(self, solver: Any, x: Any, value: int) -> bool:
-        if z3.is_bool(x):
-            return True
         solver.push()
         solver.add(x != value)
         answer = self.clock.ask(solver)
@@ -122,5 +218,6 @@ def is_counted(cell: Cell) -> bool:
     return field is not None and field.sort is Sort.INT and field.unit not in ("hash", "ack id")
 
 
-def _number(found: Any) -> int:
-    return int(z3.is_true(found)) if z3.is_bool(found) else int(found.as_long())
+def names(found: Iterable[Instance]) -> tuple[str, ...]:
+    """The checks that instances are of."""
+    return tuple(dict.fromkeys(check.name for check, _ in found))

@@ -6,7 +6,7 @@ Where there is a list, there is an element for each of some rows; what is no lis
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -158,3 +158,84 @@ def leaves(roots: Sequence[E]) -> Iterator[E]:
         stack += below
         if not below:
             yield e
+
+
+def while_there(a: One, there: One) -> One:
+    """`a` of an element that is there. What implies that somebody names a slot need not say so."""
+    if isinstance(a, E) and isinstance(there, E) and _implies(a, there):
+        return a
+    return conj(a, there)
+
+
+def counted(number: One, there: One) -> One:
+    """A number of an element that is there, else 0. How often a slot is named is 0 where nobody names it."""
+    if isinstance(number, E) and isinstance(there, E):
+        if number.op == "if" and number.args[1:] == (const(1), const(0)):
+            return choose(while_there(number.args[0], there), 1, 0)
+        if _implies(expression(compare(Op.LT, 0, number)), there):
+            return number
+    return choose(there, number, 0)
+
+
+def _implies(a: E, there: E) -> bool:
+    """Whether it is plain that an element of which `a` is true is there."""
+    if a.op == "and":
+        return any(_implies(x, there) for x in a.subs())
+    if a.op in ("or", "some"):
+        return all(_implies(x, there) for x in a.subs())
+    return a is there or (there.op == "some" and a in there.args)
+
+
+def beside(reference: E, value: One) -> E:
+    """A value that was come to by a reference, for who asks what an expression depends on."""
+    return E("beside", (reference, expression(value)))
+
+
+def evaluate(e: E, values: Mapping[Any, int]) -> int:
+    """An expression where cells have values."""
+    done: dict[E, int] = {}
+    stack = [e]
+    while stack:
+        top = stack[-1]
+        if left := [x for x in top.subs() if x not in done]:
+            stack += left
+            continue
+        done[stack.pop()] = _evaluated(top, [done[x] for x in top.subs()], values)
+    return done[e]
+
+
+def _evaluated(e: E, x: list[int], values: Mapping[Any, int]) -> int:
+    match e.op:
+        case "const":
+            return e.args[0]  # type: ignore[no-any-return]
+        case "cell":
+            return values[e.args[0]]
+        case "if":
+            return x[1] if x[0] else x[2]
+        case "and":
+            return x[0] and x[1]
+        case "or":
+            return x[0] or x[1]
+        case "not":
+            return not x[0]
+        case "differ":
+            return bool(x[0]) != bool(x[1])
+        case "<":
+            return x[0] < x[1]
+        case "<=":
+            return x[0] <= x[1]
+        case "=":
+            return x[0] == x[1]
+        case "+" | "sum":
+            return sum(x)
+        case "-":
+            return x[0] - x[1]
+        case "%":
+            return x[0] % max(x[1], 1)
+        case "some":
+            return any(x)
+        case "beside":
+            return x[1]
+        case "distinct":
+            return len(set(x)) == len(x)
+    raise ValueError(f"an expression has no meaning: {e.op}")

@@ -7,6 +7,7 @@ A snapshot's table of slots has those that anything names. A repair may give a s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from sanitree.invariants.vocabulary import Component, Sort, Tier
 from sanitree.models.snapshot import Key, Lists, Snapshot
@@ -50,6 +51,23 @@ class Pool:
                     self.columns[Key(WHO[name])] = [by[i][-1][0] if i in by else 0 for i in range(len(self.numbers))]
                     if name in BY_TRANSFERS:
                         self.shared[name] = {i: rows for i, rows in by.items() if len(rows) > 1}
+
+    @cached_property
+    def busy(self) -> list[int]:
+        """Slots that a transfer names."""
+        counts = [self.columns.get(Key(name), ()) for name in BY_TRANSFERS]
+        return sorted({i for column in counts for i, n in enumerate(column) if n})
+
+    def held_by(self, node: int) -> list[int]:
+        """Slots of which a node is the last that holds them; of the root also those that none does."""
+        return self._owned.get(node, [])
+
+    @cached_property
+    def _owned(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for i, node in enumerate(self.columns.get(Key("owner"), ())):
+            found.setdefault(node, []).append(i)
+        return found
 
     def _unnamed(self, named: set[int], most: int) -> list[int]:
         """Slots that nobody names: those that are the pool's for certain come first."""

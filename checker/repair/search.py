@@ -1,9 +1,9 @@
-"""The search for the smallest repairs.
+"""The search for the smallest repairs: a tree of sets of cells that change, by their number.
 
-Two questions in turn. *Where*: of a set of instances of checks that grows, z3 is asked for the fewest cells whose
-change can satisfy them. They are a part of all instances, so no repair has fewer. *How*: with only these cells open,
-every instance that depends on them is looked at; either there are values, which columns then judge, or the instances
-that forbid any join the set. So the set stays small, and what is found is exact.
+Where a set does not do, some instances of checks forbid it, and every repair with these cells changes another cell
+that the instances read: so these are the ways to go on. Instances that read no cell in common need one change each,
+which tells how many are missing at least. So no set is left out that could be a repair, and the first number of
+changes that any set will do with is the smallest.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from sanitree.checker.explore.confirm import MismatchError
+from sanitree.checker.repair import parts
 from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
-from sanitree.checker.repair.how import Forbidden, How, is_counted
+from sanitree.checker.repair.how import Forbidden, How, Instance, OutOfTimeError, is_counted, names
 from sanitree.checker.repair.observable import OBSERVABLE
-from sanitree.checker.repair.reads import place_of
 from sanitree.checker.repair.results import Change, Ending, Outcome, Repair
-from sanitree.checker.repair.where import Where
 from sanitree.checker.report import Report, check
-from sanitree.invariants.rules import Check, Rule, checks
-from sanitree.invariants.vocabulary import FIELDS, Sort
+from sanitree.checker.symbolic import E
+from sanitree.invariants.rules import Rule, checks
+from sanitree.invariants.vocabulary import FIELDS
 from sanitree.models.snapshot import Snapshot
 
 SECONDS = 60.0
@@ -33,6 +33,7 @@ _SPARE = 16
 because they are all alike."""
 
 Told = Callable[[str], None]
+Sites = frozenset[Cell]
 
 
 def repair(
@@ -40,7 +41,7 @@ def repair(
     told: Told = lambda _: None,
 ) -> Outcome:  # fmt: skip
     """The smallest repairs of a snapshot, at most `limit`; all where None. Raises MismatchError where columns do not
-    agree with what the solver found, which is a bug.
+    agree with what was found, which is a bug.
     """
     chosen = None if rules is None else tuple(rules)
     clock = Clock(seconds)
@@ -62,73 +63,118 @@ class _Search:
                 self.violated[one] = ()
         self.found: list[Repair] = []
         self.size = 1
-        self._open(_SPARE)
-        for one, rows in self.violated.items():
-            self.where.add(one, rows)
+        self._begin(_SPARE)
 
-    def _open(self, spare: int) -> None:
+    def _begin(self, spare: int) -> None:
         self.cells = Cells(self.before.snapshot, spare)
-        self.where = Where(self.cells, self.clock)
         self.how = How(self.cells, self.violated, self.clock)
+        self._known: dict[Sites, tuple[Change, ...] | Forbidden] = {}
+        self._read: dict[tuple[Instance, Sites], Sites] = {}
 
     def run(self) -> Outcome:
-        self.told("counting what must change at least")
-        self.size = max(1, self.where.disjoint() or 0)
-        while True:
-            self.told(f"asking what {self.size} changes can do, of {len(self.where.said)} instances")
-            sites = self.where.fewest(self.size)
-            if sites is None:
-                return self._end(Ending.TIME, f"whether {self._changes()} can do")
-            if not sites:
-                if self.found:
-                    return self._end(Ending.ALL)
-                if (possible := self.where.possible()) is None:
-                    return self._end(Ending.TIME, "whether any changes can do")
-                if not possible:
-                    names = tuple(c.name for c in self.where.conflict())
-                    return self._end(Ending.NONE, conflict=names)
-                self._larger()
-                continue
-            values = self.how.values(sites)
-            if values is None:
-                return self._end(Ending.TIME, f"how {self._changes()} can do")
-            if isinstance(values, Forbidden):
-                self._learn(sites, values)
-                continue
-            if self.limit is not None and len(self.found) == self.limit:
-                return self._end(Ending.LIMIT)
-            self.found.append(self._confirmed(values))
-            self.where.without(sites)
+        try:
+            missing = self._missing(frozenset(), self._sets(frozenset()))
+            while True:
+                if missing is None:
+                    by = (i for by, ways in self._sets(frozenset()) if not ways for i in by)
+                    return self._end(Ending.NONE, conflict=names(by))
+                self.size = max(self.size, missing)
+                if self.size > self.cells.spare:
+                    self._begin(4 * self.size)
+                self.told(f"asking whether {self._changes()} can do")
+                ending = self._of_size()
+                if ending is not None:
+                    return self._end(ending)
+                self.size += 1
+        except OutOfTimeError:
+            return self._end(Ending.TIME, f"whether {self._changes()} can do")
 
     def _changes(self) -> str:
-        return f"{self.size} change" + ("" if self.size == 1 else "s")
+        return f"{self.size:,} change" + ("" if self.size == 1 else "s")
 
-    def _larger(self) -> None:
-        self.size += 1
-        if self.size > self.cells.spare:
-            said = self.where.said
-            self._open(4 * self.cells.spare)
-            for one, row in said:
-                self.where.add(one, [row])
+    def _of_size(self) -> Ending | None:
+        """Looks for repairs with just so many changes; None where there are none, and may be larger ones."""
+        stack: list[tuple[Sites, Instance | None]] = [(frozenset(), None)]
+        seen = {frozenset[Cell]()}
+        more = False
+        while stack:
+            if self.clock.over:
+                raise OutOfTimeError
+            sites, mended = stack.pop()
+            if len(sites) == self.size:
+                changes = self._values(sites, mended)
+                if changes is None:
+                    more = True
+                elif self.limit is not None and len(self.found) == self.limit:
+                    return Ending.LIMIT
+                else:
+                    self.found.append(self._confirmed(changes))
+                continue
+            sets = self._sets(sites)
+            missing = self._missing(sites, sets)
+            if missing is None:
+                continue
+            if len(sites) + missing > self.size:
+                more = True
+                continue
+            forbidding, ways = min(sets, key=lambda s: len(s[1]))
+            alone = forbidding[0] if len(forbidding) == 1 else None
+            for way in self._in_order(ways):
+                larger = sites | {way}
+                if larger not in seen:
+                    seen.add(larger)
+                    stack.append((larger, alone))
+        if self.found:
+            return Ending.ALL
+        return None if more else Ending.NONE
 
-    def _learn(self, sites: Iterable[Cell], why: Forbidden) -> None:
-        """Lets the instances hold that forbid a change, and those that forbid the same change of other elements."""
-        # One that reads the whole tree is told of only where nothing smaller forbids the change.
-        small = [i for i in why.alone if i[0].rule.scope is not Sort.TREE]
-        for one, row in (*(small or why.alone), *why.together):
-            self.where.add(one, [row, *self._alike(one, sites)])
+    def _values(self, sites: Sites, mended: Instance | None) -> tuple[Change, ...] | None:
+        """What the cells become; None where nothing does. mended: an instance that the last of them is there for."""
+        o = self.how.opened(sites)
+        if mended is not None and not self.how.mends(o, mended):
+            return None
+        found = self.how.values(o)
+        return None if isinstance(found, Forbidden) else found
 
-    def _alike(self, one: Check, sites: Iterable[Cell]) -> list[int]:
-        place = place_of(one)
-        rows = {
-            (place, c.key): self.where.rows.get((place, c.key), set())
-            for site in sites if site.place == place for c in self.cells.parts(site)
-        }  # fmt: skip
-        wanted = sorted(set().union(*rows.values())) if rows else []
-        if not wanted:
-            return []
-        wrong = Symbols(self.cells, rows).violated(one, wanted)
-        return [row for row, e in zip(wanted, wrong, strict=True) if e is not False]
+    # What forbids a set of changes, and which cells may mend that.
+
+    def _forbidden(self, sites: Sites) -> tuple[tuple[Instance, ...], ...]:
+        if sites not in self._known:
+            self._known[sites] = self.how.values(self.how.opened(sites))
+        found = self._known[sites]
+        return found.by if isinstance(found, Forbidden) else ()
+
+    def _sets(self, sites: Sites) -> list[tuple[tuple[Instance, ...], Sites]]:
+        """Instances that forbid the changes, with the cells of which one must change too."""
+        return [(by, frozenset().union(*(self._reads(i, sites) for i in by)) - sites) for by in self._forbidden(sites)]
+
+    def _missing(self, sites: Sites, sets: list[tuple[tuple[Instance, ...], Sites]]) -> int | None:
+        """How many more changes there must be at least; None where none will do."""
+        taken: set[Cell] = set()
+        count = 0
+        for _, ways in sorted(sets, key=lambda s: len(s[1])):
+            if not ways:
+                return None
+            if taken.isdisjoint(ways):
+                taken |= ways
+                count += 1
+        return count
+
+    def _reads(self, instance: Instance, sites: Sites) -> Sites:
+        """The cells that decide an instance where these are open and all others are as they are."""
+        loose = frozenset(c for site in sites for c in self.cells.parts(site))
+        at = instance, frozenset(c for c in loose if self.cells.leads(c))
+        if at not in self._read:
+            one, row = instance
+            symbols = Symbols(self.cells, None, loose=at[1])
+            (e,) = symbols.violated(one, [row])
+            ends = parts.leaves([e]) if isinstance(e, E) else ()
+            self._read[at] = frozenset(e.args[0].site for e in ends if e.op == "cell")
+        return self._read[at]
+
+    def _in_order(self, ways: Sites) -> list[Cell]:
+        """The last is tried first: what is one of its kind before what is one of many."""
+        return sorted(ways, key=lambda c: c.order, reverse=True)
 
     def _confirmed(self, changes: tuple[Change, ...]) -> Repair:
         after = self.cells.after({c.cell: c.new for c in changes})
@@ -143,15 +189,10 @@ class _Search:
 
 
 def _rank(r: Repair) -> tuple[object, ...]:
-    """Repairs of a size in an order that does not depend on the solver: the smallest change of values first."""
+    """The smallest change of values first, then what is one of its kind."""
     far = sum(abs(c.new - c.old) for c in r.changes if is_counted(c.cell))
-    where = [(_SORTS.index(c.cell.place[0]), str(c.cell.place), c.cell.row, _FIELDS.get(_at(c), 0)) for c in r.changes]
+    where = [(*c.cell.order[:3], _FIELDS.get((c.cell.place[0], c.cell.key.name), 0)) for c in r.changes]
     return far, where
 
 
-def _at(c: Change) -> tuple[Sort, str]:
-    return c.cell.place[0], c.cell.key.name
-
-
-_SORTS = (Sort.TREE, Sort.NODE, Sort.TRANSFER, Sort.REQUEST, Sort.SLOT)
 _FIELDS = {at: i for i, at in enumerate(FIELDS)}

@@ -13,6 +13,7 @@ from sanitree.checker.columns import Evaluator, Place
 from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import IN_FLIGHT, Cell, Cells
 from sanitree.checker.repair.formulas import Formulas
+from sanitree.checker.repair.pools import WHO
 from sanitree.checker.repair.reads import place_of
 from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
@@ -73,11 +74,15 @@ def agree(s: Snapshot, rng: Random, sites: int, whole: bool) -> int:
     cells = Cells(s, spare=4)
     changed = changes(cells, rng, sites, columns(cells, over=True))
     after = cells.after(changed)
-    symbols: dict[tuple[Place, Key], set[int]] = {}
+    symbols: dict[tuple[Place, Key], Collection[int]] = {}
     for cell in changed:
-        symbols.setdefault((cell.place, cell.key), set()).add(cell.row)
+        symbols[cell.place, cell.key] = {*symbols.get((cell.place, cell.key), ()), cell.row}
     judge, values = Evaluator(after), Values(cells, changed)
-    symbolic = Symbols(cells, None if whole else symbols)
+    if whole:
+        symbols = {
+            at: range(cells.rows(at[0]) or 0) for place, key in columns(cells, over=True) for at in parts(place, key)
+        }
+    symbolic = Symbols(cells, symbols, whole=Symbols(cells))
     total = 0
     for check in checks_of(s.settings):
         found = values.of(dict(enumerate(symbolic.violated(check))))
@@ -88,6 +93,12 @@ def agree(s: Snapshot, rng: Random, sites: int, whole: bool) -> int:
         assert told == {row if ids is None else ids[row] for row in rows}, check.name
         total += len(told)
     return total
+
+
+def parts(place: Place, key: Key) -> list[tuple[Place, Key]]:
+    """A column, and those that are changed with it."""
+    who = WHO.get(key.name) if place[0] is Sort.SLOT else None
+    return [(place, key)] if who is None else [(place, key), (place, Key(who))]
 
 
 def state(seed: int, rng: Random) -> Snapshot:
@@ -116,5 +127,5 @@ def test_a_planted_fault_of_every_check_is_seen(fault: Fault) -> None:
     s = p.draft.snapshot()
     cells = Cells(s, spare=4)
     rows = Evaluator(s).judge(p.check).violated
-    found = Values(cells, {}).of(dict(enumerate(Symbols(cells, None).violated(p.check))))
+    found = Values(cells, {}).of(dict(enumerate(Symbols(cells).violated(p.check))))
     assert {row for row, wrong in found.items() if wrong} == set(rows)
