@@ -15,6 +15,7 @@ from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
 from sanitree.checker.repair.formulas import Formulas
+from sanitree.checker.repair.parts import One
 from sanitree.checker.repair.reads import instances, matters
 from sanitree.checker.repair.results import Change
 from sanitree.checker.symbolic import E
@@ -34,9 +35,9 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """No values do. Each of these sets of instances forbids all."""
+    """No values do: these instances, together, forbid all."""
 
-    by: tuple[tuple[Instance, ...], ...]
+    by: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,12 @@ class Open:
     sites: frozenset[Cell]
     flags: Mapping[Cell, int]
     numbers: tuple[Cell, ...]
+    wrong: dict[Instance, One]
+    """When instances are violated, as far as they were looked at; not those that are not."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return (*self.flags, *self.numbers)
 
 
 class How:
@@ -53,10 +60,11 @@ class How:
 
     def __init__(self, cells: Cells, violated: Mapping[Check, Collection[int]], clock: Clock) -> None:
         self.cells, self.violated, self.clock = cells, violated, clock
-        self.now = frozenset((check, row) for check, rows in violated.items() for row in rows)
+        self.now = tuple((check, row) for check, rows in violated.items() for row in rows)
         self._plain = Symbols(cells)
         self._possible: dict[E, bool] = {}
-        self._checks: dict[tuple[Place, Key], tuple[Check, ...]] = {}
+        self._checks: dict[tuple[Place, Key], list[Check]] = {}
+        self._small = z3.SimpleSolver()
 
     def opened(self, sites: Collection[Cell]) -> Open:
         """Cells that are to change, with those that go with them."""
@@ -69,7 +77,7 @@ class How:
                 flags[c] = not held.values[c.row]
             elif held.free(c.row):
                 numbers.append(c)
-        return Open(frozenset(sites), flags, tuple(numbers))
+        return Open(frozenset(sites), flags, tuple(numbers), {})
 
     def symbols(self, o: Open) -> Symbols:
         """The checks with these cells open."""
@@ -81,41 +89,44 @@ class How:
     def mends(self, o: Open, instance: Instance) -> bool:
         """Whether an instance need not be violated where these cells change."""
         (e,) = self.symbols(o).violated(instance[0], [instance[1]])
-        return e is False or (isinstance(e, E) and self._can_hold(o, e))
+        return self._can_hold(o, e)
 
-    def values(self, o: Open) -> tuple[Change, ...] | Forbidden:
-        """What these cells become. Raises OutOfTimeError."""
-        wrong = self._wrong(o)
-        alone = [i for i, e in wrong.items() if e is True or not self._can_hold(o, e)]
-        if alone:
-            return Forbidden(tuple((i,) for i in alone))
-        return self._solved(o, wrong)
-
-    def _wrong(self, o: Open) -> dict[Instance, Any]:
-        """When each instance is violated that depends on the cells, or is violated without them."""
-        symbols = self.symbols(o)
-        changed = [*o.flags, *o.numbers]
-        seen: set[Instance] = set()
-        found: dict[Instance, Any] = {}
-        for check in dict.fromkeys(c for cell in changed for c in self._about(cell)):
-            rows = instances(check, changed, self.cells)
-            for row, e in zip(rows, symbols.violated(check, rows), strict=True):
-                seen.add((check, row))
+    def forbidding(self, o: Open) -> Iterator[Instance]:
+        """Instances each of which is violated whatever the cells become; soonest those that forbade the like before."""
+        symbols, changed = self.symbols(o), o.cells
+        about = dict.fromkeys(check for cell in changed for check in self._about(cell))
+        rows = {check: instances(check, changed, self.cells) for check in about}
+        again = {(check, row) for check, at in rows.items() if self.violated[check] for row in at}
+        yield from (i for i in self.now if i not in again)
+        o.wrong.clear()
+        for check, at in rows.items():
+            for row, e in zip(at, symbols.violated(check, at), strict=True):
                 if e is not False:
-                    found[check, row] = e
-        return found | dict.fromkeys(self.now - seen, True)
+                    o.wrong[check, row] = e
+                    if not self._can_hold(o, e):
+                        self._sooner(check, changed)
+                        yield check, row
 
-    def _about(self, cell: Cell) -> tuple[Check, ...]:
+    def _about(self, cell: Cell) -> list[Check]:
         """The checks to which cells of a column can matter."""
         at = cell.place, cell.key
         if at not in self._checks:
-            self._checks[at] = tuple(check for check in self.violated if matters(check, cell))
+            self._checks[at] = [check for check in self.violated if matters(check, cell)]
         return self._checks[at]
+
+    def _sooner(self, check: Check, changed: Iterable[Cell]) -> None:
+        for cell in changed:
+            order = self._about(cell)
+            if check in order:
+                order.remove(check)
+                order.insert(0, check)
 
     # One instance.
 
-    def _can_hold(self, o: Open, wrong: E) -> bool:
+    def _can_hold(self, o: Open, wrong: One) -> bool:
         """Whether some other values of the cells keep an instance from being violated."""
+        if not isinstance(wrong, E):
+            return not wrong
         if wrong not in self._possible:
             self._possible[wrong] = self._is_held_by_some(wrong) or self._z3_can_hold(o, wrong)
         return self._possible[wrong]
@@ -139,9 +150,12 @@ class How:
 
     def _z3_can_hold(self, o: Open, wrong: E) -> bool:
         x = self._variables(o)
-        solver = z3.Solver()
-        solver.add(*self._other(o, x), z3.Not(Formulas(x.__getitem__)(wrong)))
-        return self._answer(solver)
+        self._small.push()
+        self._small.add(*self._other(o, x), z3.Not(Formulas(x.__getitem__)(wrong)))
+        try:
+            return self._answer(self._small)
+        finally:
+            self._small.pop()
 
     def _answer(self, solver: Any, *assumptions: Any) -> bool:
         answer = self.clock.ask(solver, *assumptions)
@@ -165,7 +179,9 @@ class How:
             if own:
                 yield z3.Or(*(x[c] != self.cells.value(c) for c in own))
 
-    def _solved(self, o: Open, wrong: Mapping[Instance, E]) -> tuple[Change, ...] | Forbidden:
+    def values(self, o: Open) -> tuple[Change, ...] | Forbidden:
+        """What the cells become, after no instance alone forbids it. Raises OutOfTimeError."""
+        wrong = {i: e for i, e in o.wrong.items() if isinstance(e, E)}
         x = self._variables(o)
         formula, solver = Formulas(x.__getitem__), z3.Solver()
         marks = {z3.Bool(f"i{i}"): z3.Not(formula(e)) for i, e in enumerate(wrong.values())}
@@ -174,7 +190,7 @@ class How:
         if not self._answer(solver, *marks):
             names = [str(mark) for mark in solver.unsat_core()]
             asked = list(wrong)
-            return Forbidden((tuple(asked[int(n[1:])] for n in names),))
+            return Forbidden(tuple(asked[int(n[1:])] for n in names))
         solver.add(*marks)
         model = self._nearest(x, [*ranges, *marks.values()]) or self._model(solver)
         numbers = {c: int(model.eval(v, model_completion=True).as_long()) for c, v in x.items()}

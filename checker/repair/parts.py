@@ -193,23 +193,74 @@ def beside(reference: E, value: One) -> E:
 
 def evaluate(e: E, values: Mapping[Any, int]) -> int:
     """An expression where cells have values."""
-    done: dict[E, int] = {}
+    found = _all_values(e, values)[e]
+    assert found is not None
+    return found
+
+
+def grounds(e: E, values: Mapping[Any, int | None]) -> frozenset[Any]:
+    """Cells which, as long as they hold what they do, keep an expression at what it comes to: at a value, or at what
+    it is of the cells whose value is unknown.
+    """
+    known = _all_values(e, values)
+    found: set[Any] = set()
+    seen: set[E] = set()
+    stack = [e]
+    while stack:
+        top = stack.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        if top.op == "cell":
+            found.add(top.args[0])
+        else:
+            stack += _because(top, known)
+    return frozenset(found)
+
+
+def _because(e: E, known: Mapping[E, int | None]) -> list[E]:
+    """Parts of an expression that alone settle what it comes to."""
+    parts = list(e.subs())
+    if e.op in ("and", "or", "some"):
+        settles = e.op != "and"
+        one = next((x for x in parts if known[x] is not None and bool(known[x]) == settles), None)
+        if one is not None:
+            return [one]
+    if e.op == "if" and known[parts[0]] is not None:
+        return [parts[0], parts[1] if known[parts[0]] else parts[2]]
+    return parts
+
+
+def _all_values(e: E, values: Mapping[Any, int | None]) -> dict[E, int | None]:
+    """What an expression and everything in it come to; None where that depends on what is unknown."""
+    done: dict[E, int | None] = {}
     stack = [e]
     while stack:
         top = stack[-1]
         if left := [x for x in top.subs() if x not in done]:
             stack += left
             continue
-        done[stack.pop()] = _evaluated(top, [done[x] for x in top.subs()], values)
-    return done[e]
+        stack.pop()
+        x = [done[a] for a in top.subs()]
+        if top.op == "cell":
+            done[top] = values[top.args[0]]
+        elif None not in x:
+            done[top] = _evaluated(top, x)  # type: ignore[arg-type]
+        elif top.op == "and":
+            done[top] = False if any(v is not None and not v for v in x) else None
+        elif top.op in ("or", "some"):
+            done[top] = True if any(x) else None
+        elif top.op == "if" and x[0] is not None:
+            done[top] = x[1] if x[0] else x[2]
+        else:
+            done[top] = None
+    return done
 
 
-def _evaluated(e: E, x: list[int], values: Mapping[Any, int]) -> int:
+def _evaluated(e: E, x: list[int]) -> int:
     match e.op:
         case "const":
             return e.args[0]  # type: ignore[no-any-return]
-        case "cell":
-            return values[e.args[0]]
         case "if":
             return x[1] if x[0] else x[2]
         case "and":

@@ -9,17 +9,16 @@ changes that any set will do with is the smallest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from sanitree.checker.explore.confirm import MismatchError
-from sanitree.checker.repair import parts
-from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
 from sanitree.checker.repair.how import Forbidden, How, Instance, OutOfTimeError, is_counted, names
 from sanitree.checker.repair.observable import OBSERVABLE
 from sanitree.checker.repair.results import Change, Ending, Outcome, Repair
+from sanitree.checker.repair.ways import Sites, Ways
 from sanitree.checker.report import Report, check
-from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Rule, checks
 from sanitree.invariants.vocabulary import FIELDS
 from sanitree.models.snapshot import Snapshot
@@ -33,7 +32,6 @@ _SPARE = 16
 because they are all alike."""
 
 Told = Callable[[str], None]
-Sites = frozenset[Cell]
 
 
 def repair(
@@ -49,6 +47,14 @@ def repair(
     if not any(f.violated for f in before.findings):
         return Outcome(before, (), Ending.NOTHING, 0, clock.spent)
     return _Search(before, chosen, clock, limit, told).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """Instances that, together, forbid a set of changes, and cells of which one must change besides."""
+
+    by: tuple[Instance, ...]
+    ways: Sites
 
 
 class _Search:
@@ -68,17 +74,16 @@ class _Search:
     def _begin(self, spare: int) -> None:
         self.cells = Cells(self.before.snapshot, spare)
         self.how = How(self.cells, self.violated, self.clock)
-        self._known: dict[Sites, tuple[Change, ...] | Forbidden] = {}
-        self._read: dict[tuple[Instance, Sites], Sites] = {}
+        self.ways = Ways(self.cells, self.how)
 
     def run(self) -> Outcome:
         try:
-            missing = self._missing(frozenset(), self._sets(frozenset()))
+            bars = self._bars(frozenset())
+            assert not isinstance(bars, tuple)
+            if stuck := [b for b in bars if not b.ways]:
+                return self._end(Ending.NONE, conflict=names(i for b in stuck for i in b.by))
+            self.size = _apart(bars)
             while True:
-                if missing is None:
-                    by = (i for by, ways in self._sets(frozenset()) if not ways for i in by)
-                    return self._end(Ending.NONE, conflict=names(by))
-                self.size = max(self.size, missing)
                 if self.size > self.cells.spare:
                     self._begin(4 * self.size)
                 self.told(f"asking whether {self._changes()} can do")
@@ -94,87 +99,57 @@ class _Search:
 
     def _of_size(self) -> Ending | None:
         """Looks for repairs with just so many changes; None where there are none, and may be larger ones."""
-        stack: list[tuple[Sites, Instance | None]] = [(frozenset(), None)]
-        seen = {frozenset[Cell]()}
-        more = False
+        stack: list[Sites] = [frozenset()]
+        seen = set(stack)
+        cut = False
         while stack:
             if self.clock.over:
                 raise OutOfTimeError
-            sites, mended = stack.pop()
-            if len(sites) == self.size:
-                changes = self._values(sites, mended)
-                if changes is None:
-                    more = True
-                elif self.limit is not None and len(self.found) == self.limit:
+            sites = stack.pop()
+            bars = self._bars(sites, self.size - len(sites))
+            if isinstance(bars, tuple):  # nothing bars it
+                if self.limit is not None and len(self.found) == self.limit:
                     return Ending.LIMIT
-                else:
-                    self.found.append(self._confirmed(changes))
+                self.found.append(self._confirmed(bars))
                 continue
-            sets = self._sets(sites)
-            missing = self._missing(sites, sets)
-            if missing is None:
+            if any(not b.ways for b in bars):
                 continue
-            if len(sites) + missing > self.size:
-                more = True
+            if len(sites) + _apart(bars) > self.size:
+                cut = True
                 continue
-            forbidding, ways = min(sets, key=lambda s: len(s[1]))
-            alone = forbidding[0] if len(forbidding) == 1 else None
-            for way in self._in_order(ways):
+            bar = min(bars, key=lambda b: len(b.ways))
+            last = len(sites) + 1 == self.size
+            cut = cut or last
+            for way in self.ways.of(bar.by, sites, last):
                 larger = sites | {way}
                 if larger not in seen:
                     seen.add(larger)
-                    stack.append((larger, alone))
+                    stack.append(larger)
         if self.found:
             return Ending.ALL
-        return None if more else Ending.NONE
+        return None if cut else Ending.NONE
 
-    def _values(self, sites: Sites, mended: Instance | None) -> tuple[Change, ...] | None:
-        """What the cells become; None where nothing does. mended: an instance that the last of them is there for."""
+    def _bars(self, sites: Sites, room: int | None = None) -> list[_Bar] | tuple[Change, ...]:
+        """What forbids a set of changes, or the changes. room: how many more there may be: of what needs more, no more
+        is looked for. Raises OutOfTimeError.
+        """
         o = self.how.opened(sites)
-        if mended is not None and not self.how.mends(o, mended):
-            return None
-        found = self.how.values(o)
-        return None if isinstance(found, Forbidden) else found
-
-    # What forbids a set of changes, and which cells may mend that.
-
-    def _forbidden(self, sites: Sites) -> tuple[tuple[Instance, ...], ...]:
-        if sites not in self._known:
-            self._known[sites] = self.how.values(self.how.opened(sites))
-        found = self._known[sites]
-        return found.by if isinstance(found, Forbidden) else ()
-
-    def _sets(self, sites: Sites) -> list[tuple[tuple[Instance, ...], Sites]]:
-        """Instances that forbid the changes, with the cells of which one must change too."""
-        return [(by, frozenset().union(*(self._reads(i, sites) for i in by)) - sites) for by in self._forbidden(sites)]
-
-    def _missing(self, sites: Sites, sets: list[tuple[tuple[Instance, ...], Sites]]) -> int | None:
-        """How many more changes there must be at least; None where none will do."""
+        found: list[_Bar] = []
         taken: set[Cell] = set()
-        count = 0
-        for _, ways in sorted(sets, key=lambda s: len(s[1])):
-            if not ways:
-                return None
-            if taken.isdisjoint(ways):
-                taken |= ways
-                count += 1
-        return count
-
-    def _reads(self, instance: Instance, sites: Sites) -> Sites:
-        """The cells that decide an instance where these are open and all others are as they are."""
-        loose = frozenset(c for site in sites for c in self.cells.parts(site))
-        at = instance, frozenset(c for c in loose if self.cells.leads(c))
-        if at not in self._read:
-            one, row = instance
-            symbols = Symbols(self.cells, None, loose=at[1])
-            (e,) = symbols.violated(one, [row])
-            ends = parts.leaves([e]) if isinstance(e, E) else ()
-            self._read[at] = frozenset(e.args[0].site for e in ends if e.op == "cell")
-        return self._read[at]
-
-    def _in_order(self, ways: Sites) -> list[Cell]:
-        """The last is tried first: what is one of its kind before what is one of many."""
-        return sorted(ways, key=lambda c: c.order, reverse=True)
+        apart = 0
+        for instance in self.how.forbidding(o):
+            found.append(_Bar((instance,), self.ways.any(instance, sites)))
+            if taken.isdisjoint(found[-1].ways):
+                taken |= found[-1].ways
+                apart += 1
+            if room is not None and apart > room:
+                return found
+        if found:
+            return found
+        values = self.how.values(o)
+        if not isinstance(values, Forbidden):
+            return values
+        return [_Bar(values.by, frozenset[Cell]().union(*(self.ways.any(i, sites) for i in values.by)))]
 
     def _confirmed(self, changes: tuple[Change, ...]) -> Repair:
         after = self.cells.after({c.cell: c.new for c in changes})
@@ -186,6 +161,17 @@ class _Search:
     def _end(self, ending: Ending, unknown: str = "", conflict: tuple[str, ...] = ()) -> Outcome:
         found = tuple(sorted(self.found, key=_rank))
         return Outcome(self.before, found, ending, self.size, self.clock.spent, unknown, conflict)
+
+
+def _apart(bars: Iterable[_Bar]) -> int:
+    """How many changes there must be at least: one for each bar, of those that no two cells share."""
+    taken: set[Cell] = set()
+    count = 0
+    for bar in sorted(bars, key=lambda b: len(b.ways)):
+        if taken.isdisjoint(bar.ways):
+            taken |= bar.ways
+            count += 1
+    return count
 
 
 def _rank(r: Repair) -> tuple[object, ...]:
