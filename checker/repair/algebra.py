@@ -374,9 +374,15 @@ class _Parted(Semantics[Many, V]):
 
 
 @cache
-def _adds_up(g: Gather) -> bool:
+def is_of_sums(check: Check) -> bool:
+    """Whether all that a check reads of many elements are sums in which each has a part of its own."""
+    return all(_adds_up(t) for t in walk(check.term) if isinstance(t, Gather | PathSum))
+
+
+@cache
+def _adds_up(g: Gather | PathSum) -> bool:
     """Whether a fold is a sum over a whole table in which an element's part is said by its own fields."""
-    if g.over is Range.CHILDREN or g.fold not in (Fold.SUM, Fold.COUNT) or free_variables(g):
+    if isinstance(g, PathSum) or g.over is Range.CHILDREN or g.fold not in (Fold.SUM, Fold.COUNT) or free_variables(g):
         return False
     inner = [t for part in (g.where, g.body) for t in walk(part)]
     return all(t.of is g.var for t in inner if isinstance(t, Get)) and not any(

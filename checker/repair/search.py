@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.repair.cells import Cell, Cells
@@ -99,14 +100,14 @@ class _Search:
 
     def _of_size(self) -> Ending | None:
         """Looks for repairs with just so many changes; None where there are none, and may be larger ones."""
-        stack: list[Sites] = [frozenset()]
-        seen = set(stack)
+        stack: list[tuple[Sites, list[Instance]]] = [(frozenset(), [])]
+        seen = {frozenset[Cell]()}
         cut = False
         while stack:
             if self.clock.over:
                 raise OutOfTimeError
-            sites = stack.pop()
-            bars = self._bars(sites, self.size - len(sites))
+            sites, barred = stack.pop()
+            bars = self._bars(sites, self.size - len(sites), barred)
             if isinstance(bars, tuple):  # nothing bars it
                 if self.limit is not None and len(self.found) == self.limit:
                     return Ending.LIMIT
@@ -120,32 +121,38 @@ class _Search:
             bar = min(bars, key=lambda b: len(b.ways))
             last = len(sites) + 1 == self.size
             cut = cut or last
+            barred = [b.by[0] for b in bars if len(b.by) == 1]
             for way in self.ways.of(bar.by, sites, last):
                 larger = sites | {way}
                 if larger not in seen:
                     seen.add(larger)
-                    stack.append(larger)
+                    stack.append((larger, barred))
         if self.found:
             return Ending.ALL
         return None if cut else Ending.NONE
 
-    def _bars(self, sites: Sites, room: int | None = None) -> list[_Bar] | tuple[Change, ...]:
+    def _bars(
+        self, sites: Sites, room: int | None = None, before: Iterable[Instance] = ()
+    ) -> list[_Bar] | tuple[Change, ...]:
         """What forbids a set of changes, or the changes. room: how many more there may be: of what needs more, no more
-        is looked for. Raises OutOfTimeError.
+        is looked for. before: what forbade one change less, and so most often this. Raises OutOfTimeError.
         """
         o = self.how.opened(sites)
-        found: list[_Bar] = []
+        found: dict[Instance, _Bar] = {}
         taken: set[Cell] = set()
         apart = 0
-        for instance in self.how.forbidding(o):
-            found.append(_Bar((instance,), self.ways.any(instance, sites)))
-            if taken.isdisjoint(found[-1].ways):
-                taken |= found[-1].ways
+        for instance in chain((i for i in before if not self.how.mends(o, i)), self.how.forbidding(o)):
+            if instance in found:
+                continue
+            ways = self.ways.any(instance, sites)
+            found[instance] = _Bar((instance,), ways)
+            if taken.isdisjoint(ways):
+                taken |= ways
                 apart += 1
             if room is not None and apart > room:
-                return found
+                break
         if found:
-            return found
+            return list(found.values())
         values = self.how.values(o)
         if not isinstance(values, Forbidden):
             return values

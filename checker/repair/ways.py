@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from sanitree.checker.columns import Place
 from sanitree.checker.repair import parts
-from sanitree.checker.repair.algebra import Symbols
+from sanitree.checker.repair.algebra import Symbols, is_of_sums
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.how import How, Instance
+from sanitree.checker.repair.pools import NAMED
 from sanitree.checker.repair.reads import reads
 from sanitree.checker.symbolic import E
 from sanitree.invariants.vocabulary import Sort
@@ -42,7 +43,7 @@ class Ways:
         ways = sorted(found - sites, key=lambda c: c.order, reverse=True)
         if len(ways) > _MANY:
             ways = self._different(ways, sites)
-            if last and len(barring) == 1 and barring[0][0].rule.scope is Sort.TREE:
+            if last and len(barring) == 1 and is_of_sums(barring[0][0]):
                 ways = self._mending(ways, sites, barring[0])
         return ways
 
@@ -86,17 +87,15 @@ class Ways:
         return found
 
     def _mending(self, ways: list[Cell], sites: Sites, instance: Instance) -> list[Cell]:
-        """Those that mend an instance about the whole tree. To a sum over elements, cells of elements are alike where
-        all that it reads of them is.
-        """
-        keys: dict[Place, list[Key | None]] = {}
+        """Those that mend an instance about sums. Cells of elements of which it reads the same matter to it alike."""
+        keys: dict[Place, set[Key]] = {}
         for r in reads(instance[0]):
-            keys.setdefault(r.place, []).append(r.key)
+            keys.setdefault(r.place, set()).update([Key(n) for n in NAMED] if r.key is None else [r.key])
         changed = {(c.place, c.row) for c in sites}
         known: dict[object, bool] = {}
         found = []
         for c in ways:
-            columns = (self.cells.column(c.place, key) for key in keys.get(c.place, ()) if key is not None)
+            columns = (self.cells.column(c.place, key) for key in keys.get(c.place, ()))
             values = tuple(x.values[c.row] for x in columns if x is not None)
             like = c.place, c.key, values, c.row if (c.place, c.row) in changed else None
             if like not in known:
