@@ -52,10 +52,11 @@ def repair(
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """Instances that, together, forbid a set of changes, and cells of which one must change besides."""
+    """Instances that, together, forbid a set of changes, and cells of which so many at least must change besides."""
 
     by: tuple[Instance, ...]
     ways: Sites
+    needed: int = 1
 
 
 class _Search:
@@ -119,10 +120,9 @@ class _Search:
                 cut = True
                 continue
             bar = min(bars, key=lambda b: len(b.ways))
-            last = len(sites) + 1 == self.size
-            cut = cut or last
+            cut = True
             barred = [b.by[0] for b in bars if len(b.by) == 1]
-            for way in self.ways.of(bar.by, sites, last):
+            for way in self.ways.of(bar.by, sites, self.size - len(sites)):
                 larger = sites | {way}
                 if larger not in seen:
                     seen.add(larger)
@@ -145,10 +145,10 @@ class _Search:
             if instance in found:
                 continue
             ways = self.ways.any(instance, sites)
-            found[instance] = _Bar((instance,), ways)
+            bar = found[instance] = _Bar((instance,), ways, self.ways.needed(instance, sites))
             if taken.isdisjoint(ways):
                 taken |= ways
-                apart += 1
+                apart += bar.needed
             if room is not None and apart > room:
                 break
         if found:
@@ -171,13 +171,13 @@ class _Search:
 
 
 def _apart(bars: Iterable[_Bar]) -> int:
-    """How many changes there must be at least: one for each bar, of those that no two cells share."""
+    """How many changes there must be at least: what bars need of which no two share a cell."""
     taken: set[Cell] = set()
     count = 0
-    for bar in sorted(bars, key=lambda b: len(b.ways)):
+    for bar in sorted(bars, key=lambda b: (-b.needed, len(b.ways))):
         if taken.isdisjoint(bar.ways):
             taken |= bar.ways
-            count += 1
+            count += bar.needed
     return count
 
 

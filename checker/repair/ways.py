@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from sanitree.checker.columns import Place
 from sanitree.checker.repair import parts
 from sanitree.checker.repair.algebra import Symbols, is_of_sums
 from sanitree.checker.repair.cells import Cell, Cells
+from sanitree.checker.repair.counting import Count, count_of
 from sanitree.checker.repair.how import How, Instance
 from sanitree.checker.repair.pools import NAMED
-from sanitree.checker.repair.reads import reads
+from sanitree.checker.repair.reads import place_of, reads
 from sanitree.checker.symbolic import E
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key
 
 Sites = frozenset[Cell]
+_NUMBERS = (Key("number"), Key("pool_size"))
 _MANY = 64
 """Ways from which on it pays to look which of them are alike."""
 
@@ -26,34 +28,47 @@ class Ways:
     def __init__(self, cells: Cells, how: How) -> None:
         self.cells, self.how = cells, how
         self._whole: dict[tuple[Instance, frozenset[Cell]], tuple[E | None, Sites]] = {}
-        self._bad = {(check.component, check.tier, row) for check, row in how.now if check.rule.scope is Sort.SLOT}
+        self._counts: dict[tuple[Instance, frozenset[Cell]], Count | None] = {}
+        self._numbered = [c for c in how.violated if any(r.key in _NUMBERS for r in reads(c))]
+        self._of_number: dict[tuple[Place, int], tuple[bool, ...]] = {}
 
     def any(self, instance: Instance, sites: Sites) -> Sites:
         """Cells outside `sites` that decide an instance, and perhaps others."""
         return self._read(instance, sites)[1] - sites
 
-    def of(self, by: Iterable[Instance], sites: Sites, last: bool) -> list[Cell]:
+    def needed(self, instance: Instance, sites: Sites) -> int:
+        """How many cells must change besides, at least, to mend an instance that these changes do not mend."""
+        count = self._count(instance, sites)
+        return 1 if count is None else max(1, count.needed(sites))
+
+    def of(self, by: Sequence[Instance], sites: Sites, room: int) -> list[Cell]:
         """Cells of which one must change too where some instances forbid the changes so far; the last is to be tried
-        first. Of those that are alike, one. last: whether there may be one more change only.
+        first. Of those that are alike, one. room: how many more changes there may be.
         """
-        found: set[Cell] = set()
-        barring = list(by)
-        for i in barring:
-            found |= self._grounds(i, sites)
+        found = frozenset[Cell]().union(*(self._grounds(i, sites) for i in by))
         ways = sorted(found - sites, key=lambda c: c.order, reverse=True)
         if len(ways) > _MANY:
             ways = self._different(ways, sites)
-            if last and len(barring) == 1 and is_of_sums(barring[0][0]):
-                ways = self._mending(ways, sites, barring[0])
+            if len(by) == 1 and is_of_sums(by[0][0]):
+                ways = self._mending(ways, sites, by[0], room)
         return ways
+
+    def _count(self, instance: Instance, sites: Sites) -> Count | None:
+        at = instance, self._loose(sites)
+        if at not in self._counts:
+            self._counts[at] = count_of(self._read(instance, sites)[0], self.cells.value)
+        return self._counts[at]
+
+    def _loose(self, sites: Sites) -> frozenset[Cell]:
+        """Cells that change by which rules come to other elements."""
+        return frozenset(c for site in sites for c in self.cells.parts(site) if self.cells.leads(c))
 
     def _read(self, instance: Instance, sites: Sites) -> tuple[E | None, Sites]:
         """When an instance is violated, as an expression over all cells that it comes to, and these."""
-        loose = frozenset(c for site in sites for c in self.cells.parts(site) if self.cells.leads(c))
-        at = instance, loose
+        at = instance, self._loose(sites)
         if at not in self._whole:
             check, row = instance
-            (e,) = Symbols(self.cells, None, loose=loose).violated(check, [row])
+            (e,) = Symbols(self.cells, None, loose=at[1]).violated(check, [row])
             ends = parts.leaves([e]) if isinstance(e, E) else ()
             cells = frozenset(x.args[0].site for x in ends if x.op == "cell")
             self._whole[at] = (e if isinstance(e, E) else None), cells
@@ -74,20 +89,28 @@ class Ways:
         changed = {(c.place, c.row) for c in sites}
         seen = set()
         found = []
-        for c in ways:
+        for c in ways[::-1]:
             if c.place[0] is Sort.SLOT and (c.place, c.row) not in changed:
-                pool = self.cells.pool(c.place)
-                if c.row < pool.named:
-                    like = tuple(column[c.row] for column in pool.columns.values())
-                    at = c.place, c.key, like, (*c.place[1:], c.row) in self._bad
-                    if at in seen:
-                        continue
-                    seen.add(at)
+                columns = self.cells.pool(c.place).columns.values()
+                at = c.place, c.key, tuple(x[c.row] for x in columns), self._number(c.place, c.row)
+                if at in seen:
+                    continue
+                seen.add(at)
             found.append(c)
-        return found
+        return found[::-1]
 
-    def _mending(self, ways: list[Cell], sites: Sites, instance: Instance) -> list[Cell]:
-        """Those that mend an instance about sums. Cells of elements of which it reads the same matter to it alike."""
+    def _number(self, place: Place, row: int) -> tuple[bool, ...]:
+        """What the rules about numbers say of a slot that is named."""
+        if (place, row) not in self._of_number:
+            named = Symbols(self.cells, values={Cell(place, row, Key("free")): 1})
+            found = (check for check in self._numbered if place_of(check) == place)
+            self._of_number[place, row] = tuple(bool(named.violated(check, [row])[0]) for check in found)
+        return self._of_number[place, row]
+
+    def _mending(self, ways: list[Cell], sites: Sites, instance: Instance, room: int) -> list[Cell]:
+        """Those after which an instance about sums can be mended in the room that is left. Cells of elements of which
+        it reads the same matter to it alike.
+        """
         keys: dict[Place, set[Key]] = {}
         for r in reads(instance[0]):
             keys.setdefault(r.place, set()).update([Key(n) for n in NAMED] if r.key is None else [r.key])
@@ -99,7 +122,13 @@ class Ways:
             values = tuple(x.values[c.row] for x in columns if x is not None)
             like = c.place, c.key, values, c.row if (c.place, c.row) in changed else None
             if like not in known:
-                known[like] = self.how.mends(self.how.opened(sites | {c}), instance)
+                more = sites | {c}
+                known[like] = self._can(instance, more, room - 1)
             if known[like]:
                 found.append(c)
         return found
+
+    def _can(self, instance: Instance, sites: Sites, room: int) -> bool:
+        if room and (count := self._count(instance, sites)) is not None:
+            return count.needed(sites) <= room
+        return room > 0 or self.how.mends(self.how.opened(sites), instance)

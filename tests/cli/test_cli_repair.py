@@ -130,7 +130,7 @@ def test_some_rules_alone(run: Run, write: Write) -> None:
 def test_time_that_is_over_is_inconclusive(run: Run, write: Write) -> None:
     result = run("repair", write(freed_while_read()), "--seconds", "0.0001")
     assert result.exit_code == Exit.INCONCLUSIVE
-    assert "inconclusive: stopped after 0 s, not knowing whether 1 change can do" in text(result)
+    assert "inconclusive: stopped after 0 s, not knowing whether 2 changes can do" in text(result)
     assert "--seconds gives more time" in text(result)
 
 

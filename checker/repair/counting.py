@@ -1,0 +1,56 @@
+"""How many changes a count needs at least: where too few elements count, each change makes up for so many of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from sanitree.checker.repair import parts
+from sanitree.checker.repair.cells import Cell
+from sanitree.checker.symbolic import E, const
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """That so many of some elements count. short: how many too few do now. now: which do. told_by: for each cell the
+    elements to which it matters. most: to how many one cell matters.
+    """
+
+    short: int
+    now: tuple[bool, ...]
+    told_by: dict[Cell, tuple[int, ...]]
+    most: int
+
+    def needed(self, sites: Collection[Cell]) -> int:
+        """Changes that are missing at least where these cells change already."""
+        touched = {i for site in sites for i in self.told_by.get(site, ())}
+        count = sum(self.now[i] for i in touched)
+        fewer, more = self.short - (len(touched) - count), self.short + count
+        return -(-max(fewer, -more, 0) // self.most)
+
+
+def count_of(wrong: E | None, value: Callable[[Cell], int]) -> Count | None:
+    """The count that an instance demands, which is violated where `wrong` is true; None where it demands another thing,
+    or where that many is itself a cell.
+    """
+    if wrong is None or wrong.op != "not" or wrong.args[0].op != "=":
+        return None
+    a, b = wrong.args[0].args
+    whole, wanted = (a, b) if a.op == "sum" else (b, a)
+    conditions = [x.args[0] for x in whole.args if x.op == "if" and x.args[1:] == _ONE]
+    fixed = [x.args[0] for x in whole.args if x.op == "const"]
+    if whole.op != "sum" or wanted.op != "const" or len(conditions) + len(fixed) < len(whole.args):
+        return None
+    cells = {x.args[0]: value(x.args[0]) for x in parts.leaves([whole]) if x.op == "cell"}
+    now = tuple(bool(parts.evaluate(c, cells)) for c in conditions)
+    told_by: dict[Cell, list[int]] = {}
+    for i, c in enumerate(conditions):
+        for site in {x.args[0].site for x in parts.leaves([c]) if x.op == "cell"}:
+            told_by.setdefault(site, []).append(i)
+    most = max(Counter(site for site, at in told_by.items() for _ in at).values(), default=1)
+    short = wanted.args[0] - sum(fixed) - sum(now)
+    return Count(short, now, {site: tuple(at) for site, at in told_by.items()}, most)
+
+
+_ONE = (const(1), const(0))
