@@ -25,7 +25,7 @@ from sanitree.models.snapshot import Key
 
 Instance = tuple[Check, int]
 """A check at one row of its scope."""
-_TRIED = 200
+_TRIED = 60
 """Values that are tried for an instance before z3 is asked."""
 
 

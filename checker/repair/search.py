@@ -141,7 +141,7 @@ class _Search:
         found: dict[Instance, _Bar] = {}
         taken: set[Cell] = set()
         apart = 0
-        for instance in chain((i for i in before if not self.how.mends(o, i)), self.how.forbidding(o)):
+        for instance in chain((i for i in before if not self.ways.mended(i, o)), self.how.forbidding(o)):
             if instance in found:
                 continue
             ways = self.ways.any(instance, sites)

@@ -9,7 +9,7 @@ from sanitree.checker.repair import parts
 from sanitree.checker.repair.algebra import Symbols, is_of_sums
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.counting import Count, count_of
-from sanitree.checker.repair.how import How, Instance
+from sanitree.checker.repair.how import How, Instance, Open
 from sanitree.checker.repair.pools import NAMED
 from sanitree.checker.repair.reads import place_of, reads
 from sanitree.checker.symbolic import E
@@ -18,7 +18,7 @@ from sanitree.models.snapshot import Key
 
 Sites = frozenset[Cell]
 _NUMBERS = (Key("number"), Key("pool_size"))
-_MANY = 64
+_MANY = 8
 """Ways from which on it pays to look which of them are alike."""
 
 
@@ -129,6 +129,12 @@ class Ways:
         return found
 
     def _can(self, instance: Instance, sites: Sites, room: int) -> bool:
-        if room and (count := self._count(instance, sites)) is not None:
-            return count.needed(sites) <= room
+        count = self._count(instance, sites)
+        if count is not None and count.needed(sites) > room:
+            return False
         return room > 0 or self.how.mends(self.how.opened(sites), instance)
+
+    def mended(self, instance: Instance, o: Open) -> bool:
+        """Whether an instance need not be violated any more."""
+        count = self._count(instance, o.sites)
+        return (count is None or not count.needed(o.sites)) and self.how.mends(o, instance)
