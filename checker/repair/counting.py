@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -42,13 +41,16 @@ def count_of(wrong: E | None, value: Callable[[Cell], int]) -> Count | None:
     fixed = [x.args[0] for x in whole.args if x.op == "const"]
     if whole.op != "sum" or wanted.op != "const" or len(conditions) + len(fixed) < len(whole.args):
         return None
-    cells = {x.args[0]: value(x.args[0]) for x in parts.leaves([whole]) if x.op == "cell"}
-    now = tuple(bool(parts.evaluate(c, cells)) for c in conditions)
     told_by: dict[Cell, list[int]] = {}
+    cells: dict[Cell, int] = {}
     for i, c in enumerate(conditions):
-        for site in {x.args[0].site for x in parts.leaves([c]) if x.op == "cell"}:
+        own = [x.args[0] for x in parts.leaves([c]) if x.op == "cell"]
+        cells |= {cell: value(cell) for cell in own}
+        for site in {cell.site for cell in own}:
             told_by.setdefault(site, []).append(i)
-    most = max(Counter(site for site, at in told_by.items() for _ in at).values(), default=1)
+    known = parts.values_of(whole, cells)
+    now = tuple(bool(known[c]) for c in conditions)
+    most = max(map(len, told_by.values()), default=1)
     short = wanted.args[0] - sum(fixed) - sum(now)
     return Count(short, now, {site: tuple(at) for site, at in told_by.items()}, most)
 

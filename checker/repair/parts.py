@@ -160,6 +160,21 @@ def leaves(roots: Sequence[E]) -> Iterator[E]:
             yield e
 
 
+def references(root: E) -> Iterator[E]:
+    """The cells by which an expression comes to other elements."""
+    seen: set[E] = set()
+    stack = [root]
+    while stack:
+        e = stack.pop()
+        if e in seen:
+            continue
+        seen.add(e)
+        below = list(e.subs())
+        stack += below
+        if e.op == "beside":
+            yield from (x for x in leaves(below[:1]) if x.op == "cell")
+
+
 def while_there(a: One, there: One) -> One:
     """`a` of an element that is there. What implies that somebody names a slot need not say so."""
     if isinstance(a, E) and isinstance(there, E) and _implies(a, there):
@@ -193,7 +208,7 @@ def beside(reference: E, value: One) -> E:
 
 def evaluate(e: E, values: Mapping[Any, int]) -> int:
     """An expression where cells have values."""
-    found = _all_values(e, values)[e]
+    found = values_of(e, values)[e]
     assert found is not None
     return found
 
@@ -202,7 +217,7 @@ def grounds(e: E, values: Mapping[Any, int | None]) -> frozenset[Any]:
     """Cells which, as long as they hold what they do, keep an expression at what it comes to: at a value, or at what
     it is of the cells whose value is unknown.
     """
-    known = _all_values(e, values)
+    known = values_of(e, values)
     found: set[Any] = set()
     seen: set[E] = set()
     stack = [e]
@@ -231,7 +246,7 @@ def _because(e: E, known: Mapping[E, int | None]) -> list[E]:
     return parts
 
 
-def _all_values(e: E, values: Mapping[Any, int | None]) -> dict[E, int | None]:
+def values_of(e: E, values: Mapping[Any, int | None]) -> dict[E, int | None]:
     """What an expression and everything in it come to; None where that depends on what is unknown."""
     done: dict[E, int | None] = {}
     stack = [e]

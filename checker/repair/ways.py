@@ -29,6 +29,8 @@ class Ways:
         self.cells, self.how = cells, how
         self._whole: dict[tuple[Instance, frozenset[Cell]], tuple[E | None, Sites]] = {}
         self._counts: dict[tuple[Instance, frozenset[Cell]], Count | None] = {}
+        self._leading: dict[Instance, frozenset[Cell]] = {}
+        self._bad = {(place_of(check), row) for check, row in how.now if check.rule.scope is Sort.SLOT}
         self._numbered = [c for c in how.violated if any(r.key in _NUMBERS for r in reads(c))]
         self._of_number: dict[tuple[Place, int], tuple[bool, ...]] = {}
 
@@ -54,18 +56,24 @@ class Ways:
         return ways
 
     def _count(self, instance: Instance, sites: Sites) -> Count | None:
-        at = instance, self._loose(sites)
+        at = self._at(instance, sites)
         if at not in self._counts:
             self._counts[at] = count_of(self._read(instance, sites)[0], self.cells.value)
         return self._counts[at]
 
-    def _loose(self, sites: Sites) -> frozenset[Cell]:
-        """Cells that change by which rules come to other elements."""
-        return frozenset(c for site in sites for c in self.cells.parts(site) if self.cells.leads(c))
+    def _at(self, instance: Instance, sites: Sites) -> tuple[Instance, frozenset[Cell]]:
+        """An instance, and cells that change by which it comes to other elements than now."""
+        loose = frozenset(c for site in sites for c in self.cells.parts(site) if self.cells.leads(c))
+        if loose and (e := self._read(instance, frozenset())[0]) is not None:
+            if instance not in self._leading:
+                self._leading[instance] = frozenset(x.args[0] for x in parts.references(e))
+            if loose.isdisjoint(self._leading[instance]):
+                return instance, frozenset()
+        return instance, loose
 
     def _read(self, instance: Instance, sites: Sites) -> tuple[E | None, Sites]:
         """When an instance is violated, as an expression over all cells that it comes to, and these."""
-        at = instance, self._loose(sites)
+        at = self._at(instance, sites)
         if at not in self._whole:
             check, row = instance
             (e,) = Symbols(self.cells, None, loose=at[1]).violated(check, [row])
@@ -100,7 +108,9 @@ class Ways:
         return found[::-1]
 
     def _number(self, place: Place, row: int) -> tuple[bool, ...]:
-        """What the rules about numbers say of a slot that is named."""
+        """What rules about numbers say of a slot: of one that nobody names, if somebody did."""
+        if row < self.cells.pool(place).named:
+            return ((place, row) in self._bad,)
         if (place, row) not in self._of_number:
             named = Symbols(self.cells, values={Cell(place, row, Key("free")): 1})
             found = (check for check in self._numbered if place_of(check) == place)
