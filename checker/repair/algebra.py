@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from sanitree.checker.columns import Place, fields_of
-from sanitree.checker.repair import parts
+from sanitree.checker.repair import expressions, parts
 from sanitree.checker.repair.cells import IN_FLIGHT, NODES, TRANSFERS, TREE, Cell, Cells, Held
 from sanitree.checker.repair.parts import Many, One, lift, spread
 from sanitree.checker.repair.pools import BY_TRANSFERS, NAMED, WHO
-from sanitree.checker.repair.reads import place_of
+from sanitree.checker.repair.reads import adds_up, place_of
 from sanitree.checker.symbolic import E
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
-from sanitree.invariants.terms import Fold, Gather, Get, Moment, Op, PathSum, Range, Var, free_variables, walk
+from sanitree.invariants.terms import Gather, Get, Moment, Op, PathSum, Range, Var
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key
 
@@ -156,10 +156,10 @@ class Symbols(Algebra[Many, V]):
 
     def _now(self, index: E) -> int | None:
         """Where a reference leads in the snapshot; None where it may lead anywhere."""
-        cells = [e.args[0] for e in parts.leaves([index]) if e.op == "cell"]
+        cells = [e.args[0] for e in expressions.leaves([index]) if e.op == "cell"]
         if any(c in self.loose for c in cells):
             return None
-        return parts.evaluate(index, {c: self.cells.value(c) for c in cells})
+        return expressions.evaluate(index, {c: self.cells.value(c) for c in cells})
 
     # Two-valued operations.
 
@@ -357,7 +357,7 @@ class _Parted(Semantics[Many, V]):
 
     def _gather(self, g: Gather, env: Env[V]) -> Meaning[Many, V]:
         a = self.a
-        if a.whole is None or not _adds_up(g):
+        if a.whole is None or not adds_up(g):
             return super()._gather(g, env)
         place = a.place_of(g)
         if place[0] is Sort.SLOT and TRANSFERS in a.changed:
@@ -371,23 +371,6 @@ class _Parted(Semantics[Many, V]):
         assert not isinstance(was.it, Rows)
         rest = a.arithmetic(Op.SUB, whole.it, was.it)
         return Value(a.arithmetic(Op.ADD, rest, now.it), now.known)
-
-
-@cache
-def is_of_sums(check: Check) -> bool:
-    """Whether all that a check reads of many elements are sums in which each has a part of its own."""
-    return all(_adds_up(t) for t in walk(check.term) if isinstance(t, Gather | PathSum))
-
-
-@cache
-def _adds_up(g: Gather | PathSum) -> bool:
-    """Whether a fold is a sum over a whole table in which an element's part is said by its own fields."""
-    if isinstance(g, PathSum) or g.over is Range.CHILDREN or g.fold not in (Fold.SUM, Fold.COUNT) or free_variables(g):
-        return False
-    inner = [t for part in (g.where, g.body) for t in walk(part)]
-    return all(t.of is g.var for t in inner if isinstance(t, Get)) and not any(
-        isinstance(t, Gather | PathSum) for t in inner
-    )
 
 
 class _Lazily(Sequence[One]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sanitree.checker.repair import parts
+from sanitree.checker.repair import expressions
 from sanitree.checker.repair.cells import Cell
 from sanitree.checker.symbolic import E, const
 
@@ -37,18 +37,20 @@ def count_of(wrong: E | None, value: Callable[[Cell], int]) -> Count | None:
         return None
     a, b = wrong.args[0].args
     whole, wanted = (a, b) if a.op == "sum" else (b, a)
+    if whole.op != "sum" or wanted.op != "const":
+        return None
     conditions = [x.args[0] for x in whole.args if x.op == "if" and x.args[1:] == _ONE]
     fixed = [x.args[0] for x in whole.args if x.op == "const"]
-    if whole.op != "sum" or wanted.op != "const" or len(conditions) + len(fixed) < len(whole.args):
+    if len(conditions) + len(fixed) < len(whole.args):
         return None
     told_by: dict[Cell, list[int]] = {}
     cells: dict[Cell, int] = {}
     for i, c in enumerate(conditions):
-        own = [x.args[0] for x in parts.leaves([c]) if x.op == "cell"]
+        own = [x.args[0] for x in expressions.leaves([c]) if x.op == "cell"]
         cells |= {cell: value(cell) for cell in own}
         for site in {cell.site for cell in own}:
             told_by.setdefault(site, []).append(i)
-    known = parts.values_of(whole, cells)
+    known = expressions.values_of(whole, cells)
     now = tuple(bool(known[c]) for c in conditions)
     most = max(map(len, told_by.values()), default=1)
     short = wanted.args[0] - sum(fixed) - sum(now)

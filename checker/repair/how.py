@@ -10,7 +10,7 @@ from typing import Any
 import z3
 
 from sanitree.checker.columns import Place
-from sanitree.checker.repair import parts
+from sanitree.checker.repair import expressions
 from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.clock import Clock
@@ -133,7 +133,7 @@ class How:
 
     def _is_held_by_some(self, wrong: E) -> bool:
         """Whether values near those that it speaks of are such: most often they are."""
-        ends = list(parts.leaves([wrong]))
+        ends = list(expressions.leaves([wrong]))
         cells = [e.args[0] for e in ends if e.op == "cell"]
         named = {int(e.args[0]) for e in ends if e.op == "const"}
         tried = []
@@ -146,7 +146,7 @@ class How:
         if not all(tried):
             return False
         some = (v for v, _ in zip(product(*tried), range(_TRIED), strict=False))
-        return any(not parts.evaluate(wrong, dict(zip(cells, v, strict=True))) for v in some)
+        return any(not expressions.evaluate(wrong, dict(zip(cells, v, strict=True))) for v in some)
 
     def _z3_can_hold(self, o: Open, wrong: E) -> bool:
         x = self._variables(o)

@@ -10,7 +10,18 @@ from functools import cache
 from sanitree.checker.columns import Place
 from sanitree.checker.repair.cells import IN_FLIGHT, NODES, TRANSFERS, Cell, Cells
 from sanitree.invariants.rules import Check
-from sanitree.invariants.terms import Gather, Get, PathSum, Range, Term, Var, children_of
+from sanitree.invariants.terms import (
+    Fold,
+    Gather,
+    Get,
+    PathSum,
+    Range,
+    Term,
+    Var,
+    children_of,
+    free_variables,
+    walk,
+)
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key
 
@@ -117,3 +128,21 @@ def _rows(way: Way, scope: Place, cell: Cell, cells: Cells) -> Iterable[int]:
         case Way.OWNER:
             return cells.pool(scope).held_by(cell.row)
     return range(cells.rows(scope) or 0)
+
+
+@cache
+def is_of_sums(check: Check) -> bool:
+    """Whether all that a check reads of many elements are sums in which each has a part of its own."""
+    folds = [t for t in walk(check.term) if isinstance(t, Gather | PathSum)]
+    return bool(folds) and all(map(adds_up, folds))
+
+
+@cache
+def adds_up(g: Gather | PathSum) -> bool:
+    """Whether a fold is a sum over a whole table in which an element's part is said by its own fields."""
+    if isinstance(g, PathSum) or g.over is Range.CHILDREN or g.fold not in (Fold.SUM, Fold.COUNT) or free_variables(g):
+        return False
+    inner = [t for part in (g.where, g.body) for t in walk(part)]
+    return all(t.of is g.var for t in inner if isinstance(t, Get)) and not any(
+        isinstance(t, Gather | PathSum) for t in inner
+    )

@@ -71,6 +71,7 @@ class _Search:
                 self.violated[one] = ()
         self.found: list[Repair] = []
         self.size = 1
+        self.conflict: tuple[str, ...] = ()
         self._begin(_SPARE)
 
     def _begin(self, spare: int) -> None:
@@ -82,8 +83,6 @@ class _Search:
         try:
             bars = self._bars(frozenset())
             assert not isinstance(bars, tuple)
-            if stuck := [b for b in bars if not b.ways]:
-                return self._end(Ending.NONE, conflict=names(i for b in stuck for i in b.by))
             self.size = _apart(bars)
             while True:
                 if self.size > self.cells.spare:
@@ -103,6 +102,7 @@ class _Search:
         """Looks for repairs with just so many changes; None where there are none, and may be larger ones."""
         stack: list[tuple[Sites, list[Instance]]] = [(frozenset(), [])]
         seen = {frozenset[Cell]()}
+        stuck: list[Instance] = []
         cut = False
         while stack:
             if self.clock.over:
@@ -115,21 +115,23 @@ class _Search:
                 self.found.append(self._confirmed(bars))
                 continue
             if any(not b.ways for b in bars):
+                stuck += [i for b in bars if not b.ways for i in b.by]
                 continue
             if len(sites) + _apart(bars) > self.size:
                 cut = True
                 continue
             bar = min(bars, key=lambda b: len(b.ways))
-            cut = True
+            cut = cut or self.ways.depends(bar.by)
             barred = [b.by[0] for b in bars if len(b.by) == 1]
             for way in self.ways.of(bar.by, sites, self.size - len(sites)):
                 larger = sites | {way}
                 if larger not in seen:
                     seen.add(larger)
                     stack.append((larger, barred))
-        if self.found:
-            return Ending.ALL
-        return None if cut else Ending.NONE
+        if not self.found and not cut:
+            self.conflict = names(stuck)
+            return Ending.NONE
+        return Ending.ALL if self.found else None
 
     def _bars(
         self, sites: Sites, room: int | None = None, before: Iterable[Instance] = ()
@@ -165,9 +167,9 @@ class _Search:
             raise MismatchError(f"columns find {wrong[0]} violated after it")
         return Repair(changes, after)
 
-    def _end(self, ending: Ending, unknown: str = "", conflict: tuple[str, ...] = ()) -> Outcome:
+    def _end(self, ending: Ending, unknown: str = "") -> Outcome:
         found = tuple(sorted(self.found, key=_rank))
-        return Outcome(self.before, found, ending, self.size, self.clock.spent, unknown, conflict)
+        return Outcome(self.before, found, ending, self.size, self.clock.spent, unknown, self.conflict)
 
 
 def _apart(bars: Iterable[_Bar]) -> int:

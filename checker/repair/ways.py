@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sanitree.checker.columns import Place
-from sanitree.checker.repair import parts
-from sanitree.checker.repair.algebra import Symbols, is_of_sums
+from sanitree.checker.repair import expressions
+from sanitree.checker.repair.algebra import Symbols
 from sanitree.checker.repair.cells import Cell, Cells
 from sanitree.checker.repair.counting import Count, count_of
 from sanitree.checker.repair.how import How, Instance, Open
 from sanitree.checker.repair.pools import NAMED
-from sanitree.checker.repair.reads import place_of, reads
+from sanitree.checker.repair.reads import is_of_sums, place_of, reads
 from sanitree.checker.symbolic import E
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.snapshot import Key
@@ -51,9 +51,13 @@ class Ways:
         ways = sorted(found - sites, key=lambda c: c.order, reverse=True)
         if len(ways) > _MANY:
             ways = self._different(ways, sites)
-            if len(by) == 1 and is_of_sums(by[0][0]):
+            if self.depends(by):
                 ways = self._mending(ways, sites, by[0], room)
         return ways
+
+    def depends(self, by: Sequence[Instance]) -> bool:
+        """Whether the ways depend on how many more changes there may be."""
+        return len(by) == 1 and is_of_sums(by[0][0])
 
     def _count(self, instance: Instance, sites: Sites) -> Count | None:
         at = self._at(instance, sites)
@@ -66,7 +70,7 @@ class Ways:
         loose = frozenset(c for site in sites for c in self.cells.parts(site) if self.cells.leads(c))
         if loose and (e := self._read(instance, frozenset())[0]) is not None:
             if instance not in self._leading:
-                self._leading[instance] = frozenset(x.args[0] for x in parts.references(e))
+                self._leading[instance] = frozenset(x.args[0] for x in expressions.references(e))
             if loose.isdisjoint(self._leading[instance]):
                 return instance, frozenset()
         return instance, loose
@@ -77,7 +81,7 @@ class Ways:
         if at not in self._whole:
             check, row = instance
             (e,) = Symbols(self.cells, None, loose=at[1]).violated(check, [row])
-            ends = parts.leaves([e]) if isinstance(e, E) else ()
+            ends = expressions.leaves([e]) if isinstance(e, E) else ()
             cells = frozenset(x.args[0].site for x in ends if x.op == "cell")
             self._whole[at] = (e if isinstance(e, E) else None), cells
         return self._whole[at]
@@ -87,10 +91,10 @@ class Ways:
         if e is None:
             return frozenset()
         o = self.how.opened(sites)
-        ends = [x.args[0] for x in parts.leaves([e]) if x.op == "cell"]
+        ends = [x.args[0] for x in expressions.leaves([e]) if x.op == "cell"]
         values: dict[Cell, int | None] = {c: self.cells.value(c) for c in ends}
         values |= dict.fromkeys(o.numbers) | dict(o.flags)
-        return frozenset(c.site for c in parts.grounds(e, values))
+        return frozenset(c.site for c in expressions.grounds(e, values))
 
     def _different(self, ways: list[Cell], sites: Sites) -> list[Cell]:
         """One cell of those of slots that are alike in everything but their number: what one can do, all can."""

@@ -224,6 +224,22 @@ def test_what_nothing_can_mend_is_said_with_its_rules() -> None:
     assert not o.repairs
 
 
+def test_rules_that_contradict_each_other_are_named() -> None:
+    @rule(Family.LEAF_SETS, Sort.TREE)
+    def there_are_two_leaves(t):  # type: ignore[no-untyped-def]
+        """One wish."""
+        return t.device_leaves == 1002
+
+    @rule(Family.LEAF_SETS, Sort.TREE)
+    def there_are_three_leaves(t):  # type: ignore[no-untyped-def]
+        """And another."""
+        return t.device_leaves == 1003
+
+    o = repair(legal(3).snapshot(), rules=[there_are_two_leaves, there_are_three_leaves])
+    assert o.ending is Ending.NONE
+    assert set(o.conflict) == {"there_are_two_leaves", "there_are_three_leaves"}
+
+
 def test_time_that_is_over_is_no_answer() -> None:
     s, _, _ = corrupted(2, 3)
     o = repair(s, seconds=1e-9)
