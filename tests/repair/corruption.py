@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 
 from sanitree.checker.columns import Place
 from sanitree.checker.repair.cells import IN_FLIGHT, NODES, REQUESTS, TRANSFERS, TREE, Cell, Cells
 from sanitree.checker.repair.pools import NAMED
+from sanitree.checker.repair.results import Repair
 from sanitree.invariants.vocabulary import Sort, Tier
 from sanitree.models.snapshot import Key
 
@@ -53,3 +55,17 @@ def _other(cells: Cells, cell: Cell, rng: Random) -> int:
         return not old
     near = [old + 1, old - 1, 0, -1, rng.choice(held.values), rng.randint(held.low, min(held.high, held.low + 9))]
     return rng.choice([n for n in near if n != old and held.low <= n <= held.high])
+
+
+Named = tuple[Place, int | None, Key]
+"""A field as a person would name it: rows of slots shift where one is named no more."""
+
+
+def sites_of(changed: Iterable[Cell], cells: Cells) -> set[Named]:
+    """The fields that are changed."""
+    return {(c.place, cells.element(c), c.site.key) for c in changed}
+
+
+def sites_in(r: Repair) -> set[Named]:
+    """The fields that a repair changes."""
+    return {(c.cell.place, c.element, c.cell.site.key) for c in r.changes}

@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass, replace
 from random import Random
 
-from sanitree.checker.repair.cells import Cell, Cells
+from sanitree.checker.repair.cells import Cells
 from sanitree.checker.repair.results import Ending, Outcome
 from sanitree.checker.repair.search import repair
 from sanitree.models.snapshot import Snapshot
 from tests.legal import draft, plan_of
-from tests.repair.corruption import changes
+from tests.repair.corruption import Named, changes, sites_in, sites_of
 
 SIZES = (10, 100, 1000)
 MOST = 3
@@ -27,7 +27,7 @@ MOST = 3
 class Try:
     """One corruption and its repair."""
 
-    changed: frozenset[Cell]
+    changed: set[Named]
     outcome: Outcome
 
     @property
@@ -37,7 +37,7 @@ class Try:
     @property
     def named(self) -> bool:
         """Whether a repair that is shown is of just the fields that were changed."""
-        return any({c.cell.site for c in r.changes} == self.changed for r in self.outcome.repairs)
+        return any(sites_in(r) == self.changed for r in self.outcome.repairs)
 
 
 def legal(seed: int, size: int) -> Snapshot:
@@ -45,11 +45,11 @@ def legal(seed: int, size: int) -> Snapshot:
     return draft(seed, replace(plan_of(seed), shape="mixed", size=size)).snapshot()
 
 
-def corrupt(s: Snapshot, seed: int, sites: int) -> tuple[Snapshot, frozenset[Cell]]:
+def corrupt(s: Snapshot, seed: int, sites: int) -> tuple[Snapshot, set[Named]]:
     """So many of its fields changed at random, among those that rules read."""
     cells = Cells(s, spare=0)
     made = changes(cells, Random(f"{seed} {sites}"), sites)
-    return cells.after(made), frozenset(c.site for c in made)
+    return cells.after(made), sites_of(made, cells)
 
 
 def tried(size: int, sites: int, count: int, first: int) -> list[Try]:
