@@ -156,7 +156,7 @@ class Symbols(Algebra[Many, V]):
 
     def _now(self, index: E) -> int | None:
         """Where a reference leads in the snapshot; None where it may lead anywhere."""
-        cells = [e.args[0] for e in expressions.leaves([index]) if e.op == "cell"]
+        cells = list(expressions.cells(index))
         if any(c in self.loose for c in cells):
             return None
         return expressions.evaluate(index, {c: self.cells.value(c) for c in cells})

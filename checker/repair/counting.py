@@ -46,7 +46,7 @@ def count_of(wrong: E | None, value: Callable[[Cell], int]) -> Count | None:
     told_by: dict[Cell, list[int]] = {}
     cells: dict[Cell, int] = {}
     for i, c in enumerate(conditions):
-        own = [x.args[0] for x in expressions.leaves([c]) if x.op == "cell"]
+        own = list(expressions.cells(c))
         cells |= {cell: value(cell) for cell in own}
         for site in {cell.site for cell in own}:
             told_by.setdefault(site, []).append(i)

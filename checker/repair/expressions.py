@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sanitree.checker.symbolic import E
 
 
-def leaves(roots: Sequence[E]) -> Iterator[E]:
-    """Everything that expressions are made of and that is itself made of nothing."""
+def everything(roots: Iterable[E]) -> Iterator[E]:
+    """Expressions and all that they are made of, each once."""
     seen: set[E] = set()
     stack = list(roots)
     while stack:
         e = stack.pop()
-        if e in seen:
-            continue
-        seen.add(e)
-        below = list(e.subs())
-        stack += below
-        if not below:
+        if e not in seen:
+            seen.add(e)
+            stack += e.subs()
             yield e
 
 
-def references(root: E) -> Iterator[E]:
+def cells(*roots: E) -> Iterator[Any]:
+    """The cells that expressions read."""
+    return (e.args[0] for e in everything(roots) if e.op == "cell")
+
+
+def references(root: E) -> Iterator[Any]:
     """The cells by which an expression comes to other elements."""
-    seen: set[E] = set()
-    stack = [root]
-    while stack:
-        e = stack.pop()
-        if e in seen:
-            continue
-        seen.add(e)
-        below = list(e.subs())
-        stack += below
-        if e.op == "beside":
-            yield from (x for x in leaves(below[:1]) if x.op == "cell")
+    return cells(*(e.args[0] for e in everything([root]) if e.op == "beside"))
 
 
 def evaluate(e: E, values: Mapping[Any, int]) -> int:

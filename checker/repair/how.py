@@ -133,9 +133,8 @@ class How:
 
     def _is_held_by_some(self, wrong: E) -> bool:
         """Whether values near those that it speaks of are such: most often they are."""
-        ends = list(expressions.leaves([wrong]))
-        cells = [e.args[0] for e in ends if e.op == "cell"]
-        named = {int(e.args[0]) for e in ends if e.op == "const"}
+        cells = list(expressions.cells(wrong))
+        named = {int(e.args[0]) for e in expressions.everything([wrong]) if e.op == "const"}
         tried = []
         for c in cells:
             held = self.cells.column(c.place, c.key)

@@ -70,7 +70,7 @@ class Ways:
         loose = frozenset(c for site in sites for c in self.cells.parts(site) if self.cells.leads(c))
         if loose and (e := self._read(instance, frozenset())[0]) is not None:
             if instance not in self._leading:
-                self._leading[instance] = frozenset(x.args[0] for x in expressions.references(e))
+                self._leading[instance] = frozenset(expressions.references(e))
             if loose.isdisjoint(self._leading[instance]):
                 return instance, frozenset()
         return instance, loose
@@ -81,9 +81,8 @@ class Ways:
         if at not in self._whole:
             check, row = instance
             (e,) = Symbols(self.cells, None, loose=at[1]).violated(check, [row])
-            ends = expressions.leaves([e]) if isinstance(e, E) else ()
-            cells = frozenset(x.args[0].site for x in ends if x.op == "cell")
-            self._whole[at] = (e if isinstance(e, E) else None), cells
+            known = e if isinstance(e, E) else None
+            self._whole[at] = known, frozenset(c.site for c in expressions.cells(*filter(None, [known])))
         return self._whole[at]
 
     def _grounds(self, instance: Instance, sites: Sites) -> Sites:
@@ -91,8 +90,7 @@ class Ways:
         if e is None:
             return frozenset()
         o = self.how.opened(sites)
-        ends = [x.args[0] for x in expressions.leaves([e]) if x.op == "cell"]
-        values: dict[Cell, int | None] = {c: self.cells.value(c) for c in ends}
+        values: dict[Cell, int | None] = {c: self.cells.value(c) for c in expressions.cells(e)}
         values |= dict.fromkeys(o.numbers) | dict(o.flags)
         return frozenset(c.site for c in expressions.grounds(e, values))
 

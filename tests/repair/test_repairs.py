@@ -30,6 +30,8 @@ from tests.planted.plant import planted
 from tests.planted.tools import Fault
 from tests.reference.workload import Workload, config
 from tests.repair.corruption import changes, columns, sites_in, sites_of
+from tests.repair.measure import corrupt
+from tests.repair.measure import legal as of_size
 
 
 def corrupted(seed: int, sites: int) -> tuple[Snapshot, Cells, dict[Cell, int]]:
@@ -158,6 +160,30 @@ def test_a_slot_that_leaked_is_given_to_somebody() -> None:
     assert o.repairs[0].size == 1
     assert {c.element for r in o.repairs for c in r.changes} == {slot}
     assert "in_tree" in {c.cell.site.key.name for r in o.repairs for c in r.changes}
+
+
+def test_as_many_changes_as_slots_that_leaked() -> None:
+    d = next(d for d in map(legal, range(50)) if len(d.tree.of("free", FULL, DEVICE)[0]) > 4)
+    free = d.tree.of("free", FULL, DEVICE)[0]
+    lost = sorted(free[:4])
+    del free[:4]
+    d.tree("available", FULL, DEVICE)[0] -= 4
+    o = repair(d.snapshot(), limit=1)
+    mended(o)
+    assert o.repairs[0].size == 4
+    assert sorted({c.element for c in o.repairs[0].changes}) == lost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_a_thousand_nodes(seed: int) -> None:
+    s = of_size(seed, 1000)
+    for sites in (1, 2, 3):
+        wrong, _ = corrupt(s, seed, sites)
+        o = repair(wrong)
+        if o.ending is not Ending.NOTHING:
+            assert o.repairs
+            assert o.repairs[0].size <= sites
 
 
 def test_many_wrong_fields_are_all_mended() -> None:
