@@ -80,11 +80,9 @@ def blame(
         if found.explanations:
             break
     assert answer is not None
-    return replace(
-        answer,
-        seconds=time.perf_counter() - begun,
-        misdefined=tuple(sorted(misdefined(report), key=lambda d: d.otherwise)),
-    )
+    # Where the tree itself is wrong, what follows from it is so by what was done to it.
+    books = tuple(sorted(misdefined(report), key=lambda d: d.otherwise)) if answer.legal else ()
+    return replace(answer, seconds=time.perf_counter() - begun, misdefined=books)
 
 
 def _of_part(

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show_command", "Show the tree in a snapshot file, its pools and what is in flight."),
     "diff": ("diff", "Say what changed between two snapshots of one cache."),
     "blame": ("blame", "Say what may have led to a snapshot that violates rules."),
+    "repair": ("repair", "Say what is wrong with a snapshot: the smallest change that makes all rules hold."),
     "replay": ("replay", "Do a trace again, and say whether it still goes wrong."),
     "rules": ("rules", "List the rules, or explain one."),
     "hunt": ("hunt", "Search a live cache for operations after which something is wrong."),

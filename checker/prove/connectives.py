@@ -31,4 +31,12 @@ def applied(op: str, a: Sequence[Any]) -> Any:
             return a[0] + a[1]
         case "-":
             return a[0] - a[1]
+        case "%":
+            return a[0] % a[1]
+        case "some":
+            return z3.Or(*a)
+        case "sum":
+            return z3.Sum(*a)
+        case "distinct":
+            return z3.Distinct(*a)
     raise NotImplementedError(f"z3 is not told what {op} means")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sanitree.checker.difference import Change, Difference, Match, NodeChange, Split
 from sanitree.checker.holders import Holder, Moved, Place
-from sanitree.checker.render.elements import known, node_name, transfer_name
+from sanitree.checker.render.elements import field_name, known, node_name, transfer_name
 from sanitree.checker.render.header import transfer_route
 from sanitree.checker.render.words import (
     BOLD,
@@ -63,7 +63,7 @@ def _sections(d: Difference, limit: int | None) -> list[tuple[str, list[Text]]]:
         ("slots", list(_slots(d.moved, limit))),
         ("transfers", list(_transfers(d))),
         ("requests", list(_requests(d))),
-        ("counters", [Text(f"{_field(c.key)}: {_arrow(c)}") for c in d.counters]),
+        ("counters", [Text(f"{field_name(c.key)}: {_arrow(c)}") for c in d.counters]),
     ]
 
 
@@ -168,7 +168,7 @@ def _phrases(changes: Sequence[Change]) -> Iterator[str]:
         if name in _DETAILS and Key(_DETAILS[name], c.key.component, c.key.tier) in keys:
             continue
         if c.old is None or c.new is None:
-            yield f"{_field(c.key)} {_arrow(c)}"
+            yield f"{field_name(c.key)} {_arrow(c)}"
         elif name == "present":
             size = sizes.get(Key("tokens", c.key.component, c.key.tier))
             n = max(size.old or 0, size.new or 0) if size else None
@@ -179,12 +179,7 @@ def _phrases(changes: Sequence[Change]) -> Iterator[str]:
         elif name in _FLAGS:
             yield _FLAGS[name][not c.new].format(where)
         else:
-            yield f"{_field(c.key)} {_arrow(c)}"
-
-
-def _field(key: Key) -> str:
-    index = " ".join(p for p in (key.component, key.tier) if p)
-    return f"{index} {key.name.replace('_', ' ')}".strip()
+            yield f"{field_name(c.key)} {_arrow(c)}"
 
 
 def _arrow(c: Change) -> str:

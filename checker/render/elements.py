@@ -19,6 +19,12 @@ def known(table: Table | None, key: Key, row: int) -> int | None:
     return int(column.values[row])
 
 
+def field_name(key: Key) -> str:
+    """`full device lock`: a field with what it is indexed by."""
+    index = " ".join(p for p in (key.component, key.tier) if p)
+    return f"{index} {key.name.replace('_', ' ')}".strip()
+
+
 def node_name(s: Snapshot, row: int) -> str:
     """`node 6`, or `the root`."""
     return f"node {int(s.nodes.ids[row])}" if row else "the root"

@@ -1,0 +1,1 @@
+"""The smallest change of fields after which every rule holds: see docs/repair.md."""
