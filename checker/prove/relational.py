@@ -1,32 +1,24 @@
 """Terms about pages of a tree of any size, as expressions over an order of pages.
 
-The algebra of the explorer again, with a page that stands for any in the place of a number. What is
-counted along a path, over children or over the whole tree is said by what there is, where that can be
-said: a count is 0 where nothing is such, two counts along one path are equal where nothing between is
-such. A comparison of which no more is known is an *opaque* truth value of the pages in it. So what is
-said here is true of every tree, and may leave out some of what is true.
-
-Expressions, beside those of `symbolic`: "page" (a name) and "up" (a page) are pages; "is" (a flag and a
-page), "above" (two pages, the first is above the second or the same), "same" (two pages), "some" (a page
-that is bound, and a condition), "as many" (a bound page and two conditions: both are true of as many pages)
-and "opaque" are conditions; "top" (a bound page, a condition, and a page: the lowest on the path to it of which
-the condition is true) is a page; "number" (a page), "count of" (a
-counter and a page), "children's" (the sum of a counter over children), "path" and "those" (how many a
-condition is true of, on the path to a page and anywhere), and "all" are numbers.
+The algebra of the explorer again, with a page that stands for any in the place of a number: `order` says what
+expressions there are, `counting` what becomes of comparisons of numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from itertools import count as counting
 
+from sanitree.checker.prove.counting import ONE, ZERO, clear, compare, is_truth, positive
+from sanitree.checker.prove.order import ROOT, each, named, put, same, some, up
 from sanitree.checker.symbolic import FALSE, TRUE, E, choose, computed, conj, const, disj, neg
+from sanitree.invariants.calls import field_named
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import Check
 from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
-from sanitree.invariants.terms import Apply, Const, Gather, Get, Op, PathSum, Range, Term, Var
+from sanitree.invariants.terms import Apply, Const, Gather, Get, Op, PathSum, Range, Term, Var, walk
 from sanitree.invariants.vocabulary import Component, Sort, Tier
 from sanitree.models.protocol.system import NODE, NUMBER, Attached, Definition, System
 from sanitree.models.snapshot import Key
@@ -35,11 +27,6 @@ Column = tuple[E, ...]
 """An expression for each kind of element of a group: transfers are writes and loads."""
 
 Group = Sort | tuple[Component, Tier]
-
-ROOT = E("page", ("root",))
-ZERO, ONE = const(0), const(1)
-HARD = frozenset({"path", "those", "all", "unknown"})
-"""Numbers of which only some comparisons can be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,70 +40,12 @@ class Refs:
 V = Column | Refs
 
 
-def up(page: E) -> E:
-    """The page above; the root's is the root."""
-    return page if page is ROOT else E("up", (page,))
-
-
-def same(a: E, b: E) -> E:
-    """Two pages are one."""
-    return TRUE if a is b else E("same", (a, b) if repr(a) <= repr(b) else (b, a))
-
-
-def above(a: E, b: E) -> E:
-    """A page is on the path to another, or that one itself."""
-    return TRUE if a is b or a is ROOT else E("above", (a, b))
-
-
-def some(page: E, such: E) -> E:
-    """Some page is such."""
-    return such if such in (TRUE, FALSE) else E("some", (page, such))
-
-
-def each(page: E, such: E) -> E:
-    """Every page is such."""
-    return neg(some(page, neg(such)))
-
-
-_PUT: dict[tuple[E, E], dict[E, E]] = {}
-
-
-def put(e: E, page: E, other: E) -> E:
-    """An expression with a page in the place of another."""
-    done = _PUT.setdefault((page, other), {page: other})
-
-    def go(x: E) -> E:
-        if (found := done.get(x)) is None:
-            args = tuple(go(a) if isinstance(a, E) else a for a in x.args)
-            if args == x.args:
-                found = x
-            elif x.op == "same":
-                found = same(*args)
-            elif x.op == "above":
-                found = above(*args)
-            elif x.op in _JOINS:
-                found = _JOINS[x.op](*args)
-            else:
-                found = E(x.op, args)
-            done[x] = found
-        return found
-
-    return go(e)
-
-
-_JOINS: dict[str, Callable[..., E]] = {"and": conj, "or": disj, "not": neg, "some": lambda p, e: some(p, e)}
-
-
 class Relational:
     """The meanings of terms about one model, on a tree of any size."""
 
     def __init__(self, system: System) -> None:
         self.system = system
         self.rows = _Rows(system)
-
-    def page(self, name: str) -> E:
-        """A page by a name of its own."""
-        return E("page", (name,))
 
     def condition(self, term: Term, page: E, each: Var | None = None, other: E | None = None) -> E:
         """Where a term about a page, and about another that `each` stands for, is true."""
@@ -141,7 +70,7 @@ class Relational:
             assert check.component is not None
             assert check.tier is not None
             group = check.component, check.tier
-        page, kinds = self.page("x"), self.rows.kinds(group)
+        page, kinds = named("x"), self.rows.kinds(group)
         env: Env[V] = {check.rule.var: Refs(group, (page,) * kinds)}
         holds = _level(self.rows.meaning.truth(term, env).yes, (TRUE,) * kinds)[0]
         there = self.rows.there(group, page)
@@ -149,8 +78,13 @@ class Relational:
 
     def said_of_each(self, term: Term) -> E:
         """That a term is true of every page but the root."""
-        page = self.page("x")
+        page = named("x")
         return each(page, disj(same(page, ROOT), self.condition(term, page)))
+
+    def is_truth(self, key: Key) -> bool:
+        """Whether a field that the model keeps is a truth value, and no number."""
+        f = field_named(Sort.NODE, key.name)
+        return f is not None and f.sort is Sort.BOOL
 
     def _settled(self, term: Term) -> Term:
         return instantiate(term, self.system.settings, {})
@@ -180,7 +114,7 @@ class _Rows(Algebra[Column, V]):
         """A page to bind. Of one fold it is always the same, so that what is said twice is one expression: a fold is
         never within itself."""
         if what is None or what not in self._names:
-            made = E("page", (f"v{next(self._fresh)}",))
+            made = named(f"v{next(self._fresh)}")
             if what is None:
                 return made
             self._names[what] = made
@@ -196,7 +130,7 @@ class _Rows(Algebra[Column, V]):
         if group is Sort.NODE:
             marks = (E("is", (key, page)) for key in self.system.exists)
             return (reduce(disj, marks, same(page, ROOT)),)
-        return tuple(conj(neg(same(page, ROOT)), t if _is_truth(t) else _positive(t)) for t in self.times(group, page))
+        return tuple(conj(neg(same(page, ROOT)), t if is_truth(t) else positive(t)) for t in self.times(group, page))
 
     def times(self, group: Group, page: E) -> Column:
         """How often: a condition or a number for each kind."""
@@ -303,7 +237,7 @@ class _Rows(Algebra[Column, V]):
                 if again.name == d.key.name:
                     # How many pages since the one at which it began.
                     y, z = self.fresh((d.key, "since")), self.fresh((d.key, "between"))
-                    since = _clear(z, self._of_page(begins, z), y, page)
+                    since = clear(z, self._of_page(begins, z), y, page)
                     return E("path", (y, since, page))
         return E("unknown", (str(d.key), page))
 
@@ -320,7 +254,7 @@ class _Rows(Algebra[Column, V]):
     def _told(self, get: Get, values: Column) -> Meaning[Column, V]:
         if get.sort is not Sort.BOOL:
             return Value(values, (TRUE,))
-        yes = tuple(v if _is_truth(v) else _positive(v) for v in values)
+        yes = tuple(v if is_truth(v) else positive(v) for v in values)
         return Truth(yes, self.neg(yes))
 
     def _unknown(self, get: Get) -> Meaning[Column, V]:
@@ -395,7 +329,7 @@ class _Rows(Algebra[Column, V]):
             assert isinstance(of, Refs)
             return E("children's", (body.args[0], of.pages[0]))
         such = TRUE if body is ONE else body.args[0] if body.op == "if" and body.args[1:] == (ONE, ZERO) else None
-        if such is None or not (_is_truth(times) or times is ONE):
+        if such is None or not (is_truth(times) or times is ONE):
             return E("unknown", (gather, page, there, body))
         return E("those", (page, conj(there, such)))
 
@@ -428,7 +362,7 @@ class _Rows(Algebra[Column, V]):
                 total = ZERO
                 for k, c, t in zip(*_level(key.pages, among, times), strict=True):
                     assert k is page, "elements are attached to the node that they are of"
-                    number = choose(conj(c, t), ONE, ZERO) if _is_truth(t) else choose(c, t, ZERO)
+                    number = choose(conj(c, t), ONE, ZERO) if is_truth(t) else choose(c, t, ZERO)
                     total = computed(Op.ADD, total, put(number, page, wanted))
                 found.append(total)
             return tuple(found)
@@ -455,155 +389,7 @@ class _Rows(Algebra[Column, V]):
         return Value(tuple(E("path", (page, such, p)) for p in node.pages), (TRUE,))
 
 
-# Comparisons.
-
-
-def compare(op: Op, a: E, b: E) -> E:
-    """A comparison of two numbers, as far as it can be said."""
-    if op is Op.EQ:
-        for x, y in ((a, b), (b, a)):
-            if x.op == "if" and (y.op in ("if", "const", "number") or _pages(x)):
-                c, then, otherwise = x.args
-                return disj(conj(c, compare(op, then, y)), conj(neg(c), compare(op, otherwise, y)))
-            if x.op == "number" and y.op == "const":
-                return same(x.args[0], ROOT) if y is ZERO else FALSE if y.args[0] < 0 else _opaque(op, a, b)
-        if a.op == b.op == "number":
-            return same(a.args[0], b.args[0])
-    if a.op == b.op == "const":
-        x, y = a.args[0], b.args[0]
-        return const(bool(x == y if op is Op.EQ else x < y if op is Op.LT else x <= y))
-    if not _hard(a) and not _hard(b):
-        return TRUE if a is b and op is not Op.LT else E({Op.EQ: "=", Op.LT: "<", Op.LE: "<="}[op], (a, b))
-    parts, constant = _difference(a, b)
-    limit = -constant - (op is Op.LT)  # parts <= limit, or = limit
-    found = _one(op, parts, limit) or _two(op, parts, limit)
-    return found if found is not None else _opaque(op, a, b)
-
-
-def _one(op: Op, parts: dict[E, int], limit: int) -> E | None:
-    """How many something is true of, against a number."""
-    if len(parts) != 1:
-        return None
-    (atom, sign), *_ = parts.items()
-    if atom.op not in ("path", "those") or sign not in (1, -1):
-        return None
-    if op is Op.EQ:
-        limit *= sign
-        return _none(atom) if limit == 0 else conj(neg(_none(atom)), _at_most_one(atom)) if limit == 1 else None
-    if sign == 1:
-        return FALSE if limit < 0 else _none(atom) if limit == 0 else _at_most_one(atom) if limit == 1 else None
-    least = -limit
-    if least <= 0:
-        return TRUE
-    return neg(_none(atom)) if least == 1 else neg(_at_most_one(atom)) if least == 2 else None
-
-
-def _members(atom: E, page: E) -> E:
-    """That a page is one of those that are counted."""
-    such = put(atom.args[1], atom.args[0], page)
-    if atom.op == "those":
-        return such
-    return conj(conj(above(page, atom.args[2]), neg(same(page, ROOT))), such)
-
-
-def _none(atom: E) -> E:
-    page = atom.args[0]
-    return neg(some(page, _members(atom, page)))
-
-
-def _at_most_one(atom: E) -> E:
-    page, other = atom.args[0], E("page", (f"{atom.args[0].args[0]}'",))
-    both = conj(_members(atom, page), _members(atom, other))
-    return neg(some(page, some(other, conj(both, neg(same(page, other))))))
-
-
-def _two(op: Op, parts: dict[E, int], limit: int) -> E | None:
-    """Two counts against each other."""
-    if len(parts) != 2 or sorted(parts.values()) != [-1, 1]:
-        return None
-    more = next(a for a, n in parts.items() if n == 1)
-    less = next(a for a, n in parts.items() if n == -1)
-    if {more.op, less.op} == {"those", "all"} and op is Op.EQ and limit == 0:
-        those = more if more.op == "those" else less
-        page = those.args[0]
-        return each(page, disj(same(page, ROOT), those.args[1]))
-    if not more.op == less.op == "path":
-        return None
-    if put(less.args[1], less.args[0], more.args[0]) is more.args[1]:  # of the same, on two paths
-        return _on_two_paths(op, more, less, limit)
-    if more.args[2] is less.args[2] and op is Op.EQ and limit == 0:
-        page = more.args[0]
-        a, b = _members(more, page), _members(less, page)
-        return E("as many", (page, a, b))
-    return None
-
-
-def _on_two_paths(op: Op, more: E, less: E, limit: int) -> E | None:
-    """Of pages of which one is above the other: how many there are between."""
-    page, such, n, x = *more.args, less.args[2]
-    unless = _opaque(op, more, less, limit)
-    if op is Op.EQ and limit == 0:
-        found = FALSE
-        for a, b in ((x, n), (n, x)):
-            found = disj(found, conj(above(a, b), _clear(page, such, a, b)))
-        return disj(found, conj(conj(neg(above(x, n)), neg(above(n, x))), unless))
-    if such is TRUE and op is not Op.EQ and 0 <= limit < 4:
-        found, at = FALSE, n
-        for _ in range(limit + 1):
-            found, at = disj(found, same(at, x)), up(at)
-        return disj(conj(above(x, n), found), conj(neg(above(x, n)), unless))
-    return None
-
-
-def _clear(page: E, such: E, a: E, b: E) -> E:
-    """Below a page down to another nothing is such."""
-    if such is TRUE:
-        return same(a, b)
-    between = conj(conj(above(a, page), neg(same(a, page))), above(page, b))
-    return neg(some(page, conj(between, such)))
-
-
-def _opaque(op: Op, *what: object) -> E:
-    return E("opaque", (op.value, *what))
-
-
-def _difference(a: E, b: E) -> tuple[dict[E, int], int]:
-    parts: dict[E, int] = {}
-    constant, stack = 0, [(a, 1), (b, -1)]
-    while stack:
-        e, n = stack.pop()
-        match e.op:
-            case "const":
-                constant += n * int(e.args[0])
-            case "+" | "-":
-                stack += [(e.args[0], n), (e.args[1], n if e.op == "+" else -n)]
-            case _:
-                parts[e] = parts.get(e, 0) + n
-    return {e: n for e, n in parts.items() if n}, constant
-
-
-@cache
-def _hard(e: E) -> bool:
-    return e.op in HARD or (e.op in ("+", "-", "if") and any(_hard(x) for x in e.subs()))
-
-
-def _pages(e: E) -> bool:
-    """A choice that ends in a page's number."""
-    return e.op == "number" or (e.op == "if" and any(_pages(x) for x in e.args[1:]))
-
-
-def _positive(e: E) -> E:
-    return compare(Op.LT, ZERO, e)
-
-
-def _is_truth(e: E) -> bool:
-    truths = ("and", "or", "not", "differ", "<", "<=", "=", "is", "above", "same", "some", "opaque", "as many")
-    return e in (TRUE, FALSE) or e.op in truths
-
-
 def _asks_parent(term: Term, key: Key) -> bool:
-    from sanitree.invariants.terms import walk
-
     return any(isinstance(t, Get) and t.field.name == key.name for t in walk(term))
 
 
@@ -615,27 +401,3 @@ def _level(*columns: Column) -> tuple[Column, ...]:
 def _zip(join: Callable[[E, E], E], a: Column, b: Column) -> Column:
     x, y = _level(a, b)
     return tuple(map(join, x, y))
-
-
-def pages_in(e: E) -> Iterator[E]:
-    """The pages that an expression is about, those that it binds left out."""
-    bound: set[E] = set()
-    found: dict[E, None] = {}
-
-    def go(x: E) -> None:
-        if x.op == "page":
-            if x not in bound and x is not ROOT:
-                found.setdefault(x)
-            return
-        own = x.args[0] if x.op in ("some", "path", "those", "top", "as many") else None
-        fresh = own is not None and own not in bound
-        if own is not None and fresh:
-            bound.add(own)
-        for a in x.subs():
-            if a is not own:
-                go(a)
-        if own is not None and fresh:
-            bound.discard(own)
-
-    go(e)
-    return iter(found)

@@ -141,7 +141,8 @@ class System:
 
     A node is there while any of `exists` is more than 0. In the first state every variable is 0.
     definitions: in an order in which each needs earlier ones alone. tree: fields of the tree, as terms without
-    variables. constants: what a field is of every node, the root included.
+    variables. constants: what a field is of every node, the root included. lines: conditions of a node under which
+    it is of one with its parent; what is so joined is alike in much, and forms a line.
     """
 
     name: str
@@ -157,6 +158,7 @@ class System:
     tree: Mapping[Key, Term] = field(default_factory=dict)
     promises: tuple[Promise, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    lines: tuple[Term, ...] = ()
 
     @property
     def nodes(self) -> int:
