@@ -122,9 +122,9 @@ def explore(
     if pages is not None and tree is not None:
         raise click.UsageError("--pages and --tree both say how many pages there are: give one")
     with progress("starting") as tell:
+        from sanitree.checker.cores import cores as all_cores
         from sanitree.checker.explore.configured import Configuration
         from sanitree.checker.explore.results import Bounds
-        from sanitree.checker.hunt.processes import cores as all_cores
 
         with broken_plugins_told():
             made = _model(Configuration(

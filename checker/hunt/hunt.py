@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from sanitree.checker.cores import cores
 from sanitree.checker.hunt.confirm import Confirmed
-from sanitree.checker.hunt.processes import confirmations, cores, searches
+from sanitree.checker.hunt.processes import confirmations, searches
 from sanitree.checker.hunt.search import Event, Failed, Progress, Sighted, Task
 from sanitree.checker.hunt.shrink import measure
 from sanitree.checker.hunt.wrong import Sighting, Wrong

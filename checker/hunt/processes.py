@@ -17,11 +17,6 @@ from sanitree.checker.hunt.search import Event, Failed, Progress, Task, search, 
 from sanitree.checker.hunt.wrong import Sighting
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def searches(tasks: Sequence[Task]) -> Generator[tuple[int, Event], None, None]:
     """Runs every task in a process, and yields what each tells until all are done. Closed early, it ends them."""
     with _Processes([(search, (task,)) for task in tasks]) as running:

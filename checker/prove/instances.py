@@ -8,54 +8,24 @@ proved it: what is left out can only make a proof fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import z3
 
 from sanitree.checker.prove.connectives import applied
 from sanitree.checker.prove.order import ROOT, SECOND, above, hole, named, put_all, same, shaped, some, up
+from sanitree.checker.prove.tree import Tree, every
 from sanitree.checker.symbolic import E, conj, disj, neg
 
-PAGE = z3.DeclareSort("Page")
-LE = z3.Function("above", PAGE, PAGE, z3.BoolSort())
-UP = z3.Function("up", PAGE, PAGE)
-NUMBER = z3.Function("number", PAGE, z3.IntSort())
-NEAR = z3.Function("of the question", PAGE, z3.BoolSort())
-PLAY = z3.Function("in play", PAGE, z3.BoolSort())
-
-_TRUTH, _INT = z3.BoolSort(), z3.IntSort()
-_X, _Y, _Z = z3.Consts("$x $y $z", PAGE)
-_ROOT = z3.Const("root", PAGE)
-
 Say = Callable[[Any], None]
-
-
-def tree() -> list[Any]:
-    """What a tree is: an order in which the pages above a page are a line down from the root, and `up` covers."""
-    return [
-        UP(_ROOT) == _ROOT,
-        _every([_X], z3.And(LE(_X, _X), LE(_ROOT, _X), LE(UP(_X), _X), z3.Or(_X == _ROOT, UP(_X) != _X)), [PLAY(_X)]),
-        _every([_X, _Y], z3.Implies(z3.And(LE(_X, _Y), LE(_Y, _X)), _X == _Y), [LE(_X, _Y), LE(_Y, _X)]),
-        _every([_X, _Y], z3.Implies(z3.And(LE(_Y, _X), _Y != _X), LE(_Y, UP(_X))), [LE(_Y, _X), PLAY(_X)]),
-        _every([_X, _Y, _Z], z3.Implies(z3.And(LE(_X, _Y), LE(_Y, _Z)), LE(_X, _Z)), [LE(_X, _Y), LE(_Y, _Z)]),
-        _every(
-            [_X, _Y, _Z], z3.Implies(z3.And(LE(_X, _Z), LE(_Y, _Z)), z3.Or(LE(_X, _Y), LE(_Y, _X))),
-            [LE(_X, _Z), LE(_Y, _Z)],
-        ),
-    ]  # fmt: skip
-
-
-def _every(pages: Sequence[Any], said: Any, *patterns: Sequence[Any]) -> Any:
-    made = [z3.MultiPattern(*p) if len(p) > 1 else p[0] for p in patterns]
-    return z3.ForAll(list(pages), said, patterns=made)
 
 
 class Said:
     """What is said of the pages of one model. say: takes each formula."""
 
-    def __init__(self, say: Say, like: Said | None = None) -> None:
-        self.say = say
+    def __init__(self, tree: Tree, say: Say, like: Said | None = None) -> None:
+        self.tree, self.say = tree, say
         self._functions: dict[tuple[Any, ...], Any] = like._functions if like else {}
         self._within: dict[E, list[E]] = like._within if like else {}
         self._made: dict[E, Any] = like._made if like else {}
@@ -63,28 +33,28 @@ class Said:
         self._met: set[E] = set(like._met) if like else set()
         """Shapes of which it was said what they mean."""
         if like is None:
-            for axiom in tree():
+            for axiom in tree.axioms():
                 say(axiom)
-            self.name(ROOT, NEAR)
+            self.name(ROOT, near=True)
 
     # Pages.
 
-    def name(self, p: E, how: Any = PLAY) -> E:
-        """A page about which things are said from now on."""
-        self.say(PLAY(self.page(p)))
-        if how is NEAR:
-            self.say(NEAR(self.page(p)))
+    def name(self, p: E, near: bool = False) -> E:
+        """A page about which things are said from now on. near: it is of the question."""
+        self.say(self.tree.in_play(self.page(p)))
+        if near:
+            self.say(self.tree.near(self.page(p)))
         return p
 
     def page(self, p: E) -> Any:
         """A page as z3 has it."""
         if (found := self._pages.get(p)) is None:
             if p.op == "up":
-                found = UP(self.page(p.args[0]))
+                found = self.tree.up(self.page(p.args[0]))
             elif p.op == "top":
-                found = self._of_shape(p, PAGE)
+                found = self._of_shape(p, self.tree.sort)
             else:
-                found = z3.Const(p.args[0], PAGE)
+                found = self.tree.page(p.args[0])
             self._pages[p] = found
         return found
 
@@ -96,7 +66,7 @@ class Said:
             for part in e.args:
                 self.true(part, mark)
             return
-        self._say(e if mark is None else e, mark)
+        self._say(e, mark)
         if e.op == "not" and e.args[0].op == "some":
             p, such = e.args[0].args
             self.every(p, neg(such), mark)
@@ -119,7 +89,7 @@ class Said:
         """Something is true of every page in play. mark: only where that is true."""
         self._mean(such)
         at, said = self.page(p), self(such)
-        self.say(_every([at], said if mark is None else z3.Implies(mark, said), [PLAY(at)]))
+        self.say(every([at], said if mark is None else z3.Implies(mark, said), [self.tree.in_play(at)]))
 
     def __call__(self, e: E) -> Any:
         """A condition or a number as z3 has it."""
@@ -131,39 +101,39 @@ class Said:
         match e.op:
             case "const":
                 value = e.args[0]
-                return z3.BoolVal(value) if isinstance(value, bool) else z3.IntVal(value)
+                return (z3.BoolVal if isinstance(value, bool) else z3.IntVal)(value, self.tree.context)
             case "is":
                 key, p, *when = e.args
-                return self.function(("is", key, *when), 1, _TRUTH)(self.page(p))
+                return self.function(("is", key, *when), [self.page(p)], self.tree.truth)
             case "count of" | "children's":
                 key, p, *when = e.args
-                return self.function((e.op, key, *when), 1, _INT)(self.page(p))
+                return self.function((e.op, key, *when), [self.page(p)], self.tree.int)
             case "same":
                 return self.page(e.args[0]) == self.page(e.args[1])
             case "above":
-                return LE(self.page(e.args[0]), self.page(e.args[1]))
+                return self.tree.above(self.page(e.args[0]), self.page(e.args[1]))
             case "number":
-                return NUMBER(self.page(e.args[0]))
+                return self.tree.number(self.page(e.args[0]))
             case "some" | "as many" | "opaque":
-                return self._of_shape(e, _TRUTH)
+                return self._of_shape(e, self.tree.truth)
             case "unknown" | "path" | "those" | "all":
-                return self._of_shape(e, _INT)
+                return self._of_shape(e, self.tree.int)
         return applied(e.op, [self(x) for x in e.args])
 
     # What is within formulas.
 
-    def function(self, key: tuple[Any, ...], pages: int, sort: Any) -> Any:
-        """A function of so many pages, the same for the same key."""
-        if (found := self._functions.get((*key, pages))) is None:
+    def function(self, key: tuple[Any, ...], pages: Sequence[Any], sort: Any) -> Any:
+        """A function of pages, the same for the same key."""
+        if (found := self._functions.get((*key, len(pages)))) is None:
             what = key[0].op if isinstance(key[0], E) else key[0]
             name = f"{what}#{len(self._functions)}"
-            found = z3.Function(name, *(PAGE,) * pages, sort) if pages else (lambda c: lambda: c)(z3.Const(name, sort))
-            self._functions[(*key, pages)] = found
-        return found
+            found = z3.Function(name, *(self.tree.sort,) * len(pages), sort) if pages else z3.Const(name, sort)
+            self._functions[(*key, len(pages))] = found
+        return found(*pages) if pages else found
 
     def _of_shape(self, e: E, sort: Any) -> Any:
         shape, pages = shaped(e)
-        return self.function((shape,), len(pages), sort)(*map(self.page, pages))
+        return self.function((shape,), [*map(self.page, pages)], sort)
 
     def _mean(self, e: E) -> None:
         """Says what is meant by all that is within an expression."""
@@ -193,43 +163,40 @@ class Said:
         """Says what a shape means, of all pages that are in play."""
         for e in differences(shape) if shape.op == "as many" else (shape.args[1],):
             self._mean(e)
-        holes = [hole(i) for i in range(len(shaped(shape)[1]))]
-        at = [self.page(h) for h in holes]
-        it = self.function((shape,), len(holes), PAGE if shape.op == "top" else _TRUTH)(*at)
-        near, play = [NEAR(h) for h in at], [PLAY(h) for h in at]
-        if shape.op == "some":
-            bound, such = shape.args
-            w = self.function((shape, "witness"), len(holes), PAGE)(*at)
-            second = bound is SECOND
-            named_w = z3.substitute(self(such), (self.page(bound), w))
-            self._each(at, z3.Implies(it, z3.And(named_w, PLAY(w))), [it, *(play if second else near)])
-            y = self.page(bound)
-            none = z3.Implies(self(such), it)
-            self._each([*at, y], none, [it, *near, PLAY(y)], *([[it, *play, NEAR(y)]] if at else []))
-            if second:
-                self._each([*at, y], none, [it, *play, PLAY(y)])
-        elif shape.op == "top":
-            bound, such, p = shape.args
-            y, low = self.page(bound), self.page(p)
-            it_is = z3.substitute(self(such), (y, it))
-            self._each(at, z3.And(LE(it, low), z3.Or(it == _ROOT, it_is), PLAY(it)), [it, *near])
-            inside = z3.And(LE(it, y), it != y, LE(y, low))
-            self._each([*at, y], z3.Implies(inside, z3.Not(self(such))), [it, *near, PLAY(y)])
-        else:
-            more, less = map(self, differences(shape))
-            alike = z3.And(z3.Not(more), z3.Not(less))
-            said = z3.And(z3.Implies(alike, it), z3.Implies(z3.And(it, z3.Or(z3.Not(more), z3.Not(less))), alike))
-            self._each(at, said, [it])
+        at = [self.page(hole(i)) for i in range(len(shaped(shape)[1]))]
+        it = self.function((shape,), at, self.tree.sort if shape.op == "top" else self.tree.truth)
+        near, play = [self.tree.near(h) for h in at], [self.tree.in_play(h) for h in at]
+        match shape.op:
+            case "some":
+                self._some(shape, at, it, near, play)
+            case "top":
+                self._top(shape, at, it, near)
+            case _:
+                more, less = (self(e) for e in differences(shape))
+                alike = z3.And(z3.Not(more), z3.Not(less))
+                said = z3.And(z3.Implies(alike, it), z3.Implies(z3.And(it, z3.Or(z3.Not(more), z3.Not(less))), alike))
+                self.say(every(at, said, [it]))
 
-    def _each(self, pages: Sequence[Any], said: Any, *patterns: Sequence[Any]) -> None:
-        if not pages:
-            self.say(said)
-            return
-        kept = []
-        for p in patterns:
-            p = [x for x in p if z3.is_app(x) and x.num_args() > 0]
-            kept.append(p)
-        self.say(_every(pages, said, *kept))
+    def _some(self, shape: E, at: list[Any], it: Any, near: list[Any], play: list[Any]) -> None:
+        """A page that meets a condition which some page meets; and of those in play none, where none does."""
+        bound, such = shape.args
+        y, in_play = self.page(bound), self.tree.in_play
+        witness = self.function((shape, "witness"), at, self.tree.sort)
+        said = z3.substitute(self(such), (y, witness))
+        # The second of two that should be one is no farther than the first.
+        second = bound is SECOND
+        self.say(every(at, z3.Implies(it, z3.And(said, in_play(witness))), [it, *(play if second else near)]))
+        triggers = [[it, *near, in_play(y)], [it, *play, self.tree.near(y)]][: 1 + bool(at)]
+        self.say(every([*at, y], z3.Implies(self(such), it), *([[it, *play, in_play(y)]] if second else triggers)))
+
+    def _top(self, shape: E, at: list[Any], it: Any, near: list[Any]) -> None:
+        """The lowest page on a path that is such; going up, one comes to one, or to the root."""
+        bound, such, p = shape.args
+        y, low, le, root = self.page(bound), self.page(p), self.tree.above, self.tree.root
+        it_is = z3.substitute(self(such), (y, it))
+        self.say(every(at, z3.And(le(it, low), z3.Or(it == root, it_is), self.tree.in_play(it)), [it, *near]))
+        inside = z3.And(le(it, y), it != y, le(y, low))
+        self.say(every([*at, y], z3.Implies(inside, z3.Not(self(such))), [it, *near, self.tree.in_play(y)]))
 
     # Pages on the way.
 

@@ -42,6 +42,17 @@ def root_is_as_it_is(r: Relational) -> Iterator[E]:
         yield (e if value else neg(e)) if e.op == "is" else E("=", (e, const(value)))
 
 
+def nothing_is_there(r: Relational) -> Iterator[E]:
+    """The first state, in which the root alone has anything."""
+    yield from root_is_as_it_is(r)
+    for key in r.rows.flags:
+        if r.is_truth(key):
+            yield each(_X, disj(same(_X, ROOT), neg(E("is", (key, _X)))))
+        else:
+            none = conj(E("=", (E("count of", (key, _X)), const(0))), E("=", (E("children's", (key, _X)), const(0))))
+            yield each(_X, disj(same(_X, ROOT), none))
+
+
 def going_down_ends(r: Relational, then: Then) -> Iterator[E]:
     """Of each page: going down along children that are flagged, one comes to a last."""
     for d in r.system.definitions:

@@ -6,7 +6,7 @@ expressions there are, `counting` what becomes of comparisons of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count as counting

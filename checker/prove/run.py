@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+from sanitree.checker.cores import cores
 from sanitree.checker.explore.configured import Configuration, Model, model
 from sanitree.checker.prove.bounded import Induction
 from sanitree.checker.prove.claims import RANGE
 from sanitree.checker.prove.results import Answer, Pair, Proof
 from sanitree.checker.prove.unbounded import TIED, Unbounded
+from sanitree.models.protocol.system import Action
 
 SMALL = ((0, 1, 1), (0, 1, 2))
 """Trees on which counterexamples to induction are looked for, the parent of each page: a fork and a line."""
@@ -46,24 +50,60 @@ def of_size(c: Configuration, seconds: float, rules: Sequence[str], told: Told) 
 def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: Told) -> Proof:
     """Induction on trees of any size. Raises NoSuchClaimError, ConfigurationError."""
     begun = time.perf_counter()
-    small = [Induction(_small(c, tree), seconds) for tree in SMALL]
-    u = Unbounded(small[0].system, [r.rule for r in small[0].t.rules], seconds)
+    first = _small(c, SMALL[0])
+    u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
     auxiliary = frozenset(f.name for f in u.formulas if f.auxiliary) | {TIED}
     left_out = {name: why for name, why in u.unsaid.items() if name not in auxiliary}
-    names = (*(f.name for f in u.formulas), TIED)
-    wanted = _wanted(names, rules)
-    pairs = [p for p in small[0].initially() if p.claim in wanted]
-    idle = _idle(small)
-    for a in u.system.actions:
-        told(f"{a.name}, after {len(pairs)} pairs")
-        open_ones: list[Pair] = []
-        for p in u.kept(a):
-            if p.claim in wanted:
-                (pairs if p.answer is Answer.PROVED else open_ones).append(p)
-        pairs += _smaller(small, a.name, open_ones)
+    wanted = _wanted((*(f.name for f in u.formulas), TIED), rules)
+    with _Threads(u) as threads:
+        proving = threads.prove(wanted)
+        small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
+        idle = _idle(small)
+        pairs = [p for p in u.initially() if p.claim in wanted]
+        for a, proved in proving:
+            told(f"{a.name}, after {len(pairs)} pairs")
+            found = [p for p in proved.result() if p.claim in wanted]
+            pairs += [p for p in found if p.answer is Answer.PROVED]
+            pairs += _smaller(small, a.name, [p for p in found if p.answer is not Answer.PROVED])
     return Proof(
         c, "any number of pages", wanted, auxiliary, tuple(pairs), idle, time.perf_counter() - begun, left_out
     )  # fmt: skip
+
+
+class _Threads:
+    """As many as there are cores, each with a z3 of its own, for which Python waits without holding up the others."""
+
+    def __init__(self, u: Unbounded) -> None:
+        self._spare, self._all = [u], [u]
+        self._mine = threading.local()
+        self._pool = ThreadPoolExecutor(cores())
+
+    def __enter__(self) -> _Threads:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for u in self._all if any(error) else ():
+            u.stop()
+        self._pool.shutdown(cancel_futures=True)
+
+    def prove(self, wanted: Sequence[str]) -> list[tuple[Action, Future[list[Pair]]]]:
+        """All actions, each with what will be known of its pairs; what takes longest is begun first."""
+        actions = self._all[0].system.actions
+        begun = {a.name: self._pool.submit(self._kept, a, wanted) for a in sorted(actions, key=_work, reverse=True)}
+        return [(a, begun[a.name]) for a in actions]
+
+    def _kept(self, a: Action, wanted: Sequence[str]) -> list[Pair]:
+        if not hasattr(self._mine, "u"):
+            try:
+                self._mine.u = self._spare.pop()
+            except IndexError:
+                self._mine.u = self._all[0].another()
+                self._all.append(self._mine.u)
+        return list(self._mine.u.kept(a, wanted))
+
+
+def _work(a: Action) -> int:
+    return len(a.assigns)
 
 
 def _small(c: Configuration, tree: tuple[int, ...]) -> Model:

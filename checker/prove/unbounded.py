@@ -21,12 +21,13 @@ import z3
 from sanitree.checker.prove import lemmas
 from sanitree.checker.prove.after import After, N
 from sanitree.checker.prove.changes import changed_alike, grown, none_of
-from sanitree.checker.prove.instances import NEAR, Said
-from sanitree.checker.prove.lemmas import Counter, H, Then
+from sanitree.checker.prove.instances import Said
+from sanitree.checker.prove.lemmas import Counter, H
 from sanitree.checker.prove.order import ROOT, above, differ, named, put, put_all, same, shaped, subs, up
 from sanitree.checker.prove.relational import Relational
 from sanitree.checker.prove.results import INITIALLY, Answer, Pair
-from sanitree.checker.symbolic import FALSE, TRUE, E, conj, const, disj, neg
+from sanitree.checker.prove.tree import Tree
+from sanitree.checker.symbolic import FALSE, TRUE, E, conj, disj, neg
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import checks
 from sanitree.invariants.terms import Apply, Op, Term, make
@@ -43,7 +44,6 @@ ABSENT = "absent_pages_have_nothing"
 _STEP, _PAIR = 400_000, 4_000_000
 """What z3 may do for a lemma and for a pair, in steps of its own: so that what is proved does not hang on time."""
 
-_COUNTED = z3.Bool("counted after")
 _OPTIONS = {"auto_config": False, "mbqi": False, "relevancy": 2, "qi.eager_threshold": 100.0}
 GOALS = (named("g"), named("g'"))
 """The pages that a claim is wrong of."""
@@ -63,24 +63,37 @@ class Unbounded:
     """A model on trees of any size, ready to be asked about its pairs. wanted: rules. seconds: for each pair."""
 
     def __init__(self, system: System, wanted: Iterable[str], seconds: float = SECONDS) -> None:
-        self.system, self.seconds, self.effort = system, seconds, _PAIR
+        self.system, self.wanted, self.seconds = system, tuple(wanted), seconds
+        self.stopped = False
         self.r = Relational(system)
         self.unsaid: dict[str, str] = {}
         self.counters: list[Counter] = []
-        self.formulas = list(self._formulas(set(wanted)))
-        self.marks = {f.name: z3.Bool(f"holds {f.name}") for f in self.formulas}
+        self.formulas = list(self._formulas(set(self.wanted)))
+        self.tree = Tree()
+        self.counted = self.tree.mark("counted after")
+        self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
         self.base: list[Any] = []
-        self.before = Said(self.base.append)
+        self.before = Said(self.tree, self.base.append)
         self._begin()
 
-    def _solver(self, effort: int) -> tuple[Any, Said]:
-        solver = z3.SimpleSolver()
+    def another(self) -> Unbounded:
+        """The same, with a z3 of its own."""
+        return Unbounded(self.system, self.wanted, self.seconds)
+
+    def stop(self) -> None:
+        """Nothing more is asked; may be called by any thread."""
+        self.stopped = True
+        self.tree.context.interrupt()
+
+    def _solver(self, effort: int, base: Sequence[Any] | None = None) -> tuple[Any, Said]:
+        solver = z3.SimpleSolver(self.tree.context)
         for name, value in _OPTIONS.items():
             solver.set(name, value)
         solver.set("timeout", int(self.seconds * 1000))
         solver.set("rlimit", effort)
-        solver.add(*self.base)
-        return solver, Said(solver.add, self.before)
+        if base is None:
+            solver.add(*self.base)
+        return solver, Said(self.tree, solver.add, self.before if base is None else None)
 
     # What is claimed.
 
@@ -144,17 +157,17 @@ class Unbounded:
 
     def _steps(self, wrong: Callable[[E, E], E], solver: Any, i: Said) -> Any | None:
         """The claims by which something cannot be of a page and the one above; None where none are known."""
-        g, mark = GOALS[0], z3.FreshBool("step")
+        g, mark = GOALS[0], z3.FreshBool("step", self.tree.context)
         below_root = conj(neg(same(g, ROOT)), neg(same(up(g), ROOT)))
         i.true(conj(below_root, wrong(g, up(g))), mark)
         if solver.check(mark, *self.marks.values()) != z3.unsat:
             return None
-        return z3.And(*(x for x in solver.unsat_core() if x is not mark and not x.eq(mark)))
+        return self.tree.all_of([x for x in solver.unsat_core() if not x.eq(mark)])
 
     def _closed(self) -> Iterator[tuple[E, Any]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
         solver, i = self._solver(_STEP)
-        i.name(GOALS[0], NEAR)
+        i.name(GOALS[0], near=True)
         i.name(up(GOALS[0]))
         for such in (self._there, *map(self._flag, self.system.exists)):
             by = self._steps(lambda p, q, s=such: conj(s(p), neg(s(q))), solver, i)  # type: ignore[misc]
@@ -167,8 +180,8 @@ class Unbounded:
         """The same along what is joined, of each flag and of its contrary, and of a counter that is 0."""
         solver, i = self._solver(_STEP)
         g, h = GOALS[0], H
-        i.name(g, NEAR)
-        i.name(up(g), NEAR)
+        i.name(g, near=True)
+        i.name(up(g), near=True)
         candidates: list[Callable[[E], E]] = []
         for key in self.r.rows.flags:
             if self.r.is_truth(key):
@@ -179,7 +192,7 @@ class Unbounded:
             if c.along:
                 h = named(f"h {c.key}")
                 ends = conj(conj(above(up(g), h), neg(same(h, ROOT))), neg(none_of(put(c.holders, H, h))))
-                i.name(h, NEAR)
+                i.name(h, near=True)
                 i.down(up(g), h)
                 i.true(disj(zero(up(g)), ends))
         for term in self.system.lines:
@@ -191,21 +204,34 @@ class Unbounded:
 
     # Pairs.
 
-    def kept(self, action: Action, wanted: Collection[str] = ()) -> Iterator[Pair]:
+    def initially(self) -> Iterator[Pair]:
+        """For each claim, whether it holds of the first state, in which no page has anything."""
+        solver, i = self._solver(_PAIR, [])
+        for e in lemmas.nothing_is_there(self.r):
+            i.true(e)
+        i.name(GOALS[0], near=True)
+        i.name(GOALS[1], near=True)
+        ends = FALSE  # every number is 0: so must be what each of them counts
+        for c in self.counters:
+            ends = disj(ends, neg(none_of(put(c.holders, H, GOALS[0]))))
+        yield self._pair(solver, i, INITIALLY, TIED, conj(neg(same(GOALS[0], ROOT)), ends), GOALS[:1])
+        for f in self.formulas:
+            yield self._pair(solver, i, INITIALLY, f.name, neg(f.holds), GOALS, ())
+
+    def kept(self, action: Action, wanted: Collection[str]) -> Iterator[Pair]:
         """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
-        begun = time.perf_counter()
         then = After(self.r, action)
         one = self._asking(action, then, GOALS[:1])
-        self._unchanged(*self._asking(action, then, GOALS), then)
-        for solver, i in (one,):
-            self._after(i, then, GOALS[:1])
         two: tuple[Any, Said] | None = None
-        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1], begun)
+        self._unchanged(*self._asking(action, then, GOALS), then)
+        self._after(one[1], then, GOALS[:1])
+        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1])
         yield tied
-        counted = False
+        counted: list[Any] = []
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
-            begun = time.perf_counter()
             wrong = neg(then(f.holds))
+            if self.stopped or (f.name not in wanted and f.name != ABSENT):
+                continue
             if then(f.holds) is f.holds:
                 pair = Pair(action.name, f.name, Answer.PROVED, 0.0, frozenset((f.name,)))
             elif tied.answer is not Answer.PROVED and not f.numbers.isdisjoint(then.assigned):
@@ -214,20 +240,21 @@ class Unbounded:
                 if two is None:
                     two = self._asking(action, then, GOALS)
                     self._after(two[1], then, GOALS)
-                pair = self._pair(*two, action.name, f.name, wrong, GOALS, begun, counted)
+                pair = self._pair(*two, action.name, f.name, wrong, GOALS, counted)
             else:
-                pair = self._pair(*one, action.name, f.name, wrong, GOALS[:1], begun, counted)
-            counted |= f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED
+                pair = self._pair(*one, action.name, f.name, wrong, GOALS[:1], counted)
+            if f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED:
+                counted = [self.counted]
             yield pair
 
     def _asking(self, action: Action, then: After, goals: Sequence[E]) -> tuple[Any, Said]:
         """A solver that knows of a state in which all claims hold, and that an action of N may happen there."""
-        solver, i = self._solver(self.effort)
+        solver, i = self._solver(_PAIR)
         core = (N, *goals)
         for page in core:
-            i.name(page, NEAR)
+            i.name(page, near=True)
         for page in core:
-            i.name(up(page), NEAR)
+            i.name(up(page), near=True)
         i.between(core)
         for goal in goals:
             i.down(up(goal), N)
@@ -249,7 +276,7 @@ class Unbounded:
                 i.true(put(e, named("x"), page))
         for c in self.counters:
             for e in lemmas.counted(c, then):
-                i.true(e, _COUNTED)
+                i.true(e, self.counted)
 
     def _unchanged(self, solver: Any, i: Said, then: After) -> None:
         """Finds what means the same after as before although something in it is assigned."""
@@ -262,11 +289,11 @@ class Unbounded:
                     candidates.setdefault(shape, put_all(x, dict(zip(pages, GOALS, strict=False))))
         for x in sorted(candidates.values(), key=lambda x: len(subs(x))):
             if (new := then(x)) is not x:
-                mark = z3.FreshBool("changed")
+                mark = z3.FreshBool("changed", self.tree.context)
                 i.true(differ(new, x), mark)
                 if solver.check(mark, *self.marks.values()) == z3.unsat:
                     then.keeps(x)
-        solver.set("rlimit", self.effort)
+        solver.set("rlimit", _PAIR)
 
     def _untied(self, then: After) -> E:
         """Some counter falls below 0, or changes as what it counts does not."""
@@ -296,12 +323,13 @@ class Unbounded:
         return conj(neg(same(g, ROOT)), wrong)
 
     def _pair(
-        self, solver: Any, i: Said, action: str, name: str, wrong: E, goals: Sequence[E], begun: float,
-        counted: bool = False,
-    ) -> Pair:  # fmt: skip
-        goal = z3.Bool(f"wrong {name}")
+        self, solver: Any, i: Said, action: str, name: str, wrong: E, goals: Sequence[E], supposed: Sequence[Any] = ()
+    ) -> Pair:
+        begun = time.perf_counter()
+        goal = self.tree.mark(f"wrong {name}")
         i.ask(wrong, goal, goals)
-        found = solver.check(goal, *self.marks.values(), *([_COUNTED] if counted else ()))
+        marks = () if action == INITIALLY else self.marks.values()
+        found = solver.check(goal, *marks, *supposed)
         uses: frozenset[str] = frozenset()
         if found == z3.unsat:
             core = set(map(str, solver.unsat_core()))
