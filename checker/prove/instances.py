@@ -75,15 +75,15 @@ class Said:
         self._mean(e)
         self.say(self(e) if mark is None else z3.Implies(mark, self(e)))
 
-    def ask(self, e: E, mark: Any, pages: Sequence[E]) -> None:
-        """Where a mark is true, a formula is, and `pages` are the first that it says there are."""
+    def ask(self, e: E, pages: Sequence[E]) -> None:
+        """A formula is true, and `pages` are the first that it says there are."""
         if e.op == "and":
             for part in e.args:
-                self.ask(part, mark, pages)
+                self.ask(part, pages)
         elif e.op == "some" and pages:
-            self.ask(put_all(e.args[1], {e.args[0]: pages[0]}), mark, pages[1:])
+            self.ask(put_all(e.args[1], {e.args[0]: pages[0]}), pages[1:])
         else:
-            self._say(e, mark)
+            self._say(e, None)
 
     def every(self, p: E, such: E, mark: Any = None) -> None:
         """Something is true of every page in play. mark: only where that is true."""

@@ -70,7 +70,6 @@ class Unbounded:
         self.counters: list[Counter] = []
         self.formulas = list(self._formulas(set(self.wanted)))
         self.tree = Tree()
-        self.counted = self.tree.mark("counted after")
         self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
         self.base: list[Any] = []
         self.before = Said(self.tree, self.base.append)
@@ -157,12 +156,20 @@ class Unbounded:
 
     def _steps(self, wrong: Callable[[E, E], E], solver: Any, i: Said) -> Any | None:
         """The claims by which something cannot be of a page and the one above; None where none are known."""
-        g, mark = GOALS[0], z3.FreshBool("step", self.tree.context)
+        g = GOALS[0]
         below_root = conj(neg(same(g, ROOT)), neg(same(up(g), ROOT)))
-        i.true(conj(below_root, wrong(g, up(g))), mark)
-        if solver.check(mark, *self.marks.values()) != z3.unsat:
+        if self._excluded(solver, i, conj(below_root, wrong(g, up(g)))) != z3.unsat:
             return None
-        return self.tree.all_of([x for x in solver.unsat_core() if not x.eq(mark)])
+        return self.tree.all_of(self._core)
+
+    def _excluded(self, solver: Any, i: Said, wrong: E, goals: Sequence[E] = (), supposed: bool = True) -> Any:
+        """What z3 says of something that cannot be if the claims are true; `goals` are the first pages it speaks of."""
+        solver.push()
+        Said(self.tree, solver.add, i).ask(wrong, goals)
+        found = solver.check(*(self.marks.values() if supposed else ()))
+        self._core = list(solver.unsat_core()) if found == z3.unsat else []
+        solver.pop()
+        return found
 
     def _closed(self) -> Iterator[tuple[E, Any]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
@@ -214,24 +221,24 @@ class Unbounded:
         ends = FALSE  # every number is 0: so must be what each of them counts
         for c in self.counters:
             ends = disj(ends, neg(none_of(put(c.holders, H, GOALS[0]))))
-        yield self._pair(solver, i, INITIALLY, TIED, conj(neg(same(GOALS[0], ROOT)), ends), GOALS[:1])
+        yield self._pair(solver, i, INITIALLY, TIED, [conj(neg(same(GOALS[0], ROOT)), ends)], GOALS[:1])
         for f in self.formulas:
-            yield self._pair(solver, i, INITIALLY, f.name, neg(f.holds), GOALS, ())
+            yield self._pair(solver, i, INITIALLY, f.name, [neg(f.holds)], GOALS)
 
     def kept(self, action: Action, wanted: Collection[str]) -> Iterator[Pair]:
         """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
         then = After(self.r, action)
         one = self._asking(action, then, GOALS[:1])
         two: tuple[Any, Said] | None = None
-        self._unchanged(*self._asking(action, then, GOALS), then)
+        self._unchanged(*one, then)
         self._after(one[1], then, GOALS[:1])
         tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1])
         yield tied
-        counted: list[Any] = []
+        counted = False
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
-            wrong = neg(then(f.holds))
             if self.stopped or (f.name not in wanted and f.name != ABSENT):
                 continue
+            wrong = neg(then(f.holds))
             if then(f.holds) is f.holds:
                 pair = Pair(action.name, f.name, Answer.PROVED, 0.0, frozenset((f.name,)))
             elif tied.answer is not Answer.PROVED and not f.numbers.isdisjoint(then.assigned):
@@ -240,12 +247,15 @@ class Unbounded:
                 if two is None:
                     two = self._asking(action, then, GOALS)
                     self._after(two[1], then, GOALS)
-                pair = self._pair(*two, action.name, f.name, wrong, GOALS, counted)
+                    if counted:
+                        self._counted(two[1], then)
+                pair = self._pair(*two, action.name, f.name, [wrong], GOALS)
             else:
-                pair = self._pair(*one, action.name, f.name, wrong, GOALS[:1], counted)
-            if f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED:
-                counted = [self.counted]
+                pair = self._pair(*one, action.name, f.name, [wrong], GOALS[:1])
             yield pair
+            if f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED:
+                counted = True
+                self._counted(one[1], then)
 
     def _asking(self, action: Action, then: After, goals: Sequence[E]) -> tuple[Any, Said]:
         """A solver that knows of a state in which all claims hold, and that an action of N may happen there."""
@@ -270,13 +280,16 @@ class Unbounded:
         return solver, i
 
     def _after(self, i: Said, then: After, goals: Sequence[E]) -> None:
-        """What is true of the state after, whatever the action: by counting, where a mark says so."""
+        """What is true of the state after, whatever the action."""
         for e in lemmas.going_down_ends(self.r, then):
             for page in goals:
                 i.true(put(e, named("x"), page))
+
+    def _counted(self, i: Said, then: After) -> None:
+        """What is true of it by counting, once counters are known to count there too."""
         for c in self.counters:
             for e in lemmas.counted(c, then):
-                i.true(e, self.counted)
+                i.true(e)
 
     def _unchanged(self, solver: Any, i: Said, then: After) -> None:
         """Finds what means the same after as before although something in it is assigned."""
@@ -289,56 +302,51 @@ class Unbounded:
                     candidates.setdefault(shape, put_all(x, dict(zip(pages, GOALS, strict=False))))
         for x in sorted(candidates.values(), key=lambda x: len(subs(x))):
             if (new := then(x)) is not x:
-                mark = z3.FreshBool("changed", self.tree.context)
-                i.true(differ(new, x), mark)
-                if solver.check(mark, *self.marks.values()) == z3.unsat:
+                if self._excluded(solver, i, differ(new, x)) == z3.unsat:
                     then.keeps(x)
         solver.set("rlimit", _PAIR)
 
-    def _untied(self, then: After) -> E:
-        """Some counter falls below 0, or changes as what it counts does not."""
+    def _untied(self, then: After) -> list[E]:
+        """How a counter may fall below 0, or change as what it counts does not."""
         g = GOALS[0]
-        wrong = FALSE
+        found: list[E] = []
         counted = {c.key: c for c in self.counters}
         for key in self.r.rows.flags:
             if self.r.is_truth(key):
                 continue
-            number = E("count of", (key, g))
+            number, c = E("count of", (key, g)), counted.get(key)
             by = grown(then.number(number), number)
             for k, when in by.items():
-                if k is None and key in counted:
-                    wrong = disj(wrong, when)
+                if k is None and c is not None:
+                    found.append(when)
                 elif k is not None and k < 0:
-                    wrong = disj(wrong, conj(when, none_of(number)) if k == -1 else when)
-            if (c := counted.get(key)) is None:
+                    found.append(conj(when, none_of(number)) if k == -1 else when)
+            if c is None:
                 continue
             of_n, of_g = (grown(then.number(h), h) for h in (put(c.holders, H, N), put(c.holders, H, g)))
             if not c.along:
-                wrong = disj(wrong, neg(changed_alike(by, of_g)))
+                found.append(neg(changed_alike(by, of_g)))
                 continue
-            on_path = above(g, N)
-            wrong = disj(wrong, conj(on_path, neg(changed_alike(by, of_n))))
-            wrong = disj(wrong, conj(neg(on_path), neg(by.get(0, FALSE))))
-            wrong = disj(wrong, conj(neg(same(g, N)), neg(of_g.get(0, FALSE))))
-        return conj(neg(same(g, ROOT)), wrong)
+            found.append(conj(above(g, N), neg(changed_alike(by, of_n))))
+            found.append(conj(neg(above(g, N)), neg(by.get(0, FALSE))))
+            found.append(conj(neg(same(g, N)), neg(of_g.get(0, FALSE))))
+        return [conj(neg(same(g, ROOT)), wrong) for wrong in found if wrong is not FALSE]
 
     def _pair(
-        self, solver: Any, i: Said, action: str, name: str, wrong: E, goals: Sequence[E], supposed: Sequence[Any] = ()
-    ) -> Pair:
+        self, solver: Any, i: Said, action: str, name: str, wrong: Sequence[E], goals: Sequence[E]
+    ) -> Pair:  # fmt: skip
+        """What z3 says of a pair: `wrong` are the ways in which the claim may be broken."""
         begun = time.perf_counter()
-        goal = self.tree.mark(f"wrong {name}")
-        i.ask(wrong, goal, goals)
-        marks = () if action == INITIALLY else self.marks.values()
-        found = solver.check(goal, *marks, *supposed)
-        uses: frozenset[str] = frozenset()
-        if found == z3.unsat:
-            core = set(map(str, solver.unsat_core()))
-            uses = frozenset(n for n, m in self.marks.items() if str(m) in core)
-        reason = "" if found == z3.unsat else "z3 gave up"
-        if found == z3.sat:
-            reason = "nothing that was said of a few pages contradicts it"
-        answer = Answer.PROVED if found == z3.unsat else Answer.UNKNOWN
-        return Pair(action, name, answer, time.perf_counter() - begun, uses, None, reason)
+        uses: set[str] = set()
+        for way in wrong:
+            found = self._excluded(solver, i, way, goals, action != INITIALLY)
+            if found != z3.unsat:
+                why = "nothing that was said contradicts it" if found == z3.sat else solver.reason_unknown()
+                reason = f"z3 did not prove it ({why})"
+                return Pair(action, name, Answer.UNKNOWN, time.perf_counter() - begun, reason=reason)
+            core = set(map(str, self._core))
+            uses |= {n for n, m in self.marks.items() if str(m) in core}
+        return Pair(action, name, Answer.PROVED, time.perf_counter() - begun, frozenset(uses))
 
 
 def _two(wrong: E) -> bool:
