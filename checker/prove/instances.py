@@ -186,6 +186,12 @@ class Said:
         # The second of two that should be one is no farther than the first.
         second = bound is SECOND
         self.say(every(at, z3.Implies(it, z3.And(said, in_play(witness))), [it, *(play if second else near)]))
+        for i, h in enumerate(at):
+            if _is_child(such, bound, hole(i)):  # of one page alone, and so said of its children alone
+                rest = [*at[:i], *at[i + 1 :]]
+                said, it = (z3.substitute(x, (h, self.tree.up(y))) for x in (self(such), it))
+                self.say(every([*rest, y], z3.Implies(said, it), [it, in_play(y), *map(in_play, rest)]))
+                return
         triggers = [[it, *near, in_play(y)], [it, *play, self.tree.near(y)]][: 1 + bool(at)]
         self.say(every([*at, y], z3.Implies(self(such), it), *([[it, *play, in_play(y)]] if second else triggers)))
 
@@ -220,6 +226,13 @@ class Said:
         on_the_way = conj(conj(same(up(d), a), above(d, b)), neg(same(d, ROOT)))
         self.true(disj(neg(conj(above(a, b), neg(same(a, b)))), on_the_way))
         return d
+
+
+def _is_child(such: E, bound: E, parent: E) -> bool:
+    """A condition that only children of a page meet."""
+    if such.op == "and":
+        return any(_is_child(part, bound, parent) for part in such.args)
+    return such is same(up(bound), parent)
 
 
 def differences(e: E) -> tuple[E, E]:

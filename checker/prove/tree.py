@@ -49,7 +49,8 @@ class Tree:
         yield every([x, y], z3.Implies(z3.And(le(x, y), le(y, x)), x == y), [le(x, y), le(y, x)])
         yield every([x, y], z3.Implies(z3.And(le(y, x), y != x), le(y, up(x))), [le(y, x), self.in_play(x)])
         yield every([x, y, z], z3.Implies(z3.And(le(x, y), le(y, z)), le(x, z)), [le(x, y), le(y, z)])
-        yield every([x, y, z], line, [le(x, z), le(y, z)])
+        two = [le(x, z), le(y, z)]
+        yield every([x, y, z], line, [*two, self.near(x), self.near(y)], [*two, self.near(x), self.near(z)])
 
 
 def every(pages: Sequence[Any], said: Any, *triggers: Sequence[Any]) -> Any:

@@ -268,9 +268,6 @@ class Unbounded:
         i.between(core)
         for goal in goals:
             i.down(up(goal), N)
-        for key in self.r.rows.flags:
-            if self.r.is_truth(key):
-                i.true(lemmas.first_change(self._flag(key), goals[0], N))
         for e in lemmas.going_down_ends(self.r, _as_before):
             for page in goals:
                 i.true(put(e, named("x"), page))
