@@ -11,12 +11,14 @@ numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from sanitree.checker.symbolic import FALSE, TRUE, E, conj, disj, neg
 
 ROOT = E("page", ("root",))
+
+_PAGES = frozenset({"page", "up", "top"})
 
 BINDERS = frozenset({"some", "path", "those", "top", "as many"})
 """Expressions whose first argument is a page that they bind."""
@@ -88,28 +90,27 @@ def _replaced(e: E, done: dict[E, E]) -> E:
     return found
 
 
-def pages_in(e: E) -> Iterator[E]:
-    """The pages that an expression is about, those that it binds left out."""
-    bound: set[E] = set()
+def pages_in(e: E) -> list[E]:
+    """The pages that an expression is about, those above them as pages of their own: none that depend on what it binds."""
     found: dict[E, None] = {}
 
-    def go(x: E) -> None:
-        if x.op == "page":
-            if x not in bound and x is not ROOT:
+    def go(x: E, bound: frozenset[E]) -> None:
+        if x is not e and x.op in _PAGES and not _mentions(x, bound):
+            if x is not ROOT:
                 found.setdefault(x)
             return
         own = x.args[0] if x.op in BINDERS else None
-        fresh = own is not None and own not in bound
-        if fresh:
-            bound.add(own)
+        within = bound if own is None else bound | {own}
         for a in x.subs():
             if a is not own:
-                go(a)
-        if fresh:
-            bound.discard(own)
+                go(a, within)
 
-    go(e)
-    return iter(found)
+    go(e, frozenset())
+    return list(found) or ([e] if e.op in ("page", "up") and e is not ROOT else [])
+
+
+def _mentions(p: E, bound: frozenset[E]) -> bool:
+    return bool(bound) and any(x in bound for x in subs(p))
 
 
 def subs(e: E) -> list[E]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import z3
@@ -69,8 +70,12 @@ class Unbounded:
         self.unsaid: dict[str, str] = {}
         self.counters: list[Counter] = []
         self.formulas = list(self._formulas(set(self.wanted)))
+        self._presence = frozenset(system.exists)
         self.tree = Tree()
         self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
+        self.keys = {f.name: _keys(f.holds) for f in self.formulas}
+        self.lemmas: dict[str, frozenset[str]] = {}
+        """What was found to follow from claims, by a name: from which of them."""
         self.base: list[Any] = []
         self.before = Said(self.tree, self.base.append)
         self._begin()
@@ -139,11 +144,16 @@ class Unbounded:
         for term in self.system.lines:
             i.true(lemmas.of_a_line(lambda p, t=term: self.r.condition(t, p)))  # type: ignore[misc]
         closed = list(self._closed())
-        for e, supposed in closed:
-            i.true(e, supposed)
+        self._found(closed)
         if closed:  # first of all that what is above a page that is there is there
-            for e, supposed in list(self._along_lines()):
-                i.true(e, supposed)
+            self._found(list(self._along_lines()))
+
+    def _found(self, lemmas: Sequence[tuple[E, frozenset[str]]]) -> None:
+        """Lemmas are supposed of the state before from now on."""
+        for e, claims in lemmas:
+            name = f"lemma {len(self.lemmas)}"
+            self.lemmas[name], self.keys[name], self.marks[name] = claims, _keys(e), self.tree.mark(f"holds {name}")
+            self.before.true(e, self.marks[name])
 
     def _there(self, page: E) -> E:
         found = FALSE
@@ -154,24 +164,42 @@ class Unbounded:
     def _flag(self, key: Key) -> Callable[[E], E]:
         return lambda page: E("is", (key, page))
 
-    def _steps(self, wrong: Callable[[E, E], E], solver: Any, i: Said) -> Any | None:
+    def _steps(self, wrong: Callable[[E, E], E], solver: Any, i: Said) -> frozenset[str] | None:
         """The claims by which something cannot be of a page and the one above; None where none are known."""
         g = GOALS[0]
         below_root = conj(neg(same(g, ROOT)), neg(same(up(g), ROOT)))
-        if self._excluded(solver, i, conj(below_root, wrong(g, up(g)))) != z3.unsat:
-            return None
-        return self.tree.all_of(self._core)
+        return self._excluded(solver, i, conj(below_root, wrong(g, up(g))), frozenset(), efforts=(_STEP,))
 
-    def _excluded(self, solver: Any, i: Said, wrong: E, goals: Sequence[E] = (), supposed: bool = True) -> Any:
-        """What z3 says of something that cannot be if the claims are true; `goals` are the first pages it speaks of."""
+    def _excluded(
+        self, solver: Any, i: Said, wrong: E, assigned: frozenset[Key], goals: Sequence[E] = (),
+        efforts: Sequence[int] = (_STEP, _PAIR), supposed: bool = True,
+    ) -> frozenset[str] | None:  # fmt: skip
+        """The claims of the state before that exclude something; None where z3 finds none.
+
+        assigned: keys of what it says of the state after. goals: the first pages that it speaks of. Asked first
+        with what is said of the same fields alone, and then with everything.
+        """
         solver.push()
         Said(self.tree, solver.add, i).ask(wrong, goals)
-        found = solver.check(*(self.marks.values() if supposed else ()))
-        self._core = list(solver.unsat_core()) if found == z3.unsat else []
+        near = _keys(wrong) | assigned
+        close = {n for n, keys in self.keys.items() if keys <= near}
+        touching = close | {n for n, keys in self.keys.items() if keys & near - self._presence or keys <= self._presence}
+        found: frozenset[str] | None = None
+        for effort in efforts:
+            for chosen in (close, touching, self.keys.keys())[-1 if len(efforts) == 1 else 0:]:
+                solver.set("rlimit", effort)
+                told = solver.check(*((m if n in chosen else z3.Not(m)) for n, m in self.marks.items()) if supposed else ())
+                if told == z3.unsat:
+                    core = {str(x).removeprefix("holds ") for x in solver.unsat_core()}
+                    used = {n for n in self.marks if n in core}
+                    found = frozenset(used - self.lemmas.keys()).union(*(self.lemmas[n] for n in used & self.lemmas.keys()))
+                    break
+            if found is not None:
+                break
         solver.pop()
         return found
 
-    def _closed(self) -> Iterator[tuple[E, Any]]:
+    def _closed(self) -> Iterator[tuple[E, frozenset[str]]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
         solver, i = self._solver(_STEP)
         i.name(GOALS[0], near=True)
@@ -183,7 +211,7 @@ class Unbounded:
             elif such == self._there:
                 return
 
-    def _along_lines(self) -> Iterator[tuple[E, Any]]:
+    def _along_lines(self) -> Iterator[tuple[E, frozenset[str]]]:
         """The same along what is joined, of each flag and of its contrary, and of a counter that is 0."""
         solver, i = self._solver(_STEP)
         g, h = GOALS[0], H
@@ -232,7 +260,7 @@ class Unbounded:
         two: tuple[Any, Said] | None = None
         self._unchanged(*one, then)
         self._after(one[1], then, GOALS[:1])
-        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1])
+        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1], then.keys)
         yield tied
         counted = False
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
@@ -249,9 +277,9 @@ class Unbounded:
                     self._after(two[1], then, GOALS)
                     if counted:
                         self._counted(two[1], then)
-                pair = self._pair(*two, action.name, f.name, [wrong], GOALS)
+                pair = self._pair(*two, action.name, f.name, [wrong], GOALS, then.keys)
             else:
-                pair = self._pair(*one, action.name, f.name, [wrong], GOALS[:1])
+                pair = self._pair(*one, action.name, f.name, [wrong], GOALS[:1], then.keys)
             yield pair
             if f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED:
                 counted = True
@@ -290,7 +318,6 @@ class Unbounded:
 
     def _unchanged(self, solver: Any, i: Said, then: After) -> None:
         """Finds what means the same after as before although something in it is assigned."""
-        solver.set("rlimit", _STEP)
         candidates: dict[E, E] = {}
         for e in [self._there(GOALS[0]), *(f.holds for f in self.formulas), *(c.holders for c in self.counters)]:
             for x in sorted(subs(e), key=lambda x: len(subs(x))):
@@ -299,9 +326,8 @@ class Unbounded:
                     candidates.setdefault(shape, put_all(x, dict(zip(pages, GOALS, strict=False))))
         for x in sorted(candidates.values(), key=lambda x: len(subs(x))):
             if (new := then(x)) is not x:
-                if self._excluded(solver, i, differ(new, x)) == z3.unsat:
+                if self._excluded(solver, i, differ(new, x), then.keys, efforts=(_STEP,)) is not None:
                     then.keeps(x)
-        solver.set("rlimit", _PAIR)
 
     def _untied(self, then: After) -> list[E]:
         """How a counter may fall below 0, or change as what it counts does not."""
@@ -330,20 +356,25 @@ class Unbounded:
         return [conj(neg(same(g, ROOT)), wrong) for wrong in found if wrong is not FALSE]
 
     def _pair(
-        self, solver: Any, i: Said, action: str, name: str, wrong: Sequence[E], goals: Sequence[E]
+        self, solver: Any, i: Said, action: str, name: str, wrong: Sequence[E], goals: Sequence[E],
+        assigned: frozenset[Key] = frozenset(),
     ) -> Pair:  # fmt: skip
         """What z3 says of a pair: `wrong` are the ways in which the claim may be broken."""
         begun = time.perf_counter()
         uses: set[str] = set()
         for way in wrong:
-            found = self._excluded(solver, i, way, goals, action != INITIALLY)
-            if found != z3.unsat:
-                why = "nothing that was said contradicts it" if found == z3.sat else solver.reason_unknown()
-                reason = f"z3 did not prove it ({why})"
+            found = self._excluded(solver, i, way, assigned, goals, supposed=action != INITIALLY)
+            if found is None:
+                reason = f"z3 did not prove it ({solver.reason_unknown()})"
                 return Pair(action, name, Answer.UNKNOWN, time.perf_counter() - begun, reason=reason)
-            core = set(map(str, self._core))
-            uses |= {n for n, m in self.marks.items() if str(m) in core}
+            uses |= found
         return Pair(action, name, Answer.PROVED, time.perf_counter() - begun, frozenset(uses))
+
+
+@cache
+def _keys(e: E) -> frozenset[Key]:
+    """The fields that a formula reads."""
+    return frozenset(x.args[0] for x in subs(e) if x.op in ("is", "count of", "children's"))
 
 
 def _two(wrong: E) -> bool:
