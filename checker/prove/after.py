@@ -5,7 +5,7 @@ from __future__ import annotations
 from sanitree.checker.prove.counting import compare
 from sanitree.checker.prove.instances import Said
 from sanitree.checker.prove.lemmas import N
-from sanitree.checker.prove.order import ROOT, above, differ, joined, named, put, same, shaped, subs, up
+from sanitree.checker.prove.order import ROOT, above, differ, joined, named, put, same, shaped, up
 from sanitree.checker.prove.relational import Relational
 from sanitree.checker.symbolic import E, choose, conj, disj, neg
 from sanitree.invariants.terms import Op
@@ -45,12 +45,6 @@ class After:
                 args = (*args, _AFTER)
             found = self._done[e] = e if args == e.args else joined(e.op, args)
         return found
-
-    @property
-    def keys(self) -> frozenset[Key]:
-        """The fields that are assigned, and those that say where and what."""
-        read = (x.args[0] for e in self.assigned.values() for x in subs(e) if x.op in ("is", "count of"))
-        return frozenset((*self.assigned, *read))
 
     def keeps(self, e: E) -> None:
         """An expression means the same in both states, whatever pages it is about."""

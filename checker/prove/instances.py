@@ -165,10 +165,10 @@ class Said:
             self._mean(e)
         at = [self.page(hole(i)) for i in range(len(shaped(shape)[1]))]
         it = self.function((shape,), at, self.tree.sort if shape.op == "top" else self.tree.truth)
-        near, play = [self.tree.near(h) for h in at], [self.tree.in_play(h) for h in at]
+        near = [self.tree.near(h) for h in at]
         match shape.op:
             case "some":
-                self._some(shape, at, it, near, play)
+                self._some(shape, at, it, near)
             case "top":
                 self._top(shape, at, it, near)
             case _:
@@ -177,7 +177,7 @@ class Said:
                 said = z3.And(z3.Implies(alike, it), z3.Implies(z3.And(it, z3.Or(z3.Not(more), z3.Not(less))), alike))
                 self.say(every(at, said, [it]))
 
-    def _some(self, shape: E, at: list[Any], it: Any, near: list[Any], play: list[Any]) -> None:
+    def _some(self, shape: E, at: list[Any], it: Any, near: list[Any]) -> None:
         """A page that meets a condition which some page meets; and of those in play none, where none does."""
         bound, such = shape.args
         y, in_play = self.page(bound), self.tree.in_play
@@ -185,15 +185,15 @@ class Said:
         said = z3.substitute(self(such), (y, witness))
         # The second of two that should be one is no farther than the first.
         second = bound is SECOND
-        self.say(every(at, z3.Implies(it, z3.And(said, in_play(witness))), [it, *(play if second else near)]))
+        self.say(every(at, z3.Implies(it, z3.And(said, in_play(witness))), [it, *(() if second else near)]))
         for i, h in enumerate(at):
             if _is_child(such, bound, hole(i)):  # of one page alone, and so said of its children alone
                 rest = [*at[:i], *at[i + 1 :]]
                 said, it = (z3.substitute(x, (h, self.tree.up(y))) for x in (self(such), it))
-                self.say(every([*rest, y], z3.Implies(said, it), [it, in_play(y), *map(in_play, rest)]))
+                self.say(every([*rest, y], z3.Implies(said, it), [it, in_play(y)]))
                 return
-        triggers = [[it, *near, in_play(y)], [it, *play, self.tree.near(y)]][: 1 + bool(at)]
-        self.say(every([*at, y], z3.Implies(self(such), it), *([[it, *play, in_play(y)]] if second else triggers)))
+        triggers = [[it, *near, in_play(y)], [it, self.tree.near(y)]][: 1 + bool(at)]
+        self.say(every([*at, y], z3.Implies(self(such), it), *([[it, in_play(y)]] if second else triggers)))
 
     def _top(self, shape: E, at: list[Any], it: Any, near: list[Any]) -> None:
         """The lowest page on a path that is such; going up, one comes to one, or to the root."""

@@ -81,6 +81,10 @@ class Relational:
         page = named("x")
         return each(page, disj(same(page, ROOT), self.condition(term, page)))
 
+    def there(self, page: E) -> E:
+        """A page is in the tree; the root is."""
+        return self.rows.there(Sort.NODE, page)[0]
+
     def is_truth(self, key: Key) -> bool:
         """Whether a field that the model keeps is a truth value, and no number."""
         f = field_named(Sort.NODE, key.name)

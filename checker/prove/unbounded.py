@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import z3
@@ -70,10 +69,8 @@ class Unbounded:
         self.unsaid: dict[str, str] = {}
         self.counters: list[Counter] = []
         self.formulas = list(self._formulas(set(self.wanted)))
-        self._presence = frozenset(system.exists)
         self.tree = Tree()
         self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
-        self.keys = {f.name: _keys(f.holds) for f in self.formulas}
         self.lemmas: dict[str, frozenset[str]] = {}
         """What was found to follow from claims, by a name: from which of them."""
         self.base: list[Any] = []
@@ -152,14 +149,11 @@ class Unbounded:
         """Lemmas are supposed of the state before from now on."""
         for e, claims in lemmas:
             name = f"lemma {len(self.lemmas)}"
-            self.lemmas[name], self.keys[name], self.marks[name] = claims, _keys(e), self.tree.mark(f"holds {name}")
+            self.lemmas[name], self.marks[name] = claims, self.tree.mark(f"holds {name}")
             self.before.true(e, self.marks[name])
 
     def _there(self, page: E) -> E:
-        found = FALSE
-        for k in self.system.exists:
-            found = disj(found, E("is", (k, page)))
-        return found
+        return self.r.there(page)
 
     def _flag(self, key: Key) -> Callable[[E], E]:
         return lambda page: E("is", (key, page))
@@ -168,36 +162,25 @@ class Unbounded:
         """The claims by which something cannot be of a page and the one above; None where none are known."""
         g = GOALS[0]
         below_root = conj(neg(same(g, ROOT)), neg(same(up(g), ROOT)))
-        return self._excluded(solver, i, conj(below_root, wrong(g, up(g))), frozenset(), efforts=(_STEP,))
+        return self._excluded(solver, i, conj(below_root, wrong(g, up(g))))
 
     def _excluded(
-        self, solver: Any, i: Said, wrong: E, assigned: frozenset[Key], goals: Sequence[E] = (),
-        efforts: Sequence[int] = (_STEP, _PAIR), supposed: bool = True,
-    ) -> frozenset[str] | None:  # fmt: skip
+        self, solver: Any, i: Said, wrong: E, goals: Sequence[E] = (), effort: int = _STEP, supposed: bool = True
+    ) -> frozenset[str] | None:
         """The claims of the state before that exclude something; None where z3 finds none.
 
-        assigned: keys of what it says of the state after. goals: the first pages that it speaks of. Asked first
-        with what is said of the same fields alone, and then with everything.
+        goals: the first pages that it speaks of. supposed: whether the claims are, else the axioms alone.
         """
         solver.push()
         Said(self.tree, solver.add, i).ask(wrong, goals)
-        near = _keys(wrong) | assigned
-        close = {n for n, keys in self.keys.items() if keys <= near}
-        touching = close | {n for n, keys in self.keys.items() if keys & near - self._presence or keys <= self._presence}
-        found: frozenset[str] | None = None
-        for effort in efforts:
-            for chosen in (close, touching, self.keys.keys())[-1 if len(efforts) == 1 else 0:]:
-                solver.set("rlimit", effort)
-                told = solver.check(*((m if n in chosen else z3.Not(m)) for n, m in self.marks.items()) if supposed else ())
-                if told == z3.unsat:
-                    core = {str(x).removeprefix("holds ") for x in solver.unsat_core()}
-                    used = {n for n in self.marks if n in core}
-                    found = frozenset(used - self.lemmas.keys()).union(*(self.lemmas[n] for n in used & self.lemmas.keys()))
-                    break
-            if found is not None:
-                break
+        solver.set("rlimit", effort)
+        found = solver.check(*(self.marks.values() if supposed else ()))
+        self.why = "" if found == z3.unsat else solver.reason_unknown()
+        core = {str(x).removeprefix("holds ") for x in solver.unsat_core()} if found == z3.unsat else set()
         solver.pop()
-        return found
+        if found != z3.unsat:
+            return None
+        return frozenset(core - self.lemmas.keys()).union(*(self.lemmas[n] for n in core & self.lemmas.keys()))
 
     def _closed(self) -> Iterator[tuple[E, frozenset[str]]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
@@ -260,7 +243,7 @@ class Unbounded:
         two: tuple[Any, Said] | None = None
         self._unchanged(*one, then)
         self._after(one[1], then, GOALS[:1])
-        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1], then.keys)
+        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1])
         yield tied
         counted = False
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
@@ -277,9 +260,9 @@ class Unbounded:
                     self._after(two[1], then, GOALS)
                     if counted:
                         self._counted(two[1], then)
-                pair = self._pair(*two, action.name, f.name, [wrong], GOALS, then.keys)
+                pair = self._pair(*two, action.name, f.name, [wrong], GOALS)
             else:
-                pair = self._pair(*one, action.name, f.name, [wrong], GOALS[:1], then.keys)
+                pair = self._pair(*one, action.name, f.name, [wrong], GOALS[:1])
             yield pair
             if f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED:
                 counted = True
@@ -320,13 +303,15 @@ class Unbounded:
         """Finds what means the same after as before although something in it is assigned."""
         candidates: dict[E, E] = {}
         for e in [self._there(GOALS[0]), *(f.holds for f in self.formulas), *(c.holders for c in self.counters)]:
-            for x in sorted(subs(e), key=lambda x: len(subs(x))):
+            for x in subs(e):
+                if not (x.op == "some" or x is self._there(GOALS[0])):
+                    continue
                 shape, pages = shaped(x)
-                if (x.op == "some" or x is self._there(GOALS[0])) and 1 <= len(pages) <= 2:
+                if 1 <= len(pages) <= 2:
                     candidates.setdefault(shape, put_all(x, dict(zip(pages, GOALS, strict=False))))
         for x in sorted(candidates.values(), key=lambda x: len(subs(x))):
             if (new := then(x)) is not x:
-                if self._excluded(solver, i, differ(new, x), then.keys, efforts=(_STEP,)) is not None:
+                if self._excluded(solver, i, differ(new, x)) is not None:
                     then.keeps(x)
 
     def _untied(self, then: After) -> list[E]:
@@ -357,24 +342,17 @@ class Unbounded:
 
     def _pair(
         self, solver: Any, i: Said, action: str, name: str, wrong: Sequence[E], goals: Sequence[E],
-        assigned: frozenset[Key] = frozenset(),
     ) -> Pair:  # fmt: skip
         """What z3 says of a pair: `wrong` are the ways in which the claim may be broken."""
         begun = time.perf_counter()
         uses: set[str] = set()
         for way in wrong:
-            found = self._excluded(solver, i, way, assigned, goals, supposed=action != INITIALLY)
+            found = self._excluded(solver, i, way, goals, _PAIR, action != INITIALLY)
             if found is None:
-                reason = f"z3 did not prove it ({solver.reason_unknown()})"
+                reason = f"z3 did not prove it ({self.why})"
                 return Pair(action, name, Answer.UNKNOWN, time.perf_counter() - begun, reason=reason)
             uses |= found
         return Pair(action, name, Answer.PROVED, time.perf_counter() - begun, frozenset(uses))
-
-
-@cache
-def _keys(e: E) -> frozenset[Key]:
-    """The fields that a formula reads."""
-    return frozenset(x.args[0] for x in subs(e) if x.op in ("is", "count of", "children's"))
 
 
 def _two(wrong: E) -> bool:
