@@ -223,6 +223,7 @@ class Said:
     def down(self, a: E, b: E) -> E:
         """The child of a page that is on the way to another one below."""
         d = self.name(named(f"down({self.page(a)},{self.page(b)})"))
+        self.say(self.page(d) == self.tree.down(self.page(a), self.page(b)))
         on_the_way = conj(conj(same(up(d), a), above(d, b)), neg(same(d, ROOT)))
         self.true(disj(neg(conj(above(a, b), neg(same(a, b)))), on_the_way))
         return d
@@ -232,6 +233,8 @@ def _is_child(such: E, bound: E, parent: E) -> bool:
     """A condition that only children of a page meet."""
     if such.op == "and":
         return any(_is_child(part, bound, parent) for part in such.args)
+    if such.op == "some":
+        return _is_child(such.args[1], bound, parent)
     return such is same(up(bound), parent)
 
 

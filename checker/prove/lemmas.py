@@ -20,7 +20,7 @@ from sanitree.models.snapshot import Key
 N, H = named("n"), named("h")
 """The page that an action is of; one at which something ends that a counter counts."""
 
-_X, _Y, _Z = named("x"), named("y"), named("z")
+X, _Y, _Z = named("x"), named("y"), named("z")
 
 Then = Callable[[E], E]
 """A formula in the state meant."""
@@ -47,44 +47,48 @@ def nothing_is_there(r: Relational) -> Iterator[E]:
     yield from root_is_as_it_is(r)
     for key in r.rows.flags:
         if r.is_truth(key):
-            yield each(_X, disj(same(_X, ROOT), neg(E("is", (key, _X)))))
+            yield each(X, disj(same(X, ROOT), neg(E("is", (key, X)))))
         else:
-            none = conj(E("=", (E("count of", (key, _X)), const(0))), E("=", (E("children's", (key, _X)), const(0))))
-            yield each(_X, disj(same(_X, ROOT), none))
+            none = conj(E("=", (E("count of", (key, X)), const(0))), E("=", (E("children's", (key, X)), const(0))))
+            yield each(X, disj(same(X, ROOT), none))
 
 
 def going_down_ends(r: Relational, then: Then) -> Iterator[E]:
-    """Of each page: going down along children that are flagged, one comes to a last."""
+    """Of the page X: going down flagged children one comes to a last, and the topmost stays the same."""
+    tops = {d.key: r.topmost(d, X) for d in r.system.definitions}
     for d in r.system.definitions:
         term = instantiate(d.term, r.system.settings, {})
         if (flag := _descent(term)) is None:
             continue
-        between = conj(conj(above(_X, _Y), neg(same(_X, _Y))), above(_Y, _Z))
+        between = conj(conj(above(X, _Y), neg(same(X, _Y))), above(_Y, _Z))
         on_the_way = each(_Y, disj(neg(between), then(E("is", (flag, _Y)))))
-        ends = disj(same(_Z, _X), then(E("is", (flag, _Z))))
+        ends = disj(same(_Z, X), then(E("is", (flag, _Z))))
         going_on = next(e for e in subs(r.condition(term, _Z)) if e.op == "some")
-        low = conj(conj(above(_X, _Z), on_the_way), conj(ends, neg(then(going_on))))
+        low = conj(conj(above(X, _Z), on_the_way), conj(ends, neg(then(going_on))))
+        for top in tops.values():
+            if top is not None and put(top.args[1], top.args[0], X) is neg(E("is", (flag, X))):
+                low = conj(low, same(then(top), then(put(top, X, _Z))))
         yield some(_Z, low)
 
 
 def closed_upward(such: Callable[[E], E]) -> E:
     """What is true of the page above wherever it is true of a page is true of the whole path."""
-    off = disj(neg(above(_X, _Y)), same(_X, ROOT))
-    return each(_Y, each(_X, disj(off, disj(neg(such(_Y)), such(_X)))))
+    off = disj(neg(above(X, _Y)), same(X, ROOT))
+    return each(_Y, each(X, disj(off, disj(neg(such(_Y)), such(X)))))
 
 
 def along_a_line(joined: Callable[[E], E], such: Callable[[E], E], there: Callable[[E], E]) -> E:
     """What is true of the page above wherever it is true of a page joined to that, is true of the line up from N."""
-    on_it = conj(conj(above(_X, N), neg(same(_X, ROOT))), clear(_Y, neg(joined(_Y)), _X, N))
-    return each(_X, disj(neg(conj(on_it, conj(there(N), such(N)))), such(_X)))
+    on_it = conj(conj(above(X, N), neg(same(X, ROOT))), clear(_Y, neg(joined(_Y)), X, N))
+    return each(X, disj(neg(conj(on_it, conj(there(N), such(N)))), such(X)))
 
 
 def of_a_line(joined: Callable[[E], E]) -> E:
     """A line up from N goes on from a page on the path where the page above is joined to it."""
     apart = neg(joined(_Y))
-    here, on = (neg(clear(_Y, apart, p, N)) for p in (_X, up(_X)))
-    on_path = conj(above(_X, N), neg(same(_X, ROOT)))
-    return each(_X, disj(neg(on_path), neg(differ(on, disj(neg(joined(_X)), here)))))
+    here, on = (neg(clear(_Y, apart, p, N)) for p in (X, up(X)))
+    on_path = conj(above(X, N), neg(same(X, ROOT)))
+    return each(X, disj(neg(on_path), neg(differ(on, disj(neg(joined(X)), here)))))
 
 
 def first_change(such: Callable[[E], E], a: E, b: E) -> E:
@@ -96,27 +100,27 @@ def first_change(such: Callable[[E], E], a: E, b: E) -> E:
 
 def counted(c: Counter, then: Then) -> Iterator[E]:
     """What follows from counting, of a counter that counts what it should."""
-    at_root = same(_X, ROOT)
-    number, own = then(E("count of", (c.key, _X))), then(put(c.holders, H, _X))
+    at_root = same(X, ROOT)
+    number, own = then(E("count of", (c.key, X))), then(put(c.holders, H, X))
     if not c.along:
-        yield each(_X, disj(at_root, conj(alike(number, own), E("=", (number, own)))))
+        yield each(X, disj(at_root, conj(alike(number, own), E("=", (number, own)))))
         return
-    below = then(E("children's", (c.key, _X)))
-    yield each(_X, disj(at_root, E("=", (number, E("+", (below, own))))))
-    yield each(_X, E("<=", (const(0), below)))
+    below = then(E("children's", (c.key, X)))
+    yield each(X, disj(at_root, E("=", (number, E("+", (below, own))))))
+    yield each(X, E("<=", (const(0), below)))
     its = then(put(c.holders, H, _Y))
-    there = conj(conj(above(_X, _Y), neg(same(_Y, ROOT))), some_of(its))
-    yield each(_X, disj(at_root, disj(none_of(number), some(_Y, there))))
+    there = conj(conj(above(X, _Y), neg(same(_Y, ROOT))), some_of(its))
+    yield each(X, disj(at_root, disj(none_of(number), some(_Y, there))))
     of_it = then(E("count of", (c.key, _Y)))
-    under = conj(above(_X, _Y), neg(at_root))
-    yield each(_X, each(_Y, disj(neg(under), disj(conj(none_of(of_it), none_of(its)), some_of(number)))))
+    under = conj(above(X, _Y), neg(at_root))
+    yield each(X, each(_Y, disj(neg(under), disj(conj(none_of(of_it), none_of(its)), some_of(number)))))
 
 
 def never_negative(r: Relational, then: Then) -> Iterator[E]:
     """No number is below 0."""
     for key in r.rows.flags:
         if not r.is_truth(key):
-            yield each(_X, E("<=", (const(0), then(E("count of", (key, _X))))))
+            yield each(X, E("<=", (const(0), then(E("count of", (key, X))))))
 
 
 def counter_of(r: Relational, part: Term) -> Counter | None:

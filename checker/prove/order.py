@@ -91,7 +91,7 @@ def _replaced(e: E, done: dict[E, E]) -> E:
 
 
 def pages_in(e: E) -> list[E]:
-    """The pages that an expression is about, those above them as pages of their own: none that depend on what it binds."""
+    """The pages that an expression is about, those above as pages of their own; none that hang on what it binds."""
     found: dict[E, None] = {}
 
     def go(x: E, bound: frozenset[E]) -> None:

@@ -12,7 +12,7 @@ from functools import reduce
 from itertools import count as counting
 
 from sanitree.checker.prove.counting import ONE, ZERO, clear, compare, is_truth, positive
-from sanitree.checker.prove.order import ROOT, each, named, put, same, some, up
+from sanitree.checker.prove.order import ROOT, each, named, put, same, some, subs, up
 from sanitree.checker.symbolic import FALSE, TRUE, E, choose, computed, conj, const, disj, neg
 from sanitree.invariants.calls import field_named
 from sanitree.invariants.instantiate import instantiate
@@ -84,6 +84,11 @@ class Relational:
     def there(self, page: E) -> E:
         """A page is in the tree; the root is."""
         return self.rows.there(Sort.NODE, page)[0]
+
+    def topmost(self, d: Definition, page: E) -> E | None:
+        """The topmost page of those joined that a field names; None of a field that names none."""
+        found = self.rows._define(d, page)
+        return next((x for x in subs(found) if x.op == "top"), None)
 
     def is_truth(self, key: Key) -> bool:
         """Whether a field that the model keeps is a truth value, and no number."""

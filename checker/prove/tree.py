@@ -11,7 +11,8 @@ import z3
 class Tree:
     """The pages of a tree, in a context of its own: so that several may be asked about at one time.
 
-    near: pages of the question; in_play: those, and the ones that are named because of them.
+    near: pages of the question; in_play: those, and the ones that are named because of them. down: the child of a
+    page that is on the way to another.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,7 @@ class Tree:
         self.sort = z3.DeclareSort("Page", self.context)
         self.above = z3.Function("above", self.sort, self.sort, self.truth)
         self.up = z3.Function("up", self.sort, self.sort)
+        self.down = z3.Function("down", self.sort, self.sort, self.sort)
         self.number = z3.Function("number", self.sort, self.int)
         self.near = z3.Function("near", self.sort, self.truth)
         self.in_play = z3.Function("in play", self.sort, self.truth)
@@ -49,6 +51,9 @@ class Tree:
         yield every([x, y], z3.Implies(z3.And(le(x, y), le(y, x)), x == y), [le(x, y), le(y, x)])
         yield every([x, y], z3.Implies(z3.And(le(y, x), y != x), le(y, up(x))), [le(y, x), self.in_play(x)])
         yield every([x, y, z], z3.Implies(z3.And(le(x, y), le(y, z)), le(x, z)), [le(x, y), le(y, z)])
+        # The child of a page on the way to another one below it is one.
+        only = z3.Implies(z3.And(le(x, z), x != self.root), self.down(up(x), z) == x)
+        yield every([x, z], only, [le(x, z), self.in_play(x), self.near(z)])
         two = [le(x, z), le(y, z)]
         yield every([x, y, z], line, [*two, self.near(x), self.near(y)], [*two, self.near(x), self.near(z)])
 

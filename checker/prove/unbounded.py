@@ -12,7 +12,7 @@ what is proved holds of trees of any size. What is not proved need not be wrong:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from sanitree.checker.prove import lemmas
 from sanitree.checker.prove.after import After, N
 from sanitree.checker.prove.changes import changed_alike, grown, none_of
 from sanitree.checker.prove.instances import Said
-from sanitree.checker.prove.lemmas import Counter, H
+from sanitree.checker.prove.lemmas import Counter, H, Then
 from sanitree.checker.prove.order import ROOT, above, differ, named, put, put_all, same, shaped, subs, up
 from sanitree.checker.prove.relational import Relational
 from sanitree.checker.prove.results import INITIALLY, Answer, Pair
@@ -73,6 +73,7 @@ class Unbounded:
         self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
         self.lemmas: dict[str, frozenset[str]] = {}
         """What was found to follow from claims, by a name: from which of them."""
+        self._following: dict[str, frozenset[str] | None] = {}
         self.base: list[Any] = []
         self.before = Said(self.tree, self.base.append)
         self._begin()
@@ -86,12 +87,11 @@ class Unbounded:
         self.stopped = True
         self.tree.context.interrupt()
 
-    def _solver(self, effort: int, base: Sequence[Any] | None = None) -> tuple[Any, Said]:
+    def _solver(self, base: Sequence[Any] | None = None) -> tuple[Any, Said]:
         solver = z3.SimpleSolver(self.tree.context)
         for name, value in _OPTIONS.items():
             solver.set(name, value)
         solver.set("timeout", int(self.seconds * 1000))
-        solver.set("rlimit", effort)
         if base is None:
             solver.add(*self.base)
         return solver, Said(self.tree, solver.add, self.before if base is None else None)
@@ -143,7 +143,7 @@ class Unbounded:
         closed = list(self._closed())
         self._found(closed)
         if closed:  # first of all that what is above a page that is there is there
-            self._found(list(self._along_lines()))
+            self._found([(e, by | closed[0][1]) for e, by in self._along_lines()])
 
     def _found(self, lemmas: Sequence[tuple[E, frozenset[str]]]) -> None:
         """Lemmas are supposed of the state before from now on."""
@@ -165,16 +165,17 @@ class Unbounded:
         return self._excluded(solver, i, conj(below_root, wrong(g, up(g))))
 
     def _excluded(
-        self, solver: Any, i: Said, wrong: E, goals: Sequence[E] = (), effort: int = _STEP, supposed: bool = True
+        self, solver: Any, i: Said, wrong: E, goals: Sequence[E] = (), effort: int = _STEP,
+        supposed: Iterable[Any] | None = None,
     ) -> frozenset[str] | None:
         """The claims of the state before that exclude something; None where z3 finds none.
 
-        goals: the first pages that it speaks of. supposed: whether the claims are, else the axioms alone.
+        goals: the first pages that it speaks of. supposed: marks of the claims that are, all unless told.
         """
         solver.push()
         Said(self.tree, solver.add, i).ask(wrong, goals)
         solver.set("rlimit", effort)
-        found = solver.check(*(self.marks.values() if supposed else ()))
+        found = solver.check(*(self.marks.values() if supposed is None else supposed))
         self.why = "" if found == z3.unsat else solver.reason_unknown()
         core = {str(x).removeprefix("holds ") for x in solver.unsat_core()} if found == z3.unsat else set()
         solver.pop()
@@ -184,7 +185,7 @@ class Unbounded:
 
     def _closed(self) -> Iterator[tuple[E, frozenset[str]]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
-        solver, i = self._solver(_STEP)
+        solver, i = self._solver()
         i.name(GOALS[0], near=True)
         i.name(up(GOALS[0]))
         for such in (self._there, *map(self._flag, self.system.exists)):
@@ -196,7 +197,7 @@ class Unbounded:
 
     def _along_lines(self) -> Iterator[tuple[E, frozenset[str]]]:
         """The same along what is joined, of each flag and of its contrary, and of a counter that is 0."""
-        solver, i = self._solver(_STEP)
+        solver, i = self._solver()
         g, h = GOALS[0], H
         i.name(g, near=True)
         i.name(up(g), near=True)
@@ -224,7 +225,7 @@ class Unbounded:
 
     def initially(self) -> Iterator[Pair]:
         """For each claim, whether it holds of the first state, in which no page has anything."""
-        solver, i = self._solver(_PAIR, [])
+        solver, i = self._solver([])
         for e in lemmas.nothing_is_there(self.r):
             i.true(e)
         i.name(GOALS[0], near=True)
@@ -239,65 +240,57 @@ class Unbounded:
     def kept(self, action: Action, wanted: Collection[str]) -> Iterator[Pair]:
         """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
         then = After(self.r, action)
-        one = self._asking(action, then, GOALS[:1])
-        two: tuple[Any, Said] | None = None
-        self._unchanged(*one, then)
-        self._after(one[1], then, GOALS[:1])
-        tied = self._pair(*one, action.name, TIED, self._untied(then), GOALS[:1])
-        yield tied
-        counted = False
+        ask = _Asking(self, action, then)
+        self._unchanged(*ask.of(1), then)
+        done = {TIED: self._pair(*ask.of(1), action.name, TIED, self._untied(then), GOALS[:1])}
+        yield done[TIED]
+        late: list[Formula] = []
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
             if self.stopped or (f.name not in wanted and f.name != ABSENT):
                 continue
-            wrong = neg(then(f.holds))
-            if then(f.holds) is f.holds:
-                pair = Pair(action.name, f.name, Answer.PROVED, 0.0, frozenset((f.name,)))
-            elif tied.answer is not Answer.PROVED and not f.numbers.isdisjoint(then.assigned):
-                pair = Pair(action.name, f.name, Answer.UNKNOWN, 0.0, reason=f"it is about numbers: see {TIED}")
-            elif _two(wrong):
-                if two is None:
-                    two = self._asking(action, then, GOALS)
-                    self._after(two[1], then, GOALS)
-                    if counted:
-                        self._counted(two[1], then)
-                pair = self._pair(*two, action.name, f.name, [wrong], GOALS)
+            if self._following.get(f.name):
+                late.append(f)
+                continue
+            done[f.name] = self._direct(f, ask, done[TIED])
+            if done[f.name].answer is not Answer.PROVED and not self.stopped:
+                late.append(f)
             else:
-                pair = self._pair(*one, action.name, f.name, [wrong], GOALS[:1])
-            yield pair
-            if f.name == ABSENT and pair.answer is tied.answer is Answer.PROVED:
-                counted = True
-                self._counted(one[1], then)
+                yield done[f.name]
+            if f.name == ABSENT:
+                ask.counted = done[ABSENT].answer is done[TIED].answer is Answer.PROVED
+        for f in late:
+            pair = self._followed(f, action, done) if ask.counted else None
+            yield pair or done.get(f.name) or self._direct(f, ask, done[TIED])
 
-    def _asking(self, action: Action, then: After, goals: Sequence[E]) -> tuple[Any, Said]:
-        """A solver that knows of a state in which all claims hold, and that an action of N may happen there."""
-        solver, i = self._solver(_PAIR)
-        core = (N, *goals)
-        for page in core:
-            i.name(page, near=True)
-        for page in core:
-            i.name(up(page), near=True)
-        i.between(core)
-        for goal in goals:
-            i.down(up(goal), N)
+    def _direct(self, f: Formula, ask: _Asking, tied: Pair) -> Pair:
+        holds, then = ask.then(f.holds), ask.then
+        if holds is f.holds:
+            return Pair(ask.action.name, f.name, Answer.PROVED, 0.0, frozenset((f.name,)))
+        if tied.answer is not Answer.PROVED and not f.numbers.isdisjoint(then.assigned):
+            return Pair(ask.action.name, f.name, Answer.UNKNOWN, 0.0, reason=f"it is about numbers: see {TIED}")
+        pages = 2 if _two(neg(holds)) else 1
+        return self._pair(*ask.of(pages), ask.action.name, f.name, [neg(holds)], GOALS[:pages])
+
+    def _followed(self, f: Formula, action: Action, done: Mapping[str, Pair]) -> Pair | None:
+        """The pair of a claim that follows from others which the action keeps, in whatever state."""
+        begun = time.perf_counter()
+        if f.name not in self._following:
+            self._following[f.name] = self._follows(f)
+        others = self._following[f.name]
+        if others is None or any(n not in done or done[n].answer is not Answer.PROVED for n in others - {f.name}):
+            return None
+        uses = frozenset[str]().union(*(done[n].uses for n in others))
+        return Pair(action.name, f.name, Answer.PROVED, time.perf_counter() - begun, uses)
+
+    def _follows(self, f: Formula) -> frozenset[str] | None:
+        """The other claims that a claim follows from; None where z3 finds none."""
+        solver, i = self._solver()
+        _name(i, GOALS)
         for e in lemmas.going_down_ends(self.r, _as_before):
-            for page in goals:
-                i.true(put(e, named("x"), page))
-        i.true(neg(same(N, ROOT)))
-        i.true(self.r.condition(action.guard, N))
-        then.define(i)
-        return solver, i
-
-    def _after(self, i: Said, then: After, goals: Sequence[E]) -> None:
-        """What is true of the state after, whatever the action."""
-        for e in lemmas.going_down_ends(self.r, then):
-            for page in goals:
-                i.true(put(e, named("x"), page))
-
-    def _counted(self, i: Said, then: After) -> None:
-        """What is true of it by counting, once counters are known to count there too."""
-        for c in self.counters:
-            for e in lemmas.counted(c, then):
-                i.true(e)
+            for page in GOALS:
+                i.true(put(e, lemmas.X, page))
+        without = [m for n, m in self.marks.items() if n != f.name and f.name not in self.lemmas.get(n, ())]
+        return self._excluded(solver, i, neg(f.holds), GOALS, _PAIR, without)
 
     def _unchanged(self, solver: Any, i: Said, then: After) -> None:
         """Finds what means the same after as before although something in it is assigned."""
@@ -347,12 +340,56 @@ class Unbounded:
         begun = time.perf_counter()
         uses: set[str] = set()
         for way in wrong:
-            found = self._excluded(solver, i, way, goals, _PAIR, action != INITIALLY)
+            found = self._excluded(solver, i, way, goals, _PAIR, () if action == INITIALLY else None)
             if found is None:
                 reason = f"z3 did not prove it ({self.why})"
                 return Pair(action, name, Answer.UNKNOWN, time.perf_counter() - begun, reason=reason)
             uses |= found
         return Pair(action, name, Answer.PROVED, time.perf_counter() - begun, frozenset(uses))
+
+
+class _Asking:
+    """Solvers that know of a state in which all claims hold, and that an action of N may happen there."""
+
+    def __init__(self, u: Unbounded, action: Action, then: After) -> None:
+        self.u, self.action, self.then = u, action, then
+        self.counted = False
+        """Whether counters are known to count in the state after."""
+        self._made: dict[int, tuple[Any, Said]] = {}
+        self._told: set[int] = set()
+
+    def of(self, pages: int) -> tuple[Any, Said]:
+        """One for questions about so many pages besides."""
+        goals = GOALS[:pages]
+        if pages not in self._made:
+            solver, i = self._made[pages] = self.u._solver()
+            _name(i, (N, *goals))
+            for goal in goals:
+                i.down(up(goal), N)
+            i.true(neg(same(N, ROOT)))
+            i.true(self.u.r.condition(self.action.guard, N))
+            self.then.define(i)
+            self._descents(i, goals, _as_before)
+        elif self.counted and pages not in self._told:
+            self._told.add(pages)
+            self._descents(self._made[pages][1], goals, self.then)
+            for c in self.u.counters:
+                for e in lemmas.counted(c, self.then):
+                    self._made[pages][1].true(e)
+        return self._made[pages]
+
+    def _descents(self, i: Said, goals: Sequence[E], then: Then) -> None:
+        for e in lemmas.going_down_ends(self.u.r, then):
+            for page in goals:
+                i.true(put(e, lemmas.X, page))
+
+
+def _name(i: Said, core: Sequence[E]) -> None:
+    """Names the pages of a question, those above them, and those on the way from one to another."""
+    for page in core:
+        i.name(page, near=True)
+        i.name(up(page), near=True)
+    i.between(core)
 
 
 def _two(wrong: E) -> bool:
