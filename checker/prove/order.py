@@ -18,7 +18,7 @@ from sanitree.checker.symbolic import FALSE, TRUE, E, conj, disj, neg
 
 ROOT = E("page", ("root",))
 
-_PAGES = frozenset({"page", "up", "top"})
+_PAGES = frozenset({"page", "up"})
 
 BINDERS = frozenset({"some", "path", "those", "top", "as many"})
 """Expressions whose first argument is a page that they bind."""

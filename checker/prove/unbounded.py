@@ -62,7 +62,9 @@ class Formula:
 class Unbounded:
     """A model on trees of any size, ready to be asked about its pairs. wanted: rules. seconds: for each pair."""
 
-    def __init__(self, system: System, wanted: Iterable[str], seconds: float = SECONDS) -> None:
+    def __init__(
+        self, system: System, wanted: Iterable[str], seconds: float = SECONDS, like: Unbounded | None = None
+    ) -> None:
         self.system, self.wanted, self.seconds = system, tuple(wanted), seconds
         self.stopped = False
         self.r = Relational(system)
@@ -71,16 +73,20 @@ class Unbounded:
         self.formulas = list(self._formulas(set(self.wanted)))
         self.tree = Tree()
         self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
+        self.found: list[tuple[E, frozenset[str]]] = []
+        self.following: dict[str, frozenset[str]] = {}
         self.lemmas: dict[str, frozenset[str]] = {}
         """What was found to follow from claims, by a name: from which of them."""
-        self._following: dict[str, frozenset[str] | None] = {}
         self.base: list[Any] = []
         self.before = Said(self.tree, self.base.append)
-        self._begin()
+        if like is None:
+            self._begin()
+        else:
+            self._again(like)
 
     def another(self) -> Unbounded:
         """The same, with a z3 of its own."""
-        return Unbounded(self.system, self.wanted, self.seconds)
+        return Unbounded(self.system, self.wanted, self.seconds, like=self)
 
     def stop(self) -> None:
         """Nothing more is asked; may be called by any thread."""
@@ -126,7 +132,7 @@ class Unbounded:
 
     # What is true of any state.
 
-    def _begin(self) -> None:
+    def _general(self) -> None:
         """Everything about the state before, of any pages."""
         i = self.before
         for f in self.formulas:
@@ -140,13 +146,25 @@ class Unbounded:
                 i.true(e)
         for term in self.system.lines:
             i.true(lemmas.of_a_line(lambda p, t=term: self.r.condition(t, p)))  # type: ignore[misc]
+
+    def _begin(self) -> None:
+        """Finds what follows from the claims: by induction along paths and lines, and of one another."""
+        self._general()
         closed = list(self._closed())
         self._found(closed)
         if closed:  # first of all that what is above a page that is there is there
             self._found([(e, by | closed[0][1]) for e, by in self._along_lines()])
+        self.following = self._follow()
+
+    def _again(self, other: Unbounded) -> None:
+        """The same as another has found."""
+        self._general()
+        self._found(other.found)
+        self.following = other.following
 
     def _found(self, lemmas: Sequence[tuple[E, frozenset[str]]]) -> None:
         """Lemmas are supposed of the state before from now on."""
+        self.found += lemmas
         for e, claims in lemmas:
             name = f"lemma {len(self.lemmas)}"
             self.lemmas[name], self.marks[name] = claims, self.tree.mark(f"holds {name}")
@@ -165,7 +183,12 @@ class Unbounded:
         return self._excluded(solver, i, conj(below_root, wrong(g, up(g))))
 
     def _excluded(
-        self, solver: Any, i: Said, wrong: E, goals: Sequence[E] = (), effort: int = _STEP,
+        self,
+        solver: Any,
+        i: Said,
+        wrong: E,
+        goals: Sequence[E] = (),
+        effort: int = _STEP,
         supposed: Iterable[Any] | None = None,
     ) -> frozenset[str] | None:
         """The claims of the state before that exclude something; None where z3 finds none.
@@ -246,21 +269,23 @@ class Unbounded:
         yield done[TIED]
         late: list[Formula] = []
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
-            if self.stopped or (f.name not in wanted and f.name != ABSENT):
-                continue
-            if self._following.get(f.name):
+            if self.stopped:
+                return
+            if f.name in self.following and f.name != ABSENT:
                 late.append(f)
                 continue
-            done[f.name] = self._direct(f, ask, done[TIED])
-            if done[f.name].answer is not Answer.PROVED and not self.stopped:
-                late.append(f)
-            else:
-                yield done[f.name]
+            yield self._known(self._direct(f, ask, done[TIED]), done)
             if f.name == ABSENT:
                 ask.counted = done[ABSENT].answer is done[TIED].answer is Answer.PROVED
-        for f in late:
-            pair = self._followed(f, action, done) if ask.counted else None
-            yield pair or done.get(f.name) or self._direct(f, ask, done[TIED])
+        for f in reversed(late):  # each follows from what comes after it
+            yield self._known(
+                (self._followed(f, action, done) if ask.counted else None) or self._direct(f, ask, done[TIED]), done
+            )
+
+    @staticmethod
+    def _known(pair: Pair, done: dict[str, Pair]) -> Pair:
+        done[pair.claim] = pair
+        return pair
 
     def _direct(self, f: Formula, ask: _Asking, tied: Pair) -> Pair:
         holds, then = ask.then(f.holds), ask.then
@@ -273,24 +298,28 @@ class Unbounded:
 
     def _followed(self, f: Formula, action: Action, done: Mapping[str, Pair]) -> Pair | None:
         """The pair of a claim that follows from others which the action keeps, in whatever state."""
-        begun = time.perf_counter()
-        if f.name not in self._following:
-            self._following[f.name] = self._follows(f)
-        others = self._following[f.name]
-        if others is None or any(n not in done or done[n].answer is not Answer.PROVED for n in others - {f.name}):
+        others = self.following[f.name]
+        if any(n not in done or done[n].answer is not Answer.PROVED for n in others):
             return None
         uses = frozenset[str]().union(*(done[n].uses for n in others))
-        return Pair(action.name, f.name, Answer.PROVED, time.perf_counter() - begun, uses)
+        return Pair(action.name, f.name, Answer.PROVED, 0.0, uses)
 
-    def _follows(self, f: Formula) -> frozenset[str] | None:
-        """The other claims that a claim follows from; None where z3 finds none."""
+    def _follow(self) -> dict[str, frozenset[str]]:
+        """The claims that follow from others, which do not follow from them: rules first, so that these go first."""
         solver, i = self._solver()
         _name(i, GOALS)
         for e in lemmas.going_down_ends(self.r, _as_before):
             for page in GOALS:
                 i.true(put(e, lemmas.X, page))
-        without = [m for n, m in self.marks.items() if n != f.name and f.name not in self.lemmas.get(n, ())]
-        return self._excluded(solver, i, neg(f.holds), GOALS, _PAIR, without)
+        found: dict[str, frozenset[str]] = {}
+        for f in self.formulas:
+            without = {*found, f.name}
+            kept = [
+                m for n, m in self.marks.items() if n not in without and not without & self.lemmas.get(n, frozenset())
+            ]
+            if (by := self._excluded(solver, i, neg(f.holds), GOALS, _STEP, kept)) is not None:
+                found[f.name] = by
+        return found
 
     def _unchanged(self, solver: Any, i: Said, then: After) -> None:
         """Finds what means the same after as before although something in it is assigned."""
