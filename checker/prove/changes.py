@@ -69,3 +69,15 @@ def none_of(number: E) -> E:
 def alike(a: E, b: E) -> E:
     """Both of two are 0, or neither."""
     return neg(differ(some_of(a), some_of(b)))
+
+
+def counts(number: E) -> bool:
+    """A number is made of what cannot be negative: literals, counters, counts of pages, and sums of such."""
+    match number.op:
+        case "const":
+            return bool(number.args[0] >= 0)
+        case "+":
+            return all(map(counts, number.args))
+        case "if":
+            return all(map(counts, number.args[1:]))
+    return number.op in ("count of", "path", "those", "all")

@@ -56,7 +56,7 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     left_out = {name: why for name, why in u.unsaid.items() if name not in auxiliary}
     wanted = _wanted((*(f.name for f in u.formulas), TIED), rules)
     with _Threads(u) as threads:
-        proving = threads.prove(wanted)
+        proving = threads.prove()
         small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
         idle = _idle(small)
         pairs = [p for p in u.initially() if p.claim in wanted]
@@ -86,20 +86,20 @@ class _Threads:
             u.stop()
         self._pool.shutdown(cancel_futures=True)
 
-    def prove(self, wanted: Sequence[str]) -> list[tuple[Action, Future[list[Pair]]]]:
+    def prove(self) -> list[tuple[Action, Future[list[Pair]]]]:
         """All actions, each with what will be known of its pairs; what takes longest is begun first."""
         actions = self._all[0].system.actions
-        begun = {a.name: self._pool.submit(self._kept, a, wanted) for a in sorted(actions, key=_work, reverse=True)}
+        begun = {a.name: self._pool.submit(self._kept, a) for a in sorted(actions, key=_work, reverse=True)}
         return [(a, begun[a.name]) for a in actions]
 
-    def _kept(self, a: Action, wanted: Sequence[str]) -> list[Pair]:
+    def _kept(self, a: Action) -> list[Pair]:
         if not hasattr(self._mine, "u"):
             try:
                 self._mine.u = self._spare.pop()
             except IndexError:
                 self._mine.u = self._all[0].another()
                 self._all.append(self._mine.u)
-        return list(self._mine.u.kept(a, wanted))
+        return list(self._mine.u.kept(a))
 
 
 def _work(a: Action) -> int:

@@ -12,7 +12,7 @@ what is proved holds of trees of any size. What is not proved need not be wrong:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import z3
 
 from sanitree.checker.prove import lemmas
 from sanitree.checker.prove.after import After, N
-from sanitree.checker.prove.changes import changed_alike, grown, none_of
+from sanitree.checker.prove.changes import changed_alike, counts, grown, none_of
 from sanitree.checker.prove.instances import Said
 from sanitree.checker.prove.lemmas import Counter, H, Then
 from sanitree.checker.prove.order import ROOT, above, differ, named, put, put_all, same, shaped, subs, up
@@ -51,12 +51,14 @@ GOALS = (named("g"), named("g'"))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formula:
-    """A claim about any tree. numbers: the fields in it that are numbers."""
+    """A claim about any tree. numbers: the fields in it that are numbers. counts: it ties some of them to what they
+    count, which is left to TIED."""
 
     name: str
     holds: E
     auxiliary: bool
     numbers: frozenset[Key]
+    counts: bool = False
 
 
 class Unbounded:
@@ -109,8 +111,8 @@ class Unbounded:
             if c.name in wanted:
                 yield from self._said(c.name, self.r.judged(c), False)
         for i in self.system.invariants:
-            rest = []
-            for part in _parts(instantiate(i.term, self.system.settings, {})):
+            rest, parts = [], _parts(instantiate(i.term, self.system.settings, {}))
+            for part in parts:
                 # That a counter counts is TIED's to show: said here it would compare sums.
                 if (counter := lemmas.counter_of(self.r, part)) is not None:
                     self.counters.append(counter)
@@ -118,9 +120,10 @@ class Unbounded:
                     rest.append(part)
             if rest:
                 said = rest[0] if len(rest) == 1 else make(Apply, Op.AND, tuple(rest))
-                yield from self._said(i.name, self.r.said_of_each(said), True)
+                counts = len(rest) < len(parts)
+                yield from self._said(i.name, self.r.said_of_each(said), True, counts)
 
-    def _said(self, name: str, holds: E, auxiliary: bool) -> Iterator[Formula]:
+    def _said(self, name: str, holds: E, auxiliary: bool, counts: bool = False) -> Iterator[Formula]:
         if holds is TRUE:
             return
         within = subs(holds)
@@ -128,7 +131,7 @@ class Unbounded:
             self.unsaid[name] = "it compares numbers that are counted or measured over many pages"
             return
         numbers = frozenset(x.args[0] for x in within if x.op in ("count of", "children's"))
-        yield Formula(name, holds, auxiliary, numbers)
+        yield Formula(name, holds, auxiliary, numbers, counts)
 
     # What is true of any state.
 
@@ -260,7 +263,7 @@ class Unbounded:
         for f in self.formulas:
             yield self._pair(solver, i, INITIALLY, f.name, [neg(f.holds)], GOALS)
 
-    def kept(self, action: Action, wanted: Collection[str]) -> Iterator[Pair]:
+    def kept(self, action: Action) -> Iterator[Pair]:
         """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
         then = After(self.r, action)
         ask = _Asking(self, action, then)
@@ -289,10 +292,10 @@ class Unbounded:
 
     def _direct(self, f: Formula, ask: _Asking, tied: Pair) -> Pair:
         holds, then = ask.then(f.holds), ask.then
+        if tied.answer is not Answer.PROVED and (f.counts or not f.numbers.isdisjoint(then.assigned)):
+            return Pair(ask.action.name, f.name, Answer.UNKNOWN, 0.0, reason=f"it is about numbers: see {TIED}")
         if holds is f.holds:
             return Pair(ask.action.name, f.name, Answer.PROVED, 0.0, frozenset((f.name,)))
-        if tied.answer is not Answer.PROVED and not f.numbers.isdisjoint(then.assigned):
-            return Pair(ask.action.name, f.name, Answer.UNKNOWN, 0.0, reason=f"it is about numbers: see {TIED}")
         pages = 2 if _two(neg(holds)) else 1
         return self._pair(*ask.of(pages), ask.action.name, f.name, [neg(holds)], GOALS[:pages])
 
@@ -347,7 +350,7 @@ class Unbounded:
             number, c = E("count of", (key, g)), counted.get(key)
             by = grown(then.number(number), number)
             for k, when in by.items():
-                if k is None and c is not None:
+                if k is None and not (c is None and counts(then.number(number))):
                     found.append(when)
                 elif k is not None and k < 0:
                     found.append(conj(when, none_of(number)) if k == -1 else when)
