@@ -27,7 +27,7 @@ class After:
         for assign in a.assigns:
             key = Key.of(assign.target.field.name, assign.target.component, assign.target.tier)  # type: ignore[arg-type]
             where, each = _where(r, assign), None if assign.over is Over.ITSELF else assign.each
-            value = r.value(assign.value, N, each, _X)
+            value = r.value(assign.value, _X if each is None else N, each, _X)  # of itself, the two are one
             old = self.assigned.get(key, E("is" if r.is_truth(key) else "count of", (key, _X)))
             if r.is_truth(key):
                 self.assigned[key] = disj(conj(where, value), conj(neg(where), old))
