@@ -41,8 +41,9 @@ TIED = "counters_count"
 """The claim that no counter falls below 0, and that each that is tied to what it counts stays so."""
 
 ABSENT = "absent_pages_have_nothing"
-_STEP, _PAIR = 400_000, 4_000_000
-"""What z3 may do for a lemma and for a pair, in steps of its own: so that what is proved does not hang on time."""
+_STEP, _FOLLOWING, _UNCHANGED, _PAIR = 100_000, 400_000, 500_000, 4_000_000
+"""What z3 may do for a question, in steps of its own: so that what is proved does not hang on time. Of those that were
+proved with full attention none took more than a quarter to a half of it."""
 
 _OPTIONS = {"auto_config": False, "mbqi": False, "relevancy": 2, "qi.eager_threshold": 100.0}
 GOALS = (named("g"), named("g'"))
@@ -308,25 +309,26 @@ class Unbounded:
         return Pair(action.name, f.name, Answer.PROVED, 0.0, uses)
 
     def _follow(self) -> dict[str, frozenset[str]]:
-        """The claims that follow from others, which do not follow from them: rules first, so that these go first."""
+        """The rules that follow from claims which do not follow from them."""
         solver, i = self._solver()
         _name(i, GOALS)
         for e in lemmas.going_down_ends(self.r, _as_before):
             for page in GOALS:
                 i.true(put(e, lemmas.X, page))
         found: dict[str, frozenset[str]] = {}
-        for f in self.formulas:
+        for f in (f for f in self.formulas if not f.auxiliary):
             without = {*found, f.name}
             kept = [
                 m for n, m in self.marks.items() if n not in without and not without & self.lemmas.get(n, frozenset())
             ]
-            if (by := self._excluded(solver, i, neg(f.holds), GOALS, _STEP, kept)) is not None:
+            if (by := self._excluded(solver, i, neg(f.holds), GOALS, _FOLLOWING, kept)) is not None:
                 found[f.name] = by
         return found
 
     def _unchanged(self, solver: Any, i: Said, then: After) -> None:
         """Finds what means the same after as before although something in it is assigned."""
         candidates: dict[E, E] = {}
+        exists = frozenset(self.system.exists)
         for e in [self._there(GOALS[0]), *(f.holds for f in self.formulas), *(c.holders for c in self.counters)]:
             for x in subs(e):
                 if not (x.op == "some" or x is self._there(GOALS[0])):
@@ -335,8 +337,9 @@ class Unbounded:
                 if 1 <= len(pages) <= 2:
                     candidates.setdefault(shape, put_all(x, dict(zip(pages, GOALS, strict=False))))
         for x in sorted(candidates.values(), key=lambda x: len(subs(x))):
-            if (new := then(x)) is not x:
-                if self._excluded(solver, i, differ(new, x)) is not None:
+            # What is more than a matter of which pages are there is most often meant to change.
+            if (new := then(x)) is not x and then.assigned.keys() & keys_of(x) <= exists:
+                if self._excluded(solver, i, differ(new, x), effort=_UNCHANGED) is not None:
                     then.keeps(x)
 
     def _untied(self, then: After) -> list[E]:
@@ -422,6 +425,11 @@ def _name(i: Said, core: Sequence[E]) -> None:
         i.name(page, near=True)
         i.name(up(page), near=True)
     i.between(core)
+
+
+def keys_of(e: E) -> frozenset[Key]:
+    """The fields that an expression reads."""
+    return frozenset(x.args[0] for x in subs(e) if x.op in ("is", "count of", "children's"))
 
 
 def _two(wrong: E) -> bool:
