@@ -116,11 +116,9 @@ def counted(c: Counter, then: Then) -> Iterator[E]:
     yield each(X, each(_Y, disj(neg(under), disj(conj(none_of(of_it), none_of(its)), some_of(number)))))
 
 
-def never_negative(r: Relational, then: Then) -> Iterator[E]:
-    """No number is below 0."""
-    for key in r.rows.flags:
-        if not r.is_truth(key):
-            yield each(X, E("<=", (const(0), then(E("count of", (key, X))))))
+def never_negative(key: Key) -> E:
+    """A number is not below 0."""
+    return each(X, E("<=", (const(0), E("count of", (key, X)))))
 
 
 def counter_of(r: Relational, part: Term) -> Counter | None:

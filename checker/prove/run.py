@@ -52,9 +52,9 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     begun = time.perf_counter()
     first = _small(c, SMALL[0])
     u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
-    auxiliary = frozenset(f.name for f in u.formulas if f.auxiliary) | {TIED}
+    auxiliary = frozenset(f.name for f in u.formulas if f.auxiliary).union(u.tied)
     left_out = {name: why for name, why in u.unsaid.items() if name not in auxiliary}
-    wanted = _wanted((*(f.name for f in u.formulas), TIED), rules)
+    wanted = _wanted((*(f.name for f in u.formulas), *u.tied), rules)
     with _Threads(u) as threads:
         proving = threads.prove()
         small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
@@ -114,11 +114,12 @@ def _smaller(small: Iterable[Induction], action: str, pairs: Sequence[Pair]) -> 
     """Pairs that were not proved: with a counterexample on a small tree, where there is one."""
     left = {p.claim: p for p in pairs}
     for i in small:
-        asked = [RANGE if name == TIED else name for name in left]
+        asked = dict.fromkeys(RANGE if name.startswith(TIED) else name for name in left)
         for p in i.kept(action, [name for name in asked if name in i.names]):
             if p.answer is Answer.BROKEN:
-                name = TIED if p.claim == RANGE else p.claim
-                yield replace(p, claim=name, seconds=p.seconds + left.pop(name).seconds)
+                names = [n for n in left if n.startswith(TIED)] if p.claim == RANGE else [p.claim]
+                for name in names:
+                    yield replace(p, claim=name, seconds=p.seconds + left.pop(name).seconds)
     for p in left.values():
         size = len(SMALL[0])
         yield replace(p, reason=f"{p.reason}; nor is there a counterexample of {size} pages")

@@ -38,7 +38,7 @@ SECONDS = 5.0
 """For one pair, unless somebody says otherwise."""
 
 TIED = "counters_count"
-"""The claim that no counter falls below 0, and that each that is tied to what it counts stays so."""
+"""The claim, for each component, that no number falls below 0, and that a counter counts what it is tied to."""
 
 ABSENT = "absent_pages_have_nothing"
 _STEP, _FOLLOWING, _UNCHANGED, _PAIR = 100_000, 400_000, 500_000, 4_000_000
@@ -52,14 +52,12 @@ GOALS = (named("g"), named("g'"))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formula:
-    """A claim about any tree. numbers: the fields in it that are numbers. counts: it ties some of them to what they
-    count, which is left to TIED."""
+    """A claim about any tree. tied: the claims to which it leaves that its counters count."""
 
     name: str
     holds: E
     auxiliary: bool
-    numbers: frozenset[Key]
-    counts: bool = False
+    tied: frozenset[str] = frozenset()
 
 
 class Unbounded:
@@ -75,7 +73,10 @@ class Unbounded:
         self.counters: list[Counter] = []
         self.formulas = list(self._formulas(set(self.wanted)))
         self.tree = Tree()
-        self.marks = {f.name: self.tree.mark(f"holds {f.name}") for f in self.formulas}
+        self.numbers = [k for k in self.r.rows.flags if not self.r.is_truth(k)]
+        self.tied = tuple(dict.fromkeys(map(tie, self.numbers)))
+        names = (*(f.name for f in self.formulas), *self.tied)
+        self.marks = {name: self.tree.mark(f"holds {name}") for name in names}
         self.found: list[tuple[E, frozenset[str]]] = []
         self.following: dict[str, frozenset[str]] = {}
         self.lemmas: dict[str, frozenset[str]] = {}
@@ -112,27 +113,26 @@ class Unbounded:
             if c.name in wanted:
                 yield from self._said(c.name, self.r.judged(c), False)
         for i in self.system.invariants:
-            rest, parts = [], _parts(instantiate(i.term, self.system.settings, {}))
-            for part in parts:
+            rest, tied = [], set()
+            for part in _parts(instantiate(i.term, self.system.settings, {})):
                 # That a counter counts is TIED's to show: said here it would compare sums.
                 if (counter := lemmas.counter_of(self.r, part)) is not None:
                     self.counters.append(counter)
+                    tied.add(tie(counter.key))
                 else:
                     rest.append(part)
             if rest:
                 said = rest[0] if len(rest) == 1 else make(Apply, Op.AND, tuple(rest))
-                counts = len(rest) < len(parts)
-                yield from self._said(i.name, self.r.said_of_each(said), True, counts)
+                yield from self._said(i.name, self.r.said_of_each(said), True, frozenset(tied))
 
-    def _said(self, name: str, holds: E, auxiliary: bool, counts: bool = False) -> Iterator[Formula]:
+    def _said(self, name: str, holds: E, auxiliary: bool, tied: frozenset[str] = frozenset()) -> Iterator[Formula]:
         if holds is TRUE:
             return
         within = subs(holds)
         if any(x.op in ("opaque", "unknown") for x in within):
             self.unsaid[name] = "it compares numbers that are counted or measured over many pages"
             return
-        numbers = frozenset(x.args[0] for x in within if x.op in ("count of", "children's"))
-        yield Formula(name, holds, auxiliary, numbers, counts)
+        yield Formula(name, holds, auxiliary, tied)
 
     # What is true of any state.
 
@@ -143,11 +143,11 @@ class Unbounded:
             i.true(f.holds, self.marks[f.name])
         for e in lemmas.root_is_as_it_is(self.r):
             i.true(e)
-        for e in lemmas.never_negative(self.r, _as_before):
-            i.true(e)
+        for key in self.numbers:
+            i.true(lemmas.never_negative(key), self.marks[tie(key)])
         for c in self.counters:
             for e in lemmas.counted(c, _as_before):
-                i.true(e)
+                i.true(e, self.marks[tie(c.key)])
         for term in self.system.lines:
             i.true(lemmas.of_a_line(lambda p, t=term: self.r.condition(t, p)))  # type: ignore[misc]
 
@@ -208,7 +208,9 @@ class Unbounded:
         solver.pop()
         if found != z3.unsat:
             return None
-        return frozenset(core - self.lemmas.keys()).union(*(self.lemmas[n] for n in core & self.lemmas.keys()))
+        claims = set(core - self.lemmas.keys()).union(*(self.lemmas[n] for n in core & self.lemmas.keys()))
+        # What is not there is left out of every sum.
+        return frozenset(claims | {ABSENT} if claims & set(self.tied) else claims)
 
     def _closed(self) -> Iterator[tuple[E, frozenset[str]]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
@@ -240,7 +242,7 @@ class Unbounded:
                 ends = conj(conj(above(up(g), h), neg(same(h, ROOT))), neg(none_of(put(c.holders, H, h))))
                 i.name(h, near=True)
                 i.down(up(g), h)
-                i.true(disj(zero(up(g)), ends))
+                i.true(disj(zero(up(g)), ends), self.marks[tie(c.key)])
         for term in self.system.lines:
             joined = lambda p, t=term: self.r.condition(t, p)  # type: ignore[misc]  # noqa: E731
             for such in candidates:
@@ -257,10 +259,10 @@ class Unbounded:
             i.true(e)
         i.name(GOALS[0], near=True)
         i.name(GOALS[1], near=True)
-        ends = FALSE  # every number is 0: so must be what each of them counts
-        for c in self.counters:
-            ends = disj(ends, neg(none_of(put(c.holders, H, GOALS[0]))))
-        yield self._pair(solver, i, INITIALLY, TIED, [conj(neg(same(GOALS[0], ROOT)), ends)], GOALS[:1])
+        for name in self.tied:  # every number is 0: so must be what each of them counts
+            ends = [neg(none_of(put(c.holders, H, GOALS[0]))) for c in self.counters if tie(c.key) == name]
+            wrong = [conj(neg(same(GOALS[0], ROOT)), e) for e in ends]
+            yield self._pair(solver, i, INITIALLY, name, wrong, GOALS[:1])
         for f in self.formulas:
             yield self._pair(solver, i, INITIALLY, f.name, [neg(f.holds)], GOALS)
 
@@ -269,8 +271,10 @@ class Unbounded:
         then = After(self.r, action)
         ask = _Asking(self, action, then)
         self._unchanged(*ask.of(1), then)
-        done = {TIED: self._pair(*ask.of(1), action.name, TIED, self._untied(then), GOALS[:1])}
-        yield done[TIED]
+        done = {
+            name: self._pair(*ask.of(1), action.name, name, self._untied(name, then), GOALS[:1]) for name in self.tied
+        }
+        yield from done.values()
         late: list[Formula] = []
         for f in sorted(self.formulas, key=lambda f: f.name != ABSENT):
             if self.stopped:
@@ -278,23 +282,22 @@ class Unbounded:
             if f.name in self.following and f.name != ABSENT:
                 late.append(f)
                 continue
-            yield self._known(self._direct(f, ask, done[TIED]), done)
-            if f.name == ABSENT:
-                ask.counted = done[ABSENT].answer is done[TIED].answer is Answer.PROVED
+            yield self._known(self._direct(f, ask, done), done)
+            if f.name == ABSENT and done[ABSENT].answer is Answer.PROVED:
+                ask.counted = [c for c in self.counters if done[tie(c.key)].answer is Answer.PROVED]
         for f in reversed(late):  # each follows from what comes after it
-            yield self._known(
-                (self._followed(f, action, done) if ask.counted else None) or self._direct(f, ask, done[TIED]), done
-            )
+            yield self._known(self._followed(f, action, done) or self._direct(f, ask, done), done)
 
     @staticmethod
     def _known(pair: Pair, done: dict[str, Pair]) -> Pair:
         done[pair.claim] = pair
         return pair
 
-    def _direct(self, f: Formula, ask: _Asking, tied: Pair) -> Pair:
-        holds, then = ask.then(f.holds), ask.then
-        if tied.answer is not Answer.PROVED and (f.counts or not f.numbers.isdisjoint(then.assigned)):
-            return Pair(ask.action.name, f.name, Answer.UNKNOWN, 0.0, reason=f"it is about numbers: see {TIED}")
+    def _direct(self, f: Formula, ask: _Asking, done: Mapping[str, Pair]) -> Pair:
+        holds = ask.then(f.holds)
+        if any(done[name].answer is not Answer.PROVED for name in f.tied):
+            reason = f"it is a claim about what is counted: see {', '.join(sorted(f.tied))}"
+            return Pair(ask.action.name, f.name, Answer.UNKNOWN, 0.0, reason=reason)
         if holds is f.holds:
             return Pair(ask.action.name, f.name, Answer.PROVED, 0.0, frozenset((f.name,)))
         pages = 2 if _two(neg(holds)) else 1
@@ -342,14 +345,12 @@ class Unbounded:
                 if self._excluded(solver, i, differ(new, x), effort=_UNCHANGED) is not None:
                     then.keeps(x)
 
-    def _untied(self, then: After) -> list[E]:
-        """How a counter may fall below 0, or change as what it counts does not."""
+    def _untied(self, name: str, then: After) -> list[E]:
+        """How a number may fall below 0, or a counter change as what it counts does not."""
         g = GOALS[0]
         found: list[E] = []
         counted = {c.key: c for c in self.counters}
-        for key in self.r.rows.flags:
-            if self.r.is_truth(key):
-                continue
+        for key in (k for k in self.numbers if tie(k) == name):
             number, c = E("count of", (key, g)), counted.get(key)
             by = grown(then.number(number), number)
             for k, when in by.items():
@@ -388,8 +389,8 @@ class _Asking:
 
     def __init__(self, u: Unbounded, action: Action, then: After) -> None:
         self.u, self.action, self.then = u, action, then
-        self.counted = False
-        """Whether counters are known to count in the state after."""
+        self.counted: list[Counter] = []
+        """Counters that are known to count in the state after."""
         self._made: dict[int, tuple[Any, Said]] = {}
         self._told: set[int] = set()
 
@@ -408,7 +409,7 @@ class _Asking:
         elif self.counted and pages not in self._told:
             self._told.add(pages)
             self._descents(self._made[pages][1], goals, self.then)
-            for c in self.u.counters:
+            for c in self.counted:
                 for e in lemmas.counted(c, self.then):
                     self._made[pages][1].true(e)
         return self._made[pages]
@@ -425,6 +426,11 @@ def _name(i: Said, core: Sequence[E]) -> None:
         i.name(page, near=True)
         i.name(up(page), near=True)
     i.between(core)
+
+
+def tie(key: Key) -> str:
+    """The claim about what a number counts."""
+    return TIED if key.component is None else f"{TIED}[{key.component}]"
 
 
 def keys_of(e: E) -> frozenset[Key]:

@@ -132,4 +132,4 @@ def test_what_is_supposed_of_a_state_contradicts_nothing(policy: Policy) -> None
 
 def test_a_lock_that_counts_wrongly_unties_its_counter() -> None:
     pairs = kept(unbounded(Policy.WRITE_THROUGH, (FULL,), "split_forgets_the_host_lock"), "split")
-    assert pairs[TIED].answer is Answer.UNKNOWN
+    assert pairs[f"{TIED}[full]"].answer is Answer.UNKNOWN
