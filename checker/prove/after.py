@@ -75,9 +75,12 @@ class After:
             truth = key in self._truths
             now = E("is" if truth else "count of", (key, _X, _AFTER))
             same_of_root = E(now.op, (key, ROOT, _AFTER)), E(now.op, (key, ROOT))
-            alike = (lambda a, b: neg(differ(a, b))) if truth else (lambda a, b: compare(Op.EQ, a, b))
-            i.every(_X, alike(now, was))
-            i.true(alike(*same_of_root))
+            i.every(_X, _alike(truth, now, was))
+            i.true(_alike(truth, *same_of_root))
+
+
+def _alike(truth: bool, a: E, b: E) -> E:
+    return neg(differ(a, b)) if truth else compare(Op.EQ, a, b)
 
 
 def _where(r: Relational, assign: Assign) -> E:

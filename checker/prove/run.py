@@ -13,7 +13,8 @@ from sanitree.checker.explore.configured import Configuration, Model, model
 from sanitree.checker.prove.bounded import Induction
 from sanitree.checker.prove.claims import RANGE
 from sanitree.checker.prove.results import Answer, Pair, Proof
-from sanitree.checker.prove.unbounded import TIED, Unbounded
+from sanitree.checker.prove.supposed import TIED
+from sanitree.checker.prove.unbounded import Unbounded
 from sanitree.models.protocol.system import Action
 
 SMALL = ((0, 1, 1), (0, 1, 2))
@@ -52,9 +53,9 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     begun = time.perf_counter()
     first = _small(c, SMALL[0])
     u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
-    auxiliary = frozenset(f.name for f in u.formulas if f.auxiliary).union(u.tied)
-    left_out = {name: why for name, why in u.unsaid.items() if name not in auxiliary}
-    wanted = _wanted((*(f.name for f in u.formulas), *u.tied), rules)
+    auxiliary = frozenset(f.name for f in u.s.formulas if f.auxiliary).union(u.s.tied)
+    left_out = {name: why for name, why in u.s.unsaid.items() if name not in auxiliary}
+    wanted = _wanted((*(f.name for f in u.s.formulas), *u.s.tied), rules)
     with _Threads(u) as threads:
         proving = threads.prove()
         small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]

@@ -27,9 +27,9 @@ TEXT = """<!-- Written by `python -m tests.prove.measure --write`. -->
 
 # What is proved
 
-[Pairs](proving.md) of an action and a claim, of trees of any size: `sanitree prove --policy P --components C --size any`.
-Seconds are those of the whole command's proof, without the start of Python: the median of {rounds}, on {machine}, {date},
-a machine that others used too.
+[Pairs](proving.md) of an action and a claim, of trees of any size, by
+`sanitree prove --policy P --components C --size any`. Seconds are those of the proof, without the start of Python: the
+median of {rounds}, on {machine}, {date}, a machine that others used too.
 
 {table}
 

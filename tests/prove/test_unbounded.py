@@ -12,7 +12,8 @@ from sanitree.checker.prove.bounded import Induction
 from sanitree.checker.prove.claims import RANGE
 from sanitree.checker.prove.results import Answer, Pair
 from sanitree.checker.prove.run import SMALL, of_any_size
-from sanitree.checker.prove.unbounded import TIED, Unbounded
+from sanitree.checker.prove.supposed import TIED
+from sanitree.checker.prove.unbounded import Unbounded
 from sanitree.checker.report import Verdict
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.protocol.pages import FAULTS, Pages
@@ -104,7 +105,7 @@ def no_fault_is_proved_away(fault: str) -> None:
                 assert pairs[claim].answer is Answer.UNKNOWN, f"{action} × {claim}"
         some = pairs.values()
         assert any(p.answer is Answer.UNKNOWN for p in some) or {c for a, c in wrong if a == action} <= {
-            RANGE, *u.unsaid,
+            RANGE, *u.s.unsaid,
         }  # fmt: skip
 
 
@@ -126,8 +127,8 @@ def test_no_fault_is_proved_away(fault: str) -> None:
 def test_what_is_supposed_of_a_state_contradicts_nothing(policy: Policy) -> None:
     """Else anything could be proved: z3 finds no contradiction in the axioms, the claims and the lemmas."""
     u = unbounded(policy)
-    solver, _ = u._solver()
-    assert solver.check(*u.marks.values()) != z3.unsat
+    solver, _ = u.s.solver()
+    assert solver.check(*u.s.marks.values()) != z3.unsat
 
 
 def test_a_lock_that_counts_wrongly_unties_its_counter() -> None:
