@@ -57,10 +57,10 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     left_out = {name: why for name, why in u.s.unsaid.items() if name not in auxiliary}
     wanted = _wanted((*(f.name for f in u.s.formulas), *u.s.tied), rules)
     with _Threads(u) as threads:
-        proving = threads.prove()
+        initial, proving = threads.prove(wanted)
         small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
         idle = _idle(small)
-        pairs = [p for p in u.initially() if p.claim in wanted]
+        pairs = [p for p in initial.result() if p.claim in wanted]
         for a, proved in proving:
             told(f"{a.name}, after {len(pairs)} pairs")
             found = [p for p in proved.result() if p.claim in wanted]
@@ -69,6 +69,9 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     return Proof(
         c, "any number of pages", wanted, auxiliary, tuple(pairs), idle, time.perf_counter() - begun, left_out
     )  # fmt: skip
+
+
+Proved = Future[list[Pair]]
 
 
 class _Threads:
@@ -87,20 +90,26 @@ class _Threads:
             u.stop()
         self._pool.shutdown(cancel_futures=True)
 
-    def prove(self) -> list[tuple[Action, Future[list[Pair]]]]:
-        """All actions, each with what will be known of its pairs; what takes longest is begun first."""
+    def prove(self, wanted: Sequence[str]) -> tuple[Proved, list[tuple[Action, Proved]]]:
+        """The first state and all actions, each with what will be known of its pairs; the longest are begun first."""
         actions = self._all[0].system.actions
-        begun = {a.name: self._pool.submit(self._kept, a) for a in sorted(actions, key=_work, reverse=True)}
-        return [(a, begun[a.name]) for a in actions]
+        initial = self._pool.submit(lambda: list(self._own().initially()))
+        begun = {a.name: self._pool.submit(self._kept, a, wanted) for a in sorted(actions, key=_work, reverse=True)}
+        return initial, [(a, begun[a.name]) for a in actions]
 
-    def _kept(self, a: Action) -> list[Pair]:
+    def _kept(self, a: Action, wanted: Sequence[str]) -> list[Pair]:
+        return list(self._own().kept(a, wanted))
+
+    def _own(self) -> Unbounded:
+        """That of this thread: no other may ask its z3 meanwhile."""
         if not hasattr(self._mine, "u"):
             try:
                 self._mine.u = self._spare.pop()
             except IndexError:
                 self._mine.u = self._all[0].another()
                 self._all.append(self._mine.u)
-        return list(self._mine.u.kept(a))
+        own: Unbounded = self._mine.u
+        return own
 
 
 def _work(a: Action) -> int:

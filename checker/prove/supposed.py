@@ -161,7 +161,7 @@ class Supposed:
             self.before.true(e, self.marks[name])
 
     def _steps(self, such: Such, solver: Any, i: Said, joined: Such | None = None) -> frozenset[str] | None:
-        """The claims by which the page above is such where a page is; joined: to that, and there. None where none do."""
+        """The claims by which the page above is such where a page is; joined: to that, and there. None where none."""
         g = GOALS[0]
         wrong = conj(conj(neg(same(g, ROOT)), neg(same(up(g), ROOT))), conj(such(g), neg(such(up(g)))))
         return self.excluded(solver, i, wrong if joined is None else conj(wrong, conj(joined(g), self.r.there(g))))

@@ -72,8 +72,13 @@ class Unbounded:
         for f in self.s.formulas:
             yield self._pair(solver, i, INITIALLY, f.name, [neg(f.holds)], GOALS)
 
-    def kept(self, action: Action) -> Iterator[Pair]:
-        """For each claim, whether the action keeps it. What ties counters to what they count comes first."""
+    def kept(self, action: Action, wanted: Iterable[str] | None = None) -> Iterator[Pair]:
+        """For each claim, whether the action keeps it; wanted: of some claims, and of what has to be known for those.
+
+        What ties counters to what they count comes first.
+        """
+        wanted = {f.name for f in self.s.formulas} if wanted is None else {ABSENT, *wanted}
+        wanted = wanted.union(*(self.s.following.get(name, ()) for name in wanted))
         then = After(self.s.r, action)
         ask = _Asking(self, action, then)
         ask.used = self._unchanged(*ask.of(1), then)
@@ -83,8 +88,8 @@ class Unbounded:
         yield from done.values()
         late: list[Formula] = []
         for f in sorted(self.s.formulas, key=lambda f: f.name != ABSENT):
-            if self.stopped:
-                return
+            if self.stopped or f.name not in wanted:
+                continue
             if f.name in self.s.following and f.name != ABSENT:
                 late.append(f)
                 continue
