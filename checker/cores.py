@@ -1,4 +1,4 @@
-"""How many cores there are to run on."""
+"""How many cores there are to use."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class E:
             found = super().__new__(cls)
             object.__setattr__(found, "op", op)
             object.__setattr__(found, "args", args)
-            _MADE[key] = found
+            found = _MADE.setdefault(key, found)  # another thread may have made it meanwhile
         return found
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

@@ -240,7 +240,7 @@ def make(kind: type[T], *args: Any) -> T:
     if found is None:
         found = kind(*args)
         _check_sorts(found)
-        _INTERNED[key] = found
+        found = _INTERNED.setdefault(key, found)  # another thread may have made it meanwhile
     return found  # type: ignore[return-value]
 
 

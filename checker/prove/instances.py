@@ -1,336 +1,244 @@
-"""Formulas over pages without quantifiers: each is said of a few pages, chosen by what the question is about.
+"""Formulas over pages, as z3 takes them: with quantifiers, each with a trigger that says of which pages it is of use.
 
-A condition that some page meets becomes a truth value of its own. Where it is true a page is named that meets
-it; where it is false no page that has a name does. Whoever proves something from so little has proved it: what
-is left out can only make a proof fail. So every question is one that z3 answers, and soon.
+A condition that some page meets is a predicate of the pages in it, with a function that names one that meets it.
+What is said of every page is said of pages *in play* alone: those of the question, and those that are named because
+of them, one step away. So z3 finds all that is of use soon, and stops. Whoever proves something from so little has
+proved it: what is left out can only make a proof fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import z3
 
 from sanitree.checker.prove.connectives import applied
-from sanitree.checker.prove.relational import ROOT, pages_in, put, same, up
+from sanitree.checker.prove.order import ROOT, SECOND, above, hole, named, put_all, same, shaped, some, up
+from sanitree.checker.prove.tree import Tree, every
 from sanitree.checker.symbolic import E, conj, disj, neg
-
-PAGE = z3.DeclareSort("Page")
-LE = z3.Function("above", PAGE, PAGE, z3.BoolSort())
-UP = z3.Function("up", PAGE, PAGE)
-NUMBER = z3.Function("number", PAGE, z3.IntSort())
-
-DEEPEST = 1
-"""Steps from the pages of a question to those that are named because of them."""
-
-_ZERO = E("const", (0,))
 
 Say = Callable[[Any], None]
 
 
-class Instances:
-    """What is said of named pages. say: takes each formula as it is found.
+class Said:
+    """What is said of the pages of one model. say: takes each formula."""
 
-    numbers: whether z3 is told what numbers are. Without them a number that is never negative is 0 or it is not,
-    every other comparison is left open, and z3 is faster by far.
-    """
-
-    def __init__(self, say: Say, numbers: bool = False) -> None:
-        self.say, self.numbers = say, numbers
-        self.level: dict[E, int] = {}
-        self._done: dict[E, Any] = {}
-        self._functions: dict[Any, Any] = {}
-        self._found: dict[E, None] = {}
-        """Conditions that some page is such, which may have to be true: a page is named for each."""
-        self._denied: dict[E, None] = {}
-        """Those that may have to be false: then no page is such."""
-        self._polar: set[tuple[E, bool]] = set()
-        self._met: set[tuple[E, E]] = set()
-        self._universals: list[tuple[Any, E, E]] = []
-        self._order: set[tuple[Any, ...]] = set()
-        self.name(ROOT, 0)
+    def __init__(self, tree: Tree, say: Say, like: Said | None = None) -> None:
+        self.tree, self.say = tree, say
+        self._functions: dict[tuple[Any, ...], Any] = like._functions if like else {}
+        self._within: dict[E, list[E]] = like._within if like else {}
+        self._made: dict[E, Any] = like._made if like else {}
+        self._pages: dict[E, Any] = like._pages if like else {}
+        self._met: set[E] = set(like._met) if like else set()
+        """Shapes of which it was said what they mean."""
+        if like is None:
+            for axiom in tree.axioms():
+                say(axiom)
+            self.name(ROOT, near=True)
 
     # Pages.
 
-    def name(self, page: E, level: int) -> E:
-        """A page about which things are said from now on."""
-        if page not in self.level:
-            self.level[page] = level
-            if page is not ROOT:
-                self.say(LE(self.page(up(page)), self.page(page)))
-                self.say(z3.Implies(self.page(page) != self.page(ROOT), UP(self.page(page)) != self.page(page)))
-        return page
+    def name(self, p: E, near: bool = False) -> E:
+        """A page about which things are said from now on. near: it is of the question."""
+        self.say(self.tree.in_play(self.page(p)))
+        if near:
+            self.say(self.tree.near(self.page(p)))
+        return p
 
-    def page(self, e: E) -> Any:
+    def page(self, p: E) -> Any:
         """A page as z3 has it."""
-        if e.op == "up":
-            return UP(self.page(e.args[0]))
-        if e.op == "top":
-            return self._top(e)
-        return z3.Const(e.args[0], PAGE)
-
-    def _level(self, e: E) -> int:
-        return max((self.level.get(p, 0) for p in pages_in(e)), default=0)
-
-    def _top(self, e: E) -> Any:
-        """The lowest page on a path that is such; going up, one comes to one, or to the root."""
-        y, such, page = e.args
-        made = self._function(e, PAGE)
-        if e not in self._done:
-            self._done[e] = made
-            if self._level(e) >= DEEPEST:  # of far pages nothing more is said, or there is no end to it
-                return made
-            named = E("page", (str(made),))
-            self.name(named, self._level(e) + 1)
-            self.say(LE(made, self.page(page)))
-            self.say(self.true(disj(same(named, ROOT), put(such, y, named))))
-            inside = conj(conj(E("above", (named, y)), neg(same(named, y))), E("above", (y, page)))
-            self.every(y, disj(neg(inside), neg(such)))
-        return made
-
-    def _function(self, key: Any, *sorts: Any) -> Any:
-        if key not in self._functions:
-            name = f"{key.op if isinstance(key, E) else key[0]}#{len(self._functions)}"
-            self._functions[key] = z3.Const(name, *sorts) if len(sorts) == 1 else z3.Function(name, *sorts)
-        return self._functions[key]
+        if (found := self._pages.get(p)) is None:
+            if p.op == "up":
+                found = self.tree.up(self.page(p.args[0]))
+            elif p.op == "top":
+                found = self._of_shape(p, self.tree.sort)
+            else:
+                found = self.tree.page(p.args[0])
+            self._pages[p] = found
+        return found
 
     # Formulas.
 
-    def suppose(self, e: E, mark: Any = None) -> None:
+    def true(self, e: E, mark: Any = None) -> None:
         """A formula is true; with a mark, where that is."""
         if e.op == "and":
             for part in e.args:
-                self.suppose(part, mark)
-        elif e.op == "not" and e.args[0].op == "some":
-            page, such = e.args[0].args
-            self.every(page, neg(such), mark)
-            said = z3.Not(self(e.args[0]))  # also where it stands as a condition within another formula
-            self.say(said if mark is None else z3.Implies(mark, said))
-        else:
-            said = self.true(e)
-            self.say(said if mark is None else z3.Implies(mark, said))
+                self.true(part, mark)
+            return
+        self._say(e, mark)
+        if e.op == "not" and e.args[0].op == "some":
+            p, such = e.args[0].args
+            self.every(p, neg(such), mark)
 
-    def ask(self, e: E, mark: Any, pages: Sequence[E]) -> None:
-        """Where a mark is true, a formula is, and `pages` are the first that it says there are."""
+    def _say(self, e: E, mark: Any) -> None:
+        self._mean(e)
+        self.say(self(e) if mark is None else z3.Implies(mark, self(e)))
+
+    def ask(self, e: E, pages: Sequence[E]) -> None:
+        """A formula is true, and `pages` are the first that it says there are."""
         if e.op == "and":
             for part in e.args:
-                self.ask(part, mark, pages)
+                self.ask(part, pages)
         elif e.op == "some" and pages:
-            self.ask(put(e.args[1], e.args[0], pages[0]), mark, pages[1:])
+            self.ask(put_all(e.args[1], {e.args[0]: pages[0]}), pages[1:])
         else:
-            self.say(z3.Implies(mark, self.true(e)))
+            self._say(e, None)
 
-    def copy(self, say: Say) -> Instances:
-        """The same, of which more can be said elsewhere."""
-        other = Instances.__new__(Instances)
-        other.say, other.numbers = say, self.numbers
-        other.level, other._done, other._functions = dict(self.level), dict(self._done), dict(self._functions)
-        other._found, other._denied = dict(self._found), dict(self._denied)
-        other._polar, other._met = set(self._polar), set(self._met)
-        other._universals, other._order = list(self._universals), set(self._order)
-        return other
-
-    def every(self, page: E, such: E, mark: Any = None) -> None:
-        """Something is true of every page: of each that has a name or will have one. mark: only where that is true."""
-        self._universals.append((mark, page, such))
-
-    def true(self, e: E) -> Any:
-        """A condition that is said to be true."""
-        self._mark(e, True)
-        return self(e)
-
-    def _mark(self, e: E, may_be: bool) -> None:
-        """Which conditions inside may have to be true, and which false."""
-        if (e, may_be) in self._polar:
-            return
-        self._polar.add((e, may_be))
-        match e.op:
-            case "some":
-                (self._found if may_be else self._denied).setdefault(e)
-            case "and" | "or":
-                for a in e.args:
-                    self._mark(a, may_be)
-            case "not":
-                self._mark(e.args[0], not may_be)
-            case "as many":
-                pass
-            case _:
-                for a in e.subs():
-                    self._mark(a, True)
-                    self._mark(a, False)
+    def every(self, p: E, such: E, mark: Any = None) -> None:
+        """Something is true of every page in play. mark: only where that is true."""
+        self._mean(such)
+        at, said = self.page(p), self(such)
+        self.say(every([at], said if mark is None else z3.Implies(mark, said), [self.tree.in_play(at)]))
 
     def __call__(self, e: E) -> Any:
-        """A condition or a number, about named pages."""
-        if (found := self._done.get(e)) is None:
-            found = self._made(e)
-            if e.op != "top":
-                self._done[e] = found
+        """A condition or a number as z3 has it."""
+        if (found := self._made.get(e)) is None:
+            found = self._made[e] = self._z3(e)
         return found
 
-    def _made(self, e: E) -> Any:
+    def _z3(self, e: E) -> Any:
         match e.op:
             case "const":
                 value = e.args[0]
-                return z3.BoolVal(value) if isinstance(value, bool) else z3.IntVal(value)
+                return (z3.BoolVal if isinstance(value, bool) else z3.IntVal)(value, self.tree.context)
             case "is":
-                return self._function(("is", e.args[0]), PAGE, z3.BoolSort())(self.page(e.args[1]))
+                key, p, *when = e.args
+                return self.function(("is", key, *when), [self.page(p)], self.tree.truth)
             case "count of" | "children's":
-                return self._function((e.op, *e.args[:1], *e.args[2:]), PAGE, z3.IntSort())(self.page(e.args[1]))
+                key, p, *when = e.args
+                return self.function((e.op, key, *when), [self.page(p)], self.tree.int)
             case "same":
                 return self.page(e.args[0]) == self.page(e.args[1])
             case "above":
-                return LE(self.page(e.args[0]), self.page(e.args[1]))
+                return self.tree.above(self.page(e.args[0]), self.page(e.args[1]))
             case "number":
-                return NUMBER(self.page(e.args[0]))
-            case "some":
-                return self._function(e, z3.BoolSort())
-            case "as many":
-                return self._as_many(e)
-            case "opaque":
-                return self._function(e, z3.BoolSort())
+                return self.tree.number(self.page(e.args[0]))
+            case "some" | "as many" | "opaque":
+                return self._of_shape(e, self.tree.truth)
             case "unknown" | "path" | "those" | "all":
-                return self._function(e, z3.IntSort())
-        if e.op in ("<", "<=", "=") and not self.numbers:
-            return self._compared(e)
+                return self._of_shape(e, self.tree.int)
         return applied(e.op, [self(x) for x in e.args])
 
-    def _compared(self, e: E) -> Any:
-        """A comparison with 0, or of what is chosen between literals; any other is left open."""
-        a, b = e.args
-        for x, other in ((a, b), (b, a)):
-            if x.op == "if" and other.op == "const":
-                c, then, otherwise = x.args
-                yes, no = (E(e.op, (y, b) if x is a else (a, y)) for y in (then, otherwise))
-                return z3.Or(z3.And(self(c), self(yes)), z3.And(z3.Not(self(c)), self(no)))
-        if a.op == b.op == "const":
-            x, y = a.args[0], b.args[0]
-            return z3.BoolVal(bool(x < y if e.op == "<" else x <= y if e.op == "<=" else x == y))
-        if a is _ZERO:
-            return z3.BoolVal(True) if e.op == "<=" else self._positive(b) if e.op == "<" else z3.Not(self._positive(b))
-        if b is _ZERO:
-            return z3.BoolVal(False) if e.op == "<" else z3.Not(self._positive(a))
-        return self._function(e, z3.BoolSort())
+    # What is within formulas.
 
-    def _positive(self, e: E) -> Any:
-        """That a number which is never negative is not 0."""
-        match e.op:
-            case "const":
-                return z3.BoolVal(e.args[0] > 0)
-            case "count of":
-                return self._function(("some", *e.args[:1]), PAGE, z3.BoolSort())(self.page(e.args[1]))
-            case "+":
-                return z3.Or(*map(self._positive, e.args))
-            case "if":
-                c, a, b = self(e.args[0]), self._positive(e.args[1]), self._positive(e.args[2])
-                return z3.Or(z3.And(c, a), z3.And(z3.Not(c), b))
-        return self._function(("some", e), z3.BoolSort())
+    def function(self, key: tuple[Any, ...], pages: Sequence[Any], sort: Any) -> Any:
+        """A function of pages, the same for the same key."""
+        if (found := self._functions.get((*key, len(pages)))) is None:
+            what = key[0].op if isinstance(key[0], E) else key[0]
+            name = f"{what}#{len(self._functions)}"
+            found = z3.Function(name, *(self.tree.sort,) * len(pages), sort) if pages else z3.Const(name, sort)
+            self._functions[(*key, len(pages))] = found
+        return found(*pages) if pages else found
 
-    def _as_many(self, e: E) -> Any:
-        """Two counts are the same: known only where one counts no more than the other does."""
-        page, a, b = e.args
-        found = self._function(e, z3.BoolSort())
-        more, less = (E("some", (page, conj(x, neg(y)))) for x, y in ((a, b), (b, a)))
-        for x in (more, less):
-            self._mark(x, True)
-            self._mark(x, False)
-        alike = z3.And(z3.Not(self(more)), z3.Not(self(less)))
-        self.say(z3.Implies(alike, found))
-        self.say(z3.Implies(z3.And(found, z3.Or(z3.Not(self(more)), z3.Not(self(less)))), alike))
-        return found
+    def _of_shape(self, e: E, sort: Any) -> Any:
+        shape, pages = shaped(e)
+        return self.function((shape,), [*map(self.page, pages)], sort)
 
-    # Saying it of more pages.
+    def _mean(self, e: E) -> None:
+        """Says what is meant by all that is within an expression."""
+        if (within := self._within.get(e)) is None:
+            found: dict[E, None] = {}
+            stack, seen = [e], {e}
+            while stack:
+                x = stack.pop()
+                if x.op in ("some", "as many", "top"):
+                    found[shaped(x)[0]] = None
+                    if x.op != "top":
+                        continue
+                    x = x.args[2]
+                    stack += [x] if x not in seen else []
+                    continue
+                for a in x.subs():
+                    if a not in seen:
+                        seen.add(a)
+                        stack.append(a)
+            within = self._within[e] = list(found)
+        for shape in within:
+            if shape not in self._met:
+                self._met.add(shape)
+                self._means(shape)
 
-    def settle(self) -> None:
-        """Says everything of all pages that it can be said of, until nothing new is named."""
-        before = None
-        while before != (before := (len(self.level), len(self._met), len(self._polar), len(self._universals))):
-            self._witnesses()
-            for mark, page, such in list(self._universals):
-                key = E("every", (page, such)) if mark is None else E("every", (page, such, str(mark)))
-                for t in self._near(such):
-                    if (key, t) not in self._met:
-                        self._met.add((key, t))
-                        said = self.true(put(such, page, t))
-                        self.say(said if mark is None else z3.Implies(mark, said))
-            for e in list(self._denied):
-                page, such = e.args
-                for t in self._near(e):
-                    if (e, t) not in self._met:
-                        self._met.add((e, t))
-                        self.say(z3.Or(self.true(neg(put(such, page, t))), self(e)))
-        self._ordered()
+    def _means(self, shape: E) -> None:
+        """Says what a shape means, of all pages that are in play."""
+        for e in differences(shape) if shape.op == "as many" else (shape.args[1],):
+            self._mean(e)
+        at = [self.page(hole(i)) for i in range(len(shaped(shape)[1]))]
+        it = self.function((shape,), at, self.tree.sort if shape.op == "top" else self.tree.truth)
+        near = [self.tree.near(h) for h in at]
+        match shape.op:
+            case "some":
+                self._some(shape, at, it, near)
+            case "top":
+                self._top(shape, at, it, near)
+            case _:
+                more, less = (self(e) for e in differences(shape))
+                alike = z3.And(z3.Not(more), z3.Not(less))
+                said = z3.And(z3.Implies(alike, it), z3.Implies(z3.And(it, z3.Or(z3.Not(more), z3.Not(less))), alike))
+                self.say(every(at, said, [it]))
 
-    def _near(self, e: E) -> list[E]:
-        """The pages of which something is said that speaks of others: not of far ones where those are far."""
-        left = DEEPEST - self._level(e)
-        found = [p for p, level in self.level.items() if level <= left and p is not ROOT]
-        if left < DEEPEST and e.op == "some" and e.args[0].args[0].endswith("'"):
-            # Of two that should be one, both may be far: each has been found for a condition of its own.
-            far = [p for p in pages_in(e) if self.level.get(p)]
-            if len(far) == 1 and far[0].args[0].startswith("w"):
-                found += [p for p in self.level if p.op == "page" and p.args[0].startswith("w")]
-        return found
+    def _some(self, shape: E, at: list[Any], it: Any, near: list[Any]) -> None:
+        """A page that meets a condition which some page meets; and of those in play none, where none does."""
+        bound, such = shape.args
+        y, in_play = self.page(bound), self.tree.in_play
+        witness = self.function((shape, "witness"), at, self.tree.sort)
+        said = z3.substitute(self(such), (y, witness))
+        # The second of two that should be one is no farther than the first.
+        second = bound is SECOND
+        self.say(every(at, z3.Implies(it, z3.And(said, in_play(witness))), [it, *(() if second else near)]))
+        for i, h in enumerate(at):
+            if _is_child(such, bound, hole(i)):  # of one page alone, and so said of its children alone
+                rest = [*at[:i], *at[i + 1 :]]
+                said, it = (z3.substitute(x, (h, self.tree.up(y))) for x in (self(such), it))
+                self.say(every([*rest, y], z3.Implies(said, it), [it, in_play(y)]))
+                return
+        triggers = [[it, *near, in_play(y)], [it, self.tree.near(y)]][: 1 + bool(at)]
+        self.say(every([*at, y], z3.Implies(self(such), it), *([[it, in_play(y)]] if second else triggers)))
 
-    def _witnesses(self) -> None:
-        """Names a page for each condition that some page may meet."""
-        for e in list(self._found):
-            if (e, e) in self._met:
-                continue
-            self._met.add((e, e))
-            # The second of two that should be one is no farther than the first.
-            level = max(1, self._level(e)) if e.args[0].args[0].endswith("'") else self._level(e) + 1
-            if level > DEEPEST:
-                continue
-            page = self.name(E("page", (f"w{len(self.level)}.{len(self._met)}",)), level)
-            self.say(z3.Implies(self(e), self.true(put(e.args[1], e.args[0], page))))
+    def _top(self, shape: E, at: list[Any], it: Any, near: list[Any]) -> None:
+        """The lowest page on a path that is such; going up, one comes to one, or to the root."""
+        bound, such, p = shape.args
+        y, low, le, root = self.page(bound), self.page(p), self.tree.above, self.tree.root
+        it_is = z3.substitute(self(such), (y, it))
+        self.say(every(at, z3.And(le(it, low), z3.Or(it == root, it_is), self.tree.in_play(it)), [it, *near]))
+        inside = z3.And(le(it, y), it != y, le(y, low))
+        self.say(every([*at, y], z3.Implies(inside, z3.Not(self(such))), [it, *near, self.tree.in_play(y)]))
 
-    def _ordered(self) -> None:
-        """What a tree is, of the pages that have names."""
-        root, pages = self.page(ROOT), {p: self.page(p) for p in self.level}
-        near = list(pages.values())
-        for x in near:
-            self._once(("one", x), z3.And(LE(x, x), LE(root, x)))
-        for x, y in product(near, near):
-            if x is not y:
-                covers = z3.Implies(z3.And(LE(y, x), y != x), LE(y, UP(x)))
-                self._once(("two", x, y), z3.And(z3.Implies(z3.And(LE(x, y), LE(y, x)), x == y), covers))
-        core = [pages[p] for p, level in self.level.items() if level == 0 and p is not ROOT]
-        for x, y, w in {t for a, b in product(core, core) for c in near for t in ((a, b, c), (a, c, b), (c, a, b))}:
-            if x is not y and y is not w and x is not w:
-                goes_on = z3.Implies(z3.And(LE(x, y), LE(y, w)), LE(x, w))
-                line = z3.Implies(z3.And(LE(x, w), LE(y, w)), z3.Or(LE(x, y), LE(y, x)))
-                self._once(("three", x, y, w), z3.And(goes_on, line))
+    # Pages on the way.
 
-    def _once(self, key: tuple[Any, ...], said: Any) -> None:
-        name = (key[0], *(x.get_id() for x in key[1:]))
-        if name not in self._order:
-            self._order.add(name)
-            self.say(said)
-
-    def between(self, pages: Iterable[E]) -> Iterator[E]:
+    def between(self, pages: Sequence[E]) -> None:
         """For each two pages, where the paths to them part, and the first page on the way from one down to another."""
-        pages = list(pages)
-        for a, b in product(pages, pages):
-            if a is b:
-                continue
-            yield self.down(a, b)
+        for a in pages:
+            for b in pages:
+                if a is not b:
+                    self.down(a, b)
         for i, a in enumerate(pages):
             for b in pages[:i]:
-                parts = self.name(E("page", (f"meet({a.args[0]},{b.args[0]})",)), DEEPEST)
-                m, x, y = self.page(parts), self.page(a), self.page(b)
-                self.say(z3.And(LE(m, x), LE(m, y)))
-                t = E("page", ("t",))
-                common = conj(E("above", (t, a)), E("above", (t, b)))
-                self.every(t, disj(neg(common), E("above", (t, parts))))
-                yield parts
-                yield self.down(parts, a)
-                yield self.down(parts, b)
+                parts, t = self.name(named(f"meet({a.args[0]},{b.args[0]})")), named("t")
+                self.true(conj(above(parts, a), above(parts, b)))
+                self.every(t, disj(neg(conj(above(t, a), above(t, b))), above(t, parts)))
+                self.down(parts, a)
+                self.down(parts, b)
 
     def down(self, a: E, b: E) -> E:
         """The child of a page that is on the way to another one below."""
-        down = self.name(E("page", (f"down({self.page(a)},{self.page(b)})",)), DEEPEST)
-        x, y, d, root = self.page(a), self.page(b), self.page(down), self.page(ROOT)
-        self.say(z3.Implies(z3.And(LE(x, y), x != y), z3.And(UP(d) == x, LE(d, y), d != root)))
-        return down
+        d = self.name(named(f"down({self.page(a)},{self.page(b)})"))
+        self.say(self.page(d) == self.tree.down(self.page(a), self.page(b)))
+        on_the_way = conj(conj(same(up(d), a), above(d, b)), neg(same(d, ROOT)))
+        self.true(disj(neg(conj(above(a, b), neg(same(a, b)))), on_the_way))
+        return d
+
+
+def _is_child(such: E, bound: E, parent: E) -> bool:
+    """A condition that only children of a page meet."""
+    if such.op == "and":
+        return any(_is_child(part, bound, parent) for part in such.args)
+    if such.op == "some":
+        return _is_child(such.args[1], bound, parent)
+    return such is same(up(bound), parent)
+
+
+def differences(e: E) -> tuple[E, E]:
+    """Of two counts: that something is counted by the first alone, and by the second alone."""
+    p, a, b = e.args[:3]
+    return some(p, conj(a, neg(b))), some(p, conj(b, neg(a)))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+from sanitree.checker.cores import cores
 from sanitree.checker.explore.configured import Configuration, Model, model
 from sanitree.checker.prove.bounded import Induction
 from sanitree.checker.prove.claims import RANGE
 from sanitree.checker.prove.results import Answer, Pair, Proof
-from sanitree.checker.prove.unbounded import TIED, Unbounded
+from sanitree.checker.prove.supposed import TIED
+from sanitree.checker.prove.unbounded import Unbounded
+from sanitree.models.protocol.system import Action
 
 SMALL = ((0, 1, 1), (0, 1, 2))
 """Trees on which counterexamples to induction are looked for, the parent of each page: a fork and a line."""
@@ -46,24 +51,69 @@ def of_size(c: Configuration, seconds: float, rules: Sequence[str], told: Told) 
 def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: Told) -> Proof:
     """Induction on trees of any size. Raises NoSuchClaimError, ConfigurationError."""
     begun = time.perf_counter()
-    small = [Induction(_small(c, tree), seconds) for tree in SMALL]
-    u = Unbounded(small[0].system, [r.rule for r in small[0].t.rules], seconds)
-    auxiliary = frozenset(f.name for f in u.formulas if f.auxiliary) | {TIED}
-    left_out = {name: why for name, why in u.unsaid.items() if name not in auxiliary}
-    names = (*(f.name for f in u.formulas), TIED)
-    wanted = _wanted(names, rules)
-    pairs = [p for p in small[0].initially() if p.claim in wanted]
-    idle = _idle(small)
-    for a in u.system.actions:
-        told(f"{a.name}, after {len(pairs)} pairs")
-        open_ones: list[Pair] = []
-        for p in u.kept(a):
-            if p.claim in wanted:
-                (pairs if p.answer is Answer.PROVED else open_ones).append(p)
-        pairs += _smaller(small, a.name, open_ones)
+    first = _small(c, SMALL[0])
+    u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
+    auxiliary = frozenset(f.name for f in u.s.formulas if f.auxiliary).union(u.s.tied)
+    left_out = {name: why for name, why in u.s.unsaid.items() if name not in auxiliary}
+    wanted = _wanted((*(f.name for f in u.s.formulas), *u.s.tied), rules)
+    with _Threads(u) as threads:
+        initial, proving = threads.prove(wanted)
+        small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
+        idle = _idle(small)
+        pairs = [p for p in initial.result() if p.claim in wanted]
+        for a, proved in proving:
+            told(f"{a.name}, after {len(pairs)} pairs")
+            found = [p for p in proved.result() if p.claim in wanted]
+            pairs += [p for p in found if p.answer is Answer.PROVED]
+            pairs += _smaller(small, a.name, [p for p in found if p.answer is not Answer.PROVED])
     return Proof(
         c, "any number of pages", wanted, auxiliary, tuple(pairs), idle, time.perf_counter() - begun, left_out
     )  # fmt: skip
+
+
+Proved = Future[list[Pair]]
+
+
+class _Threads:
+    """As many as there are cores, each with a z3 of its own, for which Python waits without holding up the others."""
+
+    def __init__(self, u: Unbounded) -> None:
+        self._spare, self._all = [u], [u]
+        self._mine = threading.local()
+        self._pool = ThreadPoolExecutor(cores())
+
+    def __enter__(self) -> _Threads:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for u in self._all if any(error) else ():
+            u.stop()
+        self._pool.shutdown(cancel_futures=True)
+
+    def prove(self, wanted: Sequence[str]) -> tuple[Proved, list[tuple[Action, Proved]]]:
+        """The first state and all actions, each with what will be known of its pairs; the longest are begun first."""
+        actions = self._all[0].system.actions
+        initial = self._pool.submit(lambda: list(self._own().initially()))
+        begun = {a.name: self._pool.submit(self._kept, a, wanted) for a in sorted(actions, key=_work, reverse=True)}
+        return initial, [(a, begun[a.name]) for a in actions]
+
+    def _kept(self, a: Action, wanted: Sequence[str]) -> list[Pair]:
+        return list(self._own().kept(a, wanted))
+
+    def _own(self) -> Unbounded:
+        """That of this thread: no other may ask its z3 meanwhile."""
+        if not hasattr(self._mine, "u"):
+            try:
+                self._mine.u = self._spare.pop()
+            except IndexError:
+                self._mine.u = self._all[0].another()
+                self._all.append(self._mine.u)
+        own: Unbounded = self._mine.u
+        return own
+
+
+def _work(a: Action) -> int:
+    return len(a.assigns)
 
 
 def _small(c: Configuration, tree: tuple[int, ...]) -> Model:
@@ -74,11 +124,12 @@ def _smaller(small: Iterable[Induction], action: str, pairs: Sequence[Pair]) -> 
     """Pairs that were not proved: with a counterexample on a small tree, where there is one."""
     left = {p.claim: p for p in pairs}
     for i in small:
-        asked = [RANGE if name == TIED else name for name in left]
+        asked = dict.fromkeys(RANGE if name.startswith(TIED) else name for name in left)
         for p in i.kept(action, [name for name in asked if name in i.names]):
             if p.answer is Answer.BROKEN:
-                name = TIED if p.claim == RANGE else p.claim
-                yield replace(p, claim=name, seconds=p.seconds + left.pop(name).seconds)
+                names = [n for n in left if n.startswith(TIED)] if p.claim == RANGE else [p.claim]
+                for name in names:
+                    yield replace(p, claim=name, seconds=p.seconds + left.pop(name).seconds)
     for p in left.values():
         size = len(SMALL[0])
         yield replace(p, reason=f"{p.reason}; nor is there a counterexample of {size} pages")

@@ -142,7 +142,8 @@ class System:
     A node is there while any of `exists` is more than 0. first: what variables of nodes are in the first state, by key
     and node; 0 where it says nothing.
     definitions: in an order in which each needs earlier ones alone. tree: fields of the tree, as terms without
-    variables. constants: what a field is of every node, the root included.
+    variables. constants: what a field is of every node, the root included. lines: conditions of a node under which
+    it is of one with its parent; what is so joined is alike in much, and forms a line.
     """
 
     name: str
@@ -159,6 +160,7 @@ class System:
     promises: tuple[Promise, ...] = ()
     invariants: tuple[Invariant, ...] = ()
     first: Mapping[tuple[Key, int], int] = field(default_factory=dict)
+    lines: tuple[Term, ...] = ()
 
     @property
     def nodes(self) -> int:

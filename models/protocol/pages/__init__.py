@@ -18,7 +18,7 @@ from sanitree.invariants.vocabulary import DEVICE, FULL
 from sanitree.models.protocol.pages.actions import actions
 from sanitree.models.protocol.pages.config import Pages, binary
 from sanitree.models.protocol.pages.faults import FAULTS, Fault, planted
-from sanitree.models.protocol.pages.inductive import invariants
+from sanitree.models.protocol.pages.inductive import invariants, lines
 from sanitree.models.protocol.pages.promises import promises
 from sanitree.models.protocol.pages.shown import attached, definitions, tree, variables
 from sanitree.models.protocol.system import System
@@ -49,5 +49,6 @@ def pages(m: Pages) -> System:
         tree=tree(m),
         promises=promises(m),
         invariants=invariants(m),
+        lines=lines(),
     )
     return system if m.fault is None else planted(system, m)

@@ -25,11 +25,12 @@ from sanitree.invariants.language import (
     transfers,
 )
 from sanitree.invariants.language import children as children_of
+from sanitree.invariants.terms import Term
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.shown import BOTH
-from sanitree.models.protocol.system import Invariant, invariant
+from sanitree.models.protocol.system import Invariant, defined, invariant
 
 Said = Callable[[Element], Expr]
 
@@ -43,6 +44,14 @@ _LINES = {
 def invariants(m: Pages) -> tuple[Invariant, ...]:
     """Of the model of a configuration."""
     return tuple(invariant(said) for said in _all(m))
+
+
+def lines() -> tuple[Term, ...]:
+    """When a page is of one with the page above it: of its node, of its write, of its load."""
+    return (
+        defined(lambda n: ~n.cut),
+        *(defined(lambda n, joined=joined: getattr(n, joined)) for _, joined, _ in _LINES.values()),  # type: ignore[misc]
+    )
 
 
 def _all(m: Pages) -> Iterator[Said]:
