@@ -1,4 +1,4 @@
-"""Repairs of random corruptions, counted and timed: `python -m tests.repair.measure [--count N] [--size N]`.
+"""Repairs of random corruptions, counted and timed: `python -m tests.repair.measure [--count N] [--size N] [--summed]`.
 
 Legal caches of some sizes, of every kind of engine, with one to three fields changed at random. A row of the table
 that it prints is a size and a number of changed fields; docs/repair.md has the table.
@@ -14,12 +14,14 @@ from random import Random
 
 import torch
 
+from sanitree.checker.columns import Place
 from sanitree.checker.repair.cells import Cells
 from sanitree.checker.repair.results import Ending, Outcome
 from sanitree.checker.repair.search import repair
-from sanitree.models.snapshot import Snapshot
+from sanitree.invariants.vocabulary import Sort
+from sanitree.models.snapshot import Key, Snapshot
 from tests.legal import draft, plan_of
-from tests.repair.corruption import Named, changes, sites_in, sites_of
+from tests.repair.corruption import Named, changes, columns, sites_in, sites_of
 
 SIZES = (10, 100, 1000)
 MOST = 3
@@ -50,19 +52,24 @@ def legal(seed: int, size: int) -> Snapshot:
     return draft(seed, replace(plan_of(seed), shape="mixed", size=size)).snapshot()
 
 
-def corrupt(s: Snapshot, seed: int, sites: int) -> tuple[Snapshot, set[Named]]:
-    """So many of its fields changed at random, among those that rules read."""
+def corrupt(s: Snapshot, seed: int, sites: int, summed: bool = False) -> tuple[Snapshot, set[Named]]:
+    """So many of its fields changed at random; with `summed` of those that rules add up or count over all elements."""
     cells = Cells(s, spare=0)
-    made = changes(cells, Random(f"{seed} {sites}"), sites)
+    among = [(place, key) for place, key in columns(cells) if not summed or _is_summed(place, key)]
+    made = changes(cells, Random(f"{seed} {sites}"), sites, among)
     return cells.after(made), sites_of(made, cells)
 
 
-def tried(size: int, sites: int, count: int, first: int) -> list[Try]:
+def _is_summed(place: Place, key: Key) -> bool:
+    return place[0] in (Sort.TREE, Sort.SLOT) or key.name in ("lock", "tokens", "in_device_leaves", "in_host_leaves")
+
+
+def tried(size: int, sites: int, count: int, first: int, summed: bool) -> list[Try]:
     """So many corruptions that violate a rule."""
     found: list[Try] = []
     seed = first
     while len(found) < count:
-        wrong, changed = corrupt(legal(seed, size), seed, sites)
+        wrong, changed = corrupt(legal(seed, size), seed, sites, summed)
         seed += 1
         begun = time.process_time()
         o = repair(wrong, seconds=PATIENCE)
@@ -87,6 +94,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="corruptions of each kind")
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--size", type=int, action="append", help="nodes; may be given several times")
+    parser.add_argument("--summed", action="store_true", help="only fields that rules add up or count")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print("| nodes | fields changed | corruptions | repairs larger | smaller | the same fields | median s | worst s |")
@@ -94,7 +102,7 @@ def main() -> None:
     begun = time.perf_counter()
     for size in args.size or SIZES:
         for sites in range(1, MOST + 1):
-            print(row(size, sites, tried(size, sites, args.count, args.seed)), flush=True)
+            print(row(size, sites, tried(size, sites, args.count, args.seed, args.summed)), flush=True)
     print(f"\n{time.perf_counter() - begun:.0f} s")
 
 
