@@ -76,7 +76,7 @@ class Pool:
             return []
         padding, count = self.s.settings.page_size, max(size.listed[0], 0)
         found: list[int] = []
-        for numbers in (range(padding, count), range(padding), range(count, count + padding)):
+        for numbers in (range(padding, count), range(padding), range(max(padding, count), count + padding)):
             for n in numbers:
                 if len(found) == most:
                     return found
