@@ -43,7 +43,7 @@ class _Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 
 @click.option("--size", type=_Number(), default="3", show_default=True, metavar="N|any",
               help="Pages of the tree; any: whatever its size, some seconds to a minute.")  # fmt: skip
 @click.option("--requests", type=click.IntRange(0, 16), metavar="N", help="Requests at once, in a tree of N pages.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, metavar="S",
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, metavar="S",
               help="For one pair; one that takes longer is not known.")  # fmt: skip
 @json_option
 def prove(

@@ -26,7 +26,7 @@ from sanitree.invariants.terms import Apply, Op, Term, make
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Key
 
-SECONDS = 5.0
+SECONDS = 20.0
 """For one pair, unless somebody says otherwise."""
 
 TIED = "counters_count"

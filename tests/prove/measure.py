@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,15 +22,15 @@ from sanitree.invariants.vocabulary import Policy
 
 PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 SETS = ("full", "full,mamba", "full,swa")
-SIZED = ("--size", "127", "--rule", "backup_is_prefix_closed")
 
 TEXT = """<!-- Written by `python -m tests.prove.measure --write`. -->
 
 # What is proved
 
 [Pairs](proving.md) of an action and a claim, of trees of any size, by
-`sanitree prove --policy P --components C --size any`. Seconds are those of the proof, without the start of Python: the
-median of {rounds}, on {machine}, {date}, a machine that others used too.
+`sanitree prove --policy P --components C --size any`. Seconds are those of the proof; seconds of CPU those of the
+whole command, the start of Python included, on all cores together. Each is the median of {rounds}, on {machine},
+{date}, a machine that others used too.
 
 {table}
 
@@ -44,6 +45,7 @@ counterexample is there.
 
 def proved(policy: Policy, components: str) -> dict[str, Any]:
     """What the command says, as data."""
+    before = _cpu()
     command = [sys.executable, "-m", "sanitree.checker", "prove", "--policy", policy.value]
     done = subprocess.run(
         [*command, "--components", components, "--size", "any", "--json"], capture_output=True, text=True, check=False
@@ -51,7 +53,12 @@ def proved(policy: Policy, components: str) -> dict[str, Any]:
     if done.returncode not in (0, 1, 3):
         raise SystemExit(done.stderr)
     told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    return told | {"cpu": _cpu() - before}
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rows(rounds: int) -> Iterator[tuple[str, list[str]]]:
@@ -59,6 +66,7 @@ def rows(rounds: int) -> Iterator[tuple[str, list[str]]]:
     for components, policy in product(SETS, Policy):
         told = [proved(policy, components) for _ in range(rounds)]
         seconds = statistics.median(t["seconds"] for t in told)
+        cpu = statistics.median(t["cpu"] for t in told)
         pairs = told[0]["pairs"]
         good = sum(p["verdict"] == "proved" for p in pairs)
         name = f"{policy.value}, {components.replace(',', '+')}"
@@ -68,7 +76,7 @@ def rows(rounds: int) -> Iterator[tuple[str, list[str]]]:
             f"- {name}: `{p['action']}` × `{p['rule']}`: {p['reason']}" for p in told[0]["unprovable"]
         ]  # fmt: skip
         left += [f"- {name}: `{claim}` is no claim: {why}" for claim, why in told[0].get("unsaid", {}).items()]
-        yield f"| {name} | {len(pairs):,} | {good:,} | {share:.1f} % | {seconds:.1f} |", left
+        yield f"| {name} | {len(pairs):,} | {good:,} | {share:.1f} % | {seconds:.1f} | {cpu:.1f} |", left
 
 
 def main() -> None:
@@ -77,7 +85,10 @@ def main() -> None:
     args.add_argument("--rounds", type=int, default=1)
     given = args.parse_args()
     found = list(rows(given.rounds))
-    head = ["| policy, components | pairs | proved | left out | seconds |", "|---|---|---|---|---|"]
+    head = [
+        "| policy, components | pairs | proved | left out | seconds | seconds of CPU |",
+        "|---|---|---|---|---|---|",
+    ]
     text = TEXT.format(
         rounds=given.rounds, machine=f"2 cores of an Intel Xeon, Python {platform.python_version()}",
         date=datetime.now(UTC).date(), table="\n".join([*head, *(row for row, _ in found)]),
