@@ -41,7 +41,7 @@ class _Number(click.ParamType):  # type: ignore[type-arg]  # generic from click 
               help="Only pairs with this rule; may be given several times. All rules are supposed.")  # fmt: skip
 @click.option("--fault", metavar="NAME", help="Switch on a fault of the model: see docs/faults.md.")
 @click.option("--size", type=_Number(), default="3", show_default=True, metavar="N|any",
-              help="Pages of the tree; any: whatever its size, some seconds to a minute.")  # fmt: skip
+              help="Pages of the tree; any: whatever its size, which takes longer.")  # fmt: skip
 @click.option("--requests", type=click.IntRange(0, 16), metavar="N", help="Requests at once, in a tree of N pages.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=20.0, show_default=True, metavar="S",
               help="For one pair; one that takes longer is not known.")  # fmt: skip
