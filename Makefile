@@ -46,7 +46,7 @@ lint: dev  ## ruff and strict mypy
 	MYPYPATH=.typing $(BIN)/mypy
 
 test: dev engines lint  ## lint, and the tests on a slice of real engines
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: dev engines  ## the tests that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow

@@ -15,6 +15,8 @@ from sanitree.models.snapshot import Snapshot
 from sanitree.models.snapshot import write as to_file
 from tests.cli.caches import Cache, observe
 
+os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, of 80; a test that wants a width sets it
+
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., str]:
