@@ -57,6 +57,15 @@ class E:
         for a in self.subs():
             yield from a.all()
 
+    def parts(self) -> set[E]:
+        """The same, each once."""
+        found, stack = {self}, [self]
+        while stack:
+            new = [x for x in stack.pop().subs() if x not in found]
+            found.update(new)
+            stack += new
+        return found
+
 
 _MADE: dict[tuple[Any, ...], E] = {}
 

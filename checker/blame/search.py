@@ -26,6 +26,7 @@ from sanitree.checker.explore.ground import Ground, UnsaidError
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move, Transitions, assigned, transitions
 from sanitree.checker.prove.claims import Claim, claims
+from sanitree.checker.prove.connectives import is_number, number_of
 from sanitree.checker.prove.words import Words
 from sanitree.checker.report import Report
 from sanitree.checker.symbolic import FALSE, TRUE, E, const, disj
@@ -60,9 +61,9 @@ class Search:
         self, a: Abstraction, legal: System, seconds: float, operations: Sequence[Operation] = tuple(STAGES)
     ) -> None:
         self.a, self.system, self.operations = a, legal, operations
-        self.t: Transitions = transitions(legal)
         self.ground = Ground(legal)
-        self.claims: tuple[Claim, ...] = claims(self.t)
+        self.t: Transitions = transitions(legal, self.ground)
+        self.claims: tuple[Claim, ...] = claims(self.t, self.ground)
         self.number_of = {v.key: i for i, v in enumerate(legal.variables)}
         self.seen: dict[Cell, int] = {(self.number_of[k], n): v for (k, n), v in a.known.items()}
         self.cells = [(i, n) for i in range(len(legal.variables)) for n in range(1, legal.nodes + 1)]
@@ -83,7 +84,7 @@ class Search:
                 self.solver.add(at >= 0, at <= top)
             if (seen := self.seen.get(cell)) is not None:
                 self.kept[cell] = z3.Bool(f"kept {cell}")
-                self.solver.add(z3.Implies(self.kept[cell], _is(at, seen)))
+                self.solver.add(z3.Implies(self.kept[cell], is_number(at, seen)))
 
     def legal(self) -> bool | None:
         """Whether what is seen is a legal state already, as far as the model has words for it."""
@@ -173,7 +174,7 @@ class Search:
     def _touches(self, m: Move) -> set[Cell]:
         """The same, with what it asks for."""
         if m not in self.touches:
-            self.touches[m] = self._changes(m) | {e.args for e in _parts(m.guard) if e.op == "bits"}
+            self.touches[m] = self._changes(m) | {e.args for e in m.guard.parts() if e.op == "bits"}
         return self.touches[m]
 
     def _one_call(self, moves: Sequence[Move]) -> bool:
@@ -203,7 +204,7 @@ class Search:
         self.unsure |= found == z3.unknown
         if model is None:
             return None
-        state = {c: _value(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
+        state = {c: number_of(model.eval(self.before.cell(c), model_completion=True)) for c in self.cells}
         return self._confirmed(cause, moves, state)
 
     def _check(self, touched: Collection[Cell]) -> Any:
@@ -244,21 +245,3 @@ class Search:
         if any(states[-1][cell] != value for cell, value in self.seen.items()):
             raise MismatchError("the state after is not what was seen")
         return Explanation(cause, moves, tuple(states))
-
-
-def _parts(e: E) -> set[E]:
-    """An expression and all that it is made of, each once."""
-    found, stack = {e}, [e]
-    while stack:
-        new = [x for x in stack.pop().subs() if x not in found]
-        found.update(new)
-        stack += new
-    return found
-
-
-def _is(at: Any, value: int) -> Any:
-    return (at if value else z3.Not(at)) if z3.is_bool(at) else at == value
-
-
-def _value(found: Any) -> int:
-    return int(z3.is_true(found)) if z3.is_bool(found) else int(found.as_signed_long())

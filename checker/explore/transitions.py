@@ -52,9 +52,10 @@ class Transitions:
     unsaid: tuple[str, ...]
 
 
-def transitions(system: System) -> Transitions:
-    """A model as expressions. Raises ValueError for an action that it has no variables for."""
-    ground = Ground(system)
+def transitions(system: System, ground: Ground | None = None) -> Transitions:
+    """A model as expressions. ground: its meanings, where somebody has them already. Raises ValueError for an action
+    that it has no variables for."""
+    ground = ground or Ground(system)
     moves = tuple(m for a in system.actions for m in moves_of(ground, a))
     rules, unsaid = _rules(ground)
     return Transitions(system, moves, rules, unsaid)

@@ -20,8 +20,10 @@ from sanitree.checker.explore.evaluate import after, evaluate
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move
 from sanitree.checker.prove.claims import RANGE, Claim, claims
+from sanitree.checker.prove.connectives import number_of
 from sanitree.checker.prove.results import INITIALLY, Answer, Counterexample, Pair
 from sanitree.checker.prove.words import Words
+from sanitree.checker.symbolic import E
 
 SECONDS = 10.0
 """For one pair, unless somebody says otherwise."""
@@ -157,7 +159,7 @@ class Induction:
 
     def _confirmed(self, name: str, moves: list[tuple[Any, Move]], model: Any) -> Counterexample:
         """A model as states, done again without the solver. Raises MismatchError where it is none."""
-        values = {cell: _value(model.eval(self.before.cell(cell), model_completion=True)) for cell in self._cells()}
+        values = {cell: number_of(model.eval(self.before.cell(cell), model_completion=True)) for cell in self._cells()}
         move = next(x for c, x in moves if z3.is_true(model.eval(c, model_completion=True)))
         return confirmed(self, name, values, move)
 
@@ -191,21 +193,5 @@ def confirmed(i: Induction, name: str, before: Values, move: Move) -> Counterexa
     return Counterexample(i.m, before, move, then, i._columns(claim, then))
 
 
-def _cells_of(e: Any) -> set[Cell]:
-    found: set[Cell] = set()
-    seen = set()
-    stack = [e]
-    while stack:
-        x = stack.pop()
-        if x in seen:
-            continue
-        seen.add(x)
-        if x.op == "bits":
-            found.add(x.args)
-        else:
-            stack += x.subs()
-    return found
-
-
-def _value(found: Any) -> int:
-    return int(z3.is_true(found)) if z3.is_bool(found) else int(found.as_signed_long())
+def _cells_of(e: E) -> set[Cell]:
+    return {x.args for x in e.parts() if x.op == "bits"}

@@ -26,9 +26,9 @@ class Claim:
     auxiliary: bool = False
 
 
-def claims(t: Transitions) -> tuple[Claim, ...]:
+def claims(t: Transitions, ground: Ground | None = None) -> tuple[Claim, ...]:
     """The rules of a model, and then its invariants. That numbers are in range is judged of cells, not of states."""
-    ground = Ground(t.system)
+    ground = ground or Ground(t.system)
     found = [Claim(r.rule, r.wrong) for r in t.rules]
     for i in t.system.invariants:
         wrong = [neg(ground.condition(i.term, n)) for n in range(1, t.system.nodes + 1)]

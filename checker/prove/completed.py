@@ -10,6 +10,7 @@ import z3
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Transitions
 from sanitree.checker.prove.claims import claims
+from sanitree.checker.prove.connectives import is_number, number_of
 from sanitree.checker.prove.words import Words
 
 
@@ -37,29 +38,21 @@ def completed(t: Transitions, known: Mapping[Cell, int], some: Sequence[Sequence
         if top > 1:
             solver.add(at >= 0, at <= top)
         if cell in known:
-            solver.add(_is(at, known[cell]))
+            solver.add(is_number(at, known[cell]))
     for group in some:
-        solver.add(z3.Or(*(z3.Not(_is(words.cell(c), 0)) for c in group)))
+        solver.add(z3.Or(*(z3.Not(is_number(words.cell(c), 0)) for c in group)))
     _must(solver)
     for cell in cells:
         if cell not in known:
-            nothing = _is(words.cell(cell), 0)
+            nothing = is_number(words.cell(cell), 0)
             if solver.check(nothing) == z3.sat:
                 solver.add(nothing)
     _must(solver)
     model = solver.model()
-    return {cell: _number(model.eval(words.cell(cell), model_completion=True)) for cell in cells}
+    return {cell: number_of(model.eval(words.cell(cell), model_completion=True)) for cell in cells}
 
 
 def _must(solver: Any) -> None:
     found = solver.check()
     if found != z3.sat:
         raise NoLegalStateError(found == z3.unsat)
-
-
-def _is(at: Any, value: int) -> Any:
-    return (at if value else z3.Not(at)) if z3.is_bool(at) else at == value
-
-
-def _number(found: Any) -> int:
-    return int(z3.is_true(found)) if z3.is_bool(found) else int(found.as_signed_long())

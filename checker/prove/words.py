@@ -8,7 +8,7 @@ from typing import Any
 import z3
 
 from sanitree.checker.explore.transitions import Cell
-from sanitree.checker.prove.connectives import applied
+from sanitree.checker.prove.connectives import applied, built
 from sanitree.checker.symbolic import E
 from sanitree.models.protocol.system import System
 
@@ -38,19 +38,7 @@ class Words:
 
     def __call__(self, e: E) -> Any:
         """A condition as a truth value, a number as a bit vector."""
-        if (found := self._done.get(e)) is None:
-            # Deep sums are built from below, so that no expression is too deep for Python.
-            stack = [e]
-            while stack:
-                top = stack[-1]
-                if top in self._done:
-                    stack.pop()
-                elif left := [a for a in top.subs() if a not in self._done]:
-                    stack += left
-                else:
-                    self._done[stack.pop()] = self._made(top)
-            found = self._done[e]
-        return found
+        return built(e, self._done, self._made)
 
     def flagged(self, e: E) -> Any:
         """A number that a flag takes, as a truth value; None where it may be neither 0 nor 1."""

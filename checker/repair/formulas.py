@@ -7,7 +7,7 @@ from typing import Any
 
 import z3
 
-from sanitree.checker.prove.connectives import applied
+from sanitree.checker.prove.connectives import applied, built
 from sanitree.checker.repair.cells import Cell
 from sanitree.checker.symbolic import E
 
@@ -21,17 +21,7 @@ class Formulas:
 
     def __call__(self, e: E) -> Any:
         """A condition as a truth value, a number as a whole number."""
-        # Built from below, so that no expression is too deep for Python.
-        stack = [e]
-        while stack:
-            top = stack[-1]
-            if top in self._done:
-                stack.pop()
-            elif left := [a for a in top.subs() if a not in self._done]:
-                stack += left
-            else:
-                self._done[stack.pop()] = self._made(top)
-        return self._done[e]
+        return built(e, self._done, self._made)
 
     def _made(self, e: E) -> Any:
         match e.op:
