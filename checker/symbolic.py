@@ -6,7 +6,7 @@ that what is always known costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NoReturn, TypeVar
 
@@ -168,3 +168,36 @@ class Expressions(Algebra[E, V]):
 
     def neg(self, a: E) -> E:
         return neg(a)
+
+
+Column = tuple[E, ...]
+"""An expression for each element in question; of length one where it is the same for all."""
+
+
+def level(*columns: Column) -> tuple[Column, ...]:
+    """Columns of the length of the longest."""
+    count = max(map(len, columns))
+    return tuple(c if len(c) == count else c * count for c in columns)
+
+
+def zipped(join: Callable[[E, E], E], a: Column, b: Column) -> Column:
+    """Two columns joined element by element."""
+    if len(a) != len(b):
+        a, b = level(a, b)
+    return tuple(map(join, a, b))
+
+
+class Columns(Algebra[Column, V]):
+    """The same of every algebra whose truths are columns of expressions."""
+
+    def truth(self, value: bool) -> Column:
+        return (const(bool(value)),)
+
+    def conj(self, a: Column, b: Column) -> Column:
+        return zipped(conj, a, b)
+
+    def disj(self, a: Column, b: Column) -> Column:
+        return zipped(disj, a, b)
+
+    def neg(self, a: Column) -> Column:
+        return tuple(map(neg, a))

@@ -13,17 +13,28 @@ from functools import reduce
 from itertools import combinations
 
 from sanitree.checker.explore.arithmetic import compare, is_set, number_of
-from sanitree.checker.symbolic import FALSE, TRUE, E, choose, computed, conj, const, disj, neg
+from sanitree.checker.symbolic import (
+    FALSE,
+    TRUE,
+    Column,
+    Columns,
+    E,
+    choose,
+    computed,
+    conj,
+    const,
+    disj,
+    level,
+    neg,
+    zipped,
+)
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import Check
-from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
+from sanitree.invariants.semantics import Env, Meaning, Semantics, Truth, Value, is_reference
 from sanitree.invariants.terms import Gather, Get, Op, PathSum, Range, Term, Var
 from sanitree.invariants.vocabulary import Component, Sort, Tier
 from sanitree.models.protocol.system import NODE, NUMBER, Attached, System
 from sanitree.models.snapshot import Key
-
-Column = tuple[E, ...]
-"""An expression for each element of a group; of length one where it is the same for all."""
 
 Group = Sort | tuple[Component, Tier]
 """Elements that a fold ranges over or a rule is about: all of a sort, or the slots of one pool."""
@@ -87,7 +98,7 @@ class Ground:
         group = self._rows.group_of(check)
         there = self._rows.there(group)
         env: Env[V] = {check.rule.var: Rows(group, tuple(range(len(there))))}
-        holds = _level(self._rows.meaning.truth(self._settled(check.term), env).yes, there)[0]
+        holds = level(self._rows.meaning.truth(self._settled(check.term), env).yes, there)[0]
         return list(zip(there, holds, strict=True))
 
     def exists(self) -> Column:
@@ -102,7 +113,7 @@ class Ground:
         return {NODE: one[node]} if each is None else {NODE: one[node], each: one[row]}
 
 
-class _Rows(Algebra[Column, V]):
+class _Rows(Columns[V]):
     def __init__(self, system: System) -> None:
         self.system = system
         self.meaning: Semantics[Column, V] = Semantics(self)
@@ -187,28 +198,16 @@ class _Rows(Algebra[Column, V]):
     def literal(self, value: int) -> V:
         return (const(int(value)),)
 
-    def truth(self, value: bool) -> Column:
-        return (const(bool(value)),)
-
-    def conj(self, a: Column, b: Column) -> Column:
-        return _zip(conj, a, b)
-
-    def disj(self, a: Column, b: Column) -> Column:
-        return _zip(disj, a, b)
-
-    def neg(self, a: Column) -> Column:
-        return tuple(map(neg, a))
-
     def compare(self, op: Op, a: V, b: V) -> Column:
-        return _zip(lambda x, y: compare(op, x, y, self.top), _numbers(a), _numbers(b))
+        return zipped(lambda x, y: compare(op, x, y, self.top), _numbers(a), _numbers(b))
 
     def arithmetic(self, op: Op, a: V, b: V) -> V:
-        return _zip(lambda x, y: computed(op, x, y), _numbers(a), _numbers(b))
+        return zipped(lambda x, y: computed(op, x, y), _numbers(a), _numbers(b))
 
     def choose(self, c: Column, a: V, b: V) -> V:
         if isinstance(a, Rows) or isinstance(b, Rows):
             raise NotImplementedError("a choice between nodes depends on the state: the explorer knows fixed ones only")
-        x, y, z = _level(c, a, b)
+        x, y, z = level(c, a, b)
         return tuple(map(self._chosen, x, y, z))
 
     def _chosen(self, c: E, a: E, b: E) -> E:
@@ -305,7 +304,7 @@ class _Rows(Algebra[Column, V]):
         return self._gathered(gather, env, self.conj(body, self.there(self._group(gather))), disj, FALSE)
 
     def sum_over(self, gather: Gather, env: Env[V], body: V) -> V:
-        numbers, times = _level(_numbers(body), self._times(self._group(gather)))
+        numbers, times = level(_numbers(body), self._times(self._group(gather)))
         each = tuple(self._repeated(t, e) for t, e in zip(times, numbers, strict=True))
         return self._gathered(gather, env, each, lambda a, b: computed(Op.ADD, a, b), const(0))
 
@@ -319,7 +318,7 @@ class _Rows(Algebra[Column, V]):
         return self._chosen(is_set(times), number, const(0))
 
     def _gathered(self, gather: Gather, env: Env[V], each: Column, join: Callable[[E, E], E], nothing: E) -> Column:
-        each = _level(each, self.there(self._group(gather)))[0]
+        each = level(each, self.there(self._group(gather)))[0]
         if gather.over is not Range.CHILDREN:
             return (reduce(join, each, nothing),)
         found = [nothing] * len(each)
@@ -331,7 +330,7 @@ class _Rows(Algebra[Column, V]):
         return tuple(found[row] for row in of.rows)
 
     def repeated(self, gather: Gather, env: Env[V], key: V, among: Column) -> Column:
-        keys, chosen, there = _level(_numbers(key), among, self.there(self._group(gather)))
+        keys, chosen, there = level(_numbers(key), among, self.there(self._group(gather)))
         twice = [FALSE] * len(there)
         for a, b in combinations(range(len(there)), 2):
             if gather.over is Range.CHILDREN and (self.up[a] != self.up[b] or 0 in (a, b)):
@@ -342,7 +341,7 @@ class _Rows(Algebra[Column, V]):
 
     def matching(self, gather: Gather, env: Env[V], key: V, among: Column, value: V) -> V:
         times = self._times(self._group(gather))
-        keys, chosen, counts = _level(_numbers(key), among, times)
+        keys, chosen, counts = level(_numbers(key), among, times)
         found = []
         for wanted in _numbers(value):
             total = const(0)
@@ -356,7 +355,7 @@ class _Rows(Algebra[Column, V]):
         assert isinstance(node, Rows)
         every = Rows(Sort.NODE, tuple(range(len(self.up))))
         each = self.meaning.value(term.body, {term.var: every})
-        numbers, known = _level(_numbers(each.it), each.known, self.there(Sort.NODE))[:2]
+        numbers, known = level(_numbers(each.it), each.known, self.there(Sort.NODE))[:2]
         total, sure = [const(0)], [TRUE]
         for row in range(1, len(self.up)):
             total.append(computed(Op.ADD, total[self.up[row]], numbers[row]))
@@ -379,16 +378,3 @@ def _said(e: E) -> E:
 
 def _numbers(v: V) -> Column:
     return tuple(map(const, v.rows)) if isinstance(v, Rows) else v
-
-
-def _level(*columns: Column) -> tuple[Column, ...]:
-    """Columns of the length of the longest."""
-    count = max(map(len, columns))
-    return tuple(c if len(c) == count else c * count for c in columns)
-
-
-def _zip(join: Callable[[E, E], E], a: Column, b: Column) -> Column:
-    if len(a) == len(b):
-        return tuple(map(join, a, b))
-    x, y = _level(a, b)
-    return tuple(map(join, x, y))

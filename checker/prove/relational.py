@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import reduce
 
 from sanitree.checker.prove.order import ROOT, each, named, same, subs
-from sanitree.checker.prove.rows import Group, Refs, Rows, V, level
-from sanitree.checker.symbolic import TRUE, E, conj, disj, neg
+from sanitree.checker.prove.rows import Group, Refs, Rows, V
+from sanitree.checker.symbolic import TRUE, E, conj, disj, level, neg
 from sanitree.invariants.calls import field_named
 from sanitree.invariants.instantiate import instantiate
 from sanitree.invariants.rules import Check

@@ -6,23 +6,33 @@ there are, `counting` what becomes of comparisons of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count as counting
 
 from sanitree.checker.prove.counting import ONE, ZERO, clear, compare, is_truth, positive
 from sanitree.checker.prove.order import ROOT, named, put, same, some, up
-from sanitree.checker.symbolic import FALSE, TRUE, E, choose, computed, conj, const, disj, neg
+from sanitree.checker.symbolic import (
+    FALSE,
+    TRUE,
+    Column,
+    Columns,
+    E,
+    choose,
+    computed,
+    conj,
+    const,
+    disj,
+    level,
+    neg,
+    zipped,
+)
 from sanitree.invariants.instantiate import instantiate
-from sanitree.invariants.semantics import Algebra, Env, Meaning, Semantics, Truth, Value, is_reference
+from sanitree.invariants.semantics import Env, Meaning, Semantics, Truth, Value, is_reference
 from sanitree.invariants.terms import Apply, Const, Gather, Get, Op, PathSum, Range, Term, Var, walk
 from sanitree.invariants.vocabulary import Component, Sort, Tier
 from sanitree.models.protocol.system import NODE, NUMBER, Attached, Definition, System
 from sanitree.models.snapshot import Key
-
-Column = tuple[E, ...]
-"""An expression for each kind of element of a group: transfers are writes and loads."""
 
 Group = Sort | tuple[Component, Tier]
 
@@ -38,7 +48,7 @@ class Refs:
 V = Column | Refs
 
 
-class Rows(Algebra[Column, V]):
+class Rows(Columns[V]):
     def __init__(self, system: System) -> None:
         self.system = system
         self.meaning: Semantics[Column, V] = Semantics(self)
@@ -92,29 +102,17 @@ class Rows(Algebra[Column, V]):
     def literal(self, value: int) -> V:
         return (const(int(value)),)
 
-    def truth(self, value: bool) -> Column:
-        return (const(bool(value)),)
-
-    def conj(self, a: Column, b: Column) -> Column:
-        return _zip(conj, a, b)
-
-    def disj(self, a: Column, b: Column) -> Column:
-        return _zip(disj, a, b)
-
-    def neg(self, a: Column) -> Column:
-        return tuple(map(neg, a))
-
     def compare(self, op: Op, a: V, b: V) -> Column:
         if isinstance(a, Refs) and isinstance(b, Refs):
-            return _zip(same, a.pages, b.pages)
+            return zipped(same, a.pages, b.pages)
         assert not isinstance(a, Refs)
         assert not isinstance(b, Refs)
-        return _zip(lambda x, y: compare(op, x, y), a, b)
+        return zipped(lambda x, y: compare(op, x, y), a, b)
 
     def arithmetic(self, op: Op, a: V, b: V) -> V:
         assert not isinstance(a, Refs)
         assert not isinstance(b, Refs)
-        return _zip(lambda x, y: computed(op, x, y), a, b)
+        return zipped(lambda x, y: computed(op, x, y), a, b)
 
     def choose(self, c: Column, a: V, b: V) -> V:
         assert not isinstance(a, Refs)
@@ -333,13 +331,3 @@ class Rows(Algebra[Column, V]):
 
 def _asks_parent(term: Term, key: Key) -> bool:
     return any(isinstance(t, Get) and t.field.name == key.name for t in walk(term))
-
-
-def level(*columns: Column) -> tuple[Column, ...]:
-    most = max(map(len, columns))
-    return tuple(c if len(c) == most else c * most for c in columns)
-
-
-def _zip(join: Callable[[E, E], E], a: Column, b: Column) -> Column:
-    x, y = level(a, b)
-    return tuple(map(join, x, y))
