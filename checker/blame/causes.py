@@ -45,7 +45,7 @@ def causes(m: Pages) -> tuple[System, tuple[Cause, ...]]:
 def _faults(m: Pages, legal: System) -> Iterator[Cause]:
     known = {a.name: a for a in legal.actions}
     for f in FAULTS.values():
-        if not f.fits(m):
+        if not f.fits(m) or not f.extra <= m.extra:
             continue
         forms = (f.change(known, m), *(change(known, m) for change in f.otherwise))
         changed = tuple(a for form in forms for a in form.values() if known.get(a.name) != a)

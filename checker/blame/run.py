@@ -17,7 +17,7 @@ from sanitree.invariants.calls import Operation
 from sanitree.invariants.rules import Family
 from sanitree.invariants.vocabulary import Sort
 from sanitree.models.protocol.pages.abstracted import Abstraction, abstracted
-from sanitree.models.protocol.pages.calls import STAGES
+from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import System
 
 LONGEST = 3
@@ -28,7 +28,7 @@ NODES = 10
 
 _BOOKS = (Family.LEAF_SETS, Family.LRU, Family.SIZES)
 
-_COSTS = {Assumed.FAULT: 0, Assumed.GUARD: 1, Assumed.UPDATE: 2}
+_COSTS = {Assumed.FAULT: 0, Assumed.GUARD: 2, Assumed.UPDATE: 4}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +109,7 @@ def _of_part(
             break
     if legal:
         found += search.outdated(report)
-    found.sort(key=lambda e: (_COSTS[e.cause.assumed], e.changed))
+    found.sort(key=lambda e: (_COSTS[e.cause.assumed], not one_call([m.action.name for m in e.moves]), e.changed))
     return Blamed(report, a, system, tuple(found), legal, complete, search.unsure, search.asked, 0.0)
 
 
@@ -126,7 +126,7 @@ def _legal(report: Report, search: Search) -> bool | None:
 
 
 def _by_cost(all_causes: Sequence[Cause], longest: int) -> Iterator[list[tuple[Cause, int]]]:
-    """What is asked together: a cause costs the more, the less it is known, and one more for each further move."""
+    """What is asked together: a cause costs more the less it is known, and half a step more a further move."""
     asked = [(_COSTS[c.assumed] + length - 1, c, length) for c in all_causes for length in range(1, longest + 1)]
     asked.sort(key=lambda x: x[0])
     for _, same in groupby(asked, lambda x: x[0]):

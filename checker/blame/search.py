@@ -105,7 +105,7 @@ class Search:
         for tail, known in self._tails(cause, length - 1):
             for m in wrong:
                 moves = (m, *tail)
-                possible = self._one_call(moves) and self._belong(cause, moves) and before(m, known) is not None
+                possible = self._calls(cause, moves) and self._belong(cause, moves) and before(m, known) is not None
                 if possible and (found := self._asked(cause, moves)) is not None:
                     return found
         return None
@@ -115,10 +115,11 @@ class Search:
         found: list[E] = []
         fields: list[str] = []
         for f in report.findings:
-            if f.violated and f.check.rule.scope is Sort.NODE:
+            beside = fields_beside(f.check, list(self.number_of))
+            if f.violated and f.check.rule.scope is Sort.NODE and beside:
                 with suppress(UnsaidError):
                     found += of_pages(f, self.a, self.ground.about(f.check), report.snapshot)
-                    fields += fields_beside(f.check, list(self.number_of))
+                    fields += beside
         if not found:
             return
         what = " and ".join(dict.fromkeys(fields))
@@ -129,6 +130,13 @@ class Search:
                 cause = Cause(Assumed.UPDATE, name, told, (m.action,))
                 if (e := self._asked(cause, (m,), then)) is not None:
                     yield e
+
+    def _calls(self, cause: Cause, moves: Sequence[Move]) -> bool:
+        """Whether it is one call; or two, where nothing shows what a known fault did before the next one."""
+        if self._one_call(moves):
+            return True
+        names = [m.action.name for m in moves]
+        return cause.assumed is Assumed.FAULT and len(moves) == 2 and one_call(names[:1])
 
     def _moves(self, cause: Cause) -> list[Move]:
         if cause not in self.moves:

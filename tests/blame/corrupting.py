@@ -35,13 +35,22 @@ class Corrupted:
 
 
 def corrupted(
-    fault: str, policy: Policy, components: tuple[Component, ...], seed: int, lives: int = 4, pages: int = 8
+    fault: str,
+    policy: Policy,
+    components: tuple[Component, ...],
+    seed: int,
+    lives: int = 4,
+    pages: int = 8,
+    work: str | None = None,
 ) -> Corrupted | None:
-    """The first state with something wrong in it; None where the fault cannot show, or did not in so many lives."""
+    """The first state with something wrong in it; None where the fault cannot show, or did not in so many lives.
+
+    work: a name for the workload; each fault has its own unless told otherwise.
+    """
     setup = Setup(
         policy=policy, components=components, device_pages=pages, host_pages=pages, states=4, window=2, fault=fault
     )
-    rng = Random(f"{fault} {policy.value} {[c.name for c in components]} {seed}")
+    rng = Random(f"{work or fault} {policy.value} {[c.name for c in components]} {seed}")
     try:
         driver = open_driver("reference", setup)
         for _ in range(lives):

@@ -33,6 +33,12 @@ CASES = [
     ("insert_frees_the_prefix", THROUGH, (FULL, MAMBA)),
     ("backup_takes_no_lock", THROUGH, (FULL,)),
     ("insert_takes_the_wrong_slots", BACK, (FULL,)),
+    ("duplicates_are_freed_twice", THROUGH, (FULL, SWA)),
+    ("release_undoes_too_much", BACK, (FULL, SWA)),
+    ("copy_is_skipped", THROUGH, (FULL,)),
+    ("copy_is_skipped", BACK, (FULL,)),
+    ("ack_forgets_the_marks", BACK, (FULL,)),
+    ("backup_takes_no_lock", Policy.WRITE_THROUGH_SELECTIVE, (FULL,)),
 ]
 
 

@@ -30,6 +30,7 @@ FOUND = {
     "tombstone_keeps_its_slots": ("free_slot_is_not_in_the_tree[mamba, device]", 3),
     "removed_node_keeps_host_slots": ("no_slot_leaks[full, host]", 2),
     "duplicates_leak": ("no_slot_leaks[full, device]", 2),
+    "duplicates_are_freed_twice": ("freed_once[full, device]", 2),
     "insert_frees_the_prefix": ("free_slot_is_not_in_the_tree[full, device]", 2),
     "insert_takes_the_wrong_slots": ("copy_holds_its_own_bytes[full, device]", 1),
     "split_forgets_the_pending_write": ("write_source_stays_with_its_node[full, device]", 3),

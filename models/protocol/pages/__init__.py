@@ -13,8 +13,11 @@ have in the reference cache.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.vocabulary import DEVICE, FULL
+from sanitree.models.protocol.pages import releases  # noqa: F401  # it declares faults
 from sanitree.models.protocol.pages.actions import actions
 from sanitree.models.protocol.pages.config import Pages, binary
 from sanitree.models.protocol.pages.faults import FAULTS, Fault, planted
@@ -32,6 +35,8 @@ def pages(m: Pages) -> System:
 
     Raises ValueError for a fault that is unknown, or that the configuration cannot show.
     """
+    if m.fault in FAULTS:
+        m = replace(m, extra=m.extra | FAULTS[m.fault].extra)
     kept = variables(m)
     root = {v.key: 0 for v in kept} | {Key.of("present", FULL, DEVICE): 1}
     root |= {Key.of("lock", c, DEVICE): 1 for c in m.components}

@@ -7,6 +7,8 @@ a copy in flight have arrived, how far a window was locked) is left open.
 
 Below each node, and below the root, is a page more that is not in the tree: what may have been there, or
 come there. Locks, marks and slots that nothing in the tree accounts for may be its.
+
+Hits are left open too: a cache backs up whatever it is told to.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from sanitree.models.snapshot import Key, Snapshot
 BOTH = (DEVICE, HOST)
 
 _STRAYS = {"requests": w.HELD, "writes": w.IN_WRITE, "loads": w.IN_LOAD}
+
+_OF_SLOTS = {"": "taken", " twice": "free_twice"}
 
 UNMARKED = frozenset({"sglang"})
 """Engines that lock no host copies for a load, and mark its nodes in some versions and under some policies alone."""
@@ -46,8 +50,9 @@ class Abstraction:
     """A part of a snapshot as pages.
 
     known: the number of each variable that the snapshot shows; what is missing is open. pages_of: for each row that is
-    shown its pages, from the top. spare: pages that are not in the tree. strays: of each pool slots that nobody has,
-    of "requests", "writes" and "loads" those whose node is not in the tree: spare pages may account for them.
+    shown its pages, from the top. spare: pages that are not in the tree. strays: of each pool slots that nobody has and
+    slots that are free twice, of "requests", "writes" and "loads" those whose node is not in the tree: spare pages may
+    account for them.
     left_out: what is shown otherwise than it is, in words.
     """
 
@@ -63,8 +68,9 @@ class Abstraction:
         found = [[(key, page) for page in self.spare] for what, key in _STRAYS.items() if self.strays[what]]
         for c in self.model.components:
             for tier in BOTH:
-                if self.strays[f"{c.name} {tier.value}"]:
-                    found.append([(Key.of("taken", c, tier), page) for page in self.spare])
+                for what, name in _OF_SLOTS.items():
+                    if self.strays[f"{c.name} {tier.value}{what}"]:
+                        found.append([(Key.of(name, c, tier), page) for page in self.spare])
         return found
 
     @cached_property
@@ -82,15 +88,9 @@ def abstracted(s: Snapshot, rows: Collection[int], *, longest: int = 2, window: 
     """
     if s.settings.components[:1] != (FULL,):
         raise NotAStateError("full attention is not the first of its components", "the page model needs it")
-    shown = _closed(s, rows)
+    shown = sorted({above for row in rows for above in s.path_to(row)})
     _Part.check(s, shown)
     return _Part(s, shown, longest, window, more).done()
-
-
-def _closed(s: Snapshot, rows: Collection[int]) -> list[int]:
-    """These rows and those above them, parents first."""
-    found = {above for row in rows for above in s.path_to(row)}
-    return sorted(found)
 
 
 class _Part:
@@ -123,7 +123,7 @@ class _Part:
         self.model = Pages(
             policy=self.s.settings.policy, components=self.components, parents=tuple(self.parents),
             requests=self._requests() + self.more, copies=max(1, len(flights) + self.more), window=self.window,
-            rooms=self._rooms(),
+            rooms=self._rooms(), extra=self._extra(),
         )  # fmt: skip
         self._nodes()
         for kind in ("write", "load"):
@@ -186,6 +186,13 @@ class _Part:
                 found[row] += 1
         return dict(found)
 
+    def _extra(self) -> frozenset[str]:
+        """Words for what only a fault leaves, where it is seen."""
+        found = {"free_twice"} if any(n for what, n in self.strays.items() if what.endswith(" twice")) else set()
+        if any((self._lock_of(row, c, DEVICE) or 0) < 0 for row in self.rows for c in self.components):
+            found.add("below_zero")
+        return frozenset(found)
+
     # Nodes.
 
     def _column(self, key: Key, row: int) -> int | None:
@@ -209,8 +216,6 @@ class _Part:
                 self._tell(Key("load_pending"), page, self._column(Key("load_pending"), row))
                 self._tell(w.HELD, page, held[row] if last else 0)
                 self._tell(w.HELD_REACH, page, None if last and held[row] != 0 else 0)
-                hits = self._column(w.HITS, row)
-                self._tell(w.HITS, page, None if hits is None else min(hits, self.model.hits_to_back_up))
                 for c in self.components:
                     here = c.per_token or last
                     for tier in BOTH:
@@ -247,6 +252,7 @@ class _Part:
     def _copy(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         present = self._column(Key.of("present", c, tier), row) if here else 0
         self._tell(Key.of("present", c, tier), page, present)
+        self._tell(Key.of("free_twice", c, tier), page, 0)
         if not present:
             for name in ("taken", "right") if present is not None else ():
                 self._tell(Key.of(name, c, tier), page, 0)
@@ -260,10 +266,8 @@ class _Part:
 
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         lock = self._lock_of(row, c, tier) if here else 0
-        if tier is DEVICE:
-            self._tell(Key.of("lock", c, tier), page, lock)
-        elif lock is not None:
-            self._tell(Key.of("locks", c, tier), page, max(lock, 0))
+        if lock is not None:
+            self._tell(Key.of("lock" if tier is DEVICE else "locks", c, tier), page, max(lock, 0))
             self._tell(Key.of("below_zero", c, tier), page, lock < 0)
 
     def _lock_of(self, row: int, c: Component, tier: Tier) -> int | None:
@@ -354,6 +358,9 @@ class _Part:
                     self._tell(copied, page, 0)
                 for c in self.components:
                     here = (c.per_token or page == pages[-1]) and any(self._copies(i, row, c) for i in mine)
+                    target = Key.of("bytes", c, HOST if kind == "write" else DEVICE)
+                    if here and self._column(target, row) is not None:
+                        self._tell(copied, page, 1)  # nobody sees bytes that have not arrived
                     self._tell(Key.of(f"being_{'written' if kind == 'write' else 'loaded'}", c), page, here)
                 ends = page == pages[-1] and any(nodes[i] == (row, True) for i in mine)
                 if not ends:
@@ -368,11 +375,12 @@ class _Part:
                 for tier in BOTH:
                     self._tell(Key.of("present", c, tier), page, 0)
                     self._tell(Key.of("right", c, tier), page, 0)
-                    if not self.strays[f"{c.name} {tier.value}"]:
-                        self._tell(Key.of("taken", c, tier), page, 0)
+                    for what, name in _OF_SLOTS.items():
+                        if not self.strays[f"{c.name} {tier.value}{what}"]:
+                            self._tell(Key.of(name, c, tier), page, 0)
             if not (self.strays["requests"] or self.strays["writes"] or self.strays["loads"]):
                 for v in variables(self.model):
-                    if v.key.name != "taken":
+                    if v.key.name not in _OF_SLOTS.values():
                         self._tell(v.key, page, 0)
 
     def _rooms(self) -> dict[tuple[str, Tier], int]:

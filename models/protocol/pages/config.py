@@ -27,7 +27,8 @@ class Pages:
     component's pool, in pages of a per-token component, in states of a per-node one; where none is given, one page
     less than there are. requests: that hold a lock at one time. copies: that are in flight at one time.
     window: pages that sliding-window attention looks back. fault: by name; see `faults`. rooms: capacities of single
-    pools, by the component's name and the tier, in the place of `device` and `host`.
+    pools, by the component's name and the tier, in the place of `device` and `host`. extra: words for
+    what only a fault leaves: "free_twice" of slots, "below_zero" of device locks.
     Raises ValueError for what cannot be.
     """
 
@@ -41,6 +42,7 @@ class Pages:
     window: int = 2
     fault: str | None = None
     rooms: Mapping[tuple[str, Tier], int] = field(default_factory=dict)
+    extra: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.parents:

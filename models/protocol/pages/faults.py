@@ -18,7 +18,7 @@ from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.copies import parents_backed_up
-from sanitree.models.protocol.pages.doing import Assigns, covers, free, lock, named, reach, saved
+from sanitree.models.protocol.pages.doing import Assigns, free, lock, named, reach, saved
 from sanitree.models.protocol.pages.edits import Actions, asks_not, besides, edit, forgets, forgets_copies
 from sanitree.models.protocol.system import Action, System, becomes, on_children, on_path
 
@@ -29,7 +29,8 @@ Change = Callable[[Actions, Pages], Actions]
 @dataclass(frozen=True, slots=True)
 class Fault:
     """what: the bug in words. fits: whether a model of this configuration can show it. change: what it does to the
-    actions. otherwise: the same in another form, as other caches have it."""
+    actions. otherwise: the same in another form, as other caches have it. extra: words of `Pages.extra`
+    that it cannot do without."""
 
     name: str
     family: Family
@@ -37,6 +38,7 @@ class Fault:
     fits: Fits
     change: Change
     otherwise: tuple[Change, ...] = ()
+    extra: frozenset[str] = frozenset()
 
 
 FAULTS: dict[str, Fault] = {}
@@ -72,12 +74,14 @@ def window(m: Pages) -> bool:
     return m.windowed is not None
 
 
-def fault(family: Family, fits: Fits = always, otherwise: tuple[Change, ...] = ()) -> Callable[[Change], None]:
+def fault(
+    family: Family, fits: Fits = always, otherwise: tuple[Change, ...] = (), extra: frozenset[str] = frozenset()
+) -> Callable[[Change], None]:
     """Declares a fault under the name of its function; its docstring says what is wrong."""
 
     def declare(change: Change) -> None:
         what = " ".join((change.__doc__ or "").split())
-        FAULTS[change.__name__] = Fault(change.__name__, family, what, fits, change, otherwise)
+        FAULTS[change.__name__] = Fault(change.__name__, family, what, fits, change, otherwise, extra)
 
     return declare
 
@@ -199,19 +203,36 @@ def _wrong_slots(actions: Actions, components: tuple[Component, ...]) -> Actions
     return edit(actions, "insert", lambda a: besides(a, wrong))
 
 
-def _again(m: Pages, components: tuple[Component, ...]) -> Action:
+def _again(duplicate: Callable[[Element], Assigns]) -> Action:
+    """What becomes of the slots that it brought: those of pages that are not there, which are nobody's."""
+
     def said(n: Element) -> tuple[Expr, Assigns]:
-        """A request inserts what is there already, and the slots that it brought are nobody's: a page's that is not."""
-        lost = lambda x: tuple(becomes(x[c, DEVICE].taken, True) for c in components)  # noqa: E731
-        return w.tail(n) & n[FULL].on_device, on_children(lost, where=lambda x: ~w.there(x))
+        """A request inserts what is there already."""
+        return w.tail(n) & n[FULL].on_device, on_children(duplicate, where=lambda x: ~w.there(x))
 
     return named("insert_again", said)
 
 
-@fault(Family.SLOTS, otherwise=(lambda actions, m: {**actions, "insert_again": _again(m, m.components)},))
+def _leaks(actions: Actions, components: tuple[Component, ...]) -> Actions:
+    lost = lambda x: tuple(becomes(x[c, DEVICE].taken, True) for c in components)  # noqa: E731
+    return {**actions, "insert_again": _again(lost)}
+
+
+@fault(Family.SLOTS, otherwise=(lambda actions, m: _leaks(actions, m.components),))
 def duplicates_leak(actions: Actions, m: Pages) -> Actions:
     """An insert over what is there forgets to free the caller's duplicate slots."""
-    return {**actions, "insert_again": _again(m, m.components[:1])}
+    return _leaks(actions, m.components[:1])
+
+
+def _frees_twice(actions: Actions, components: tuple[Component, ...]) -> Actions:
+    twice = lambda x: tuple(becomes(x[c, DEVICE].free_twice, ~x[c, DEVICE].taken) for c in components)  # noqa: E731
+    return {**actions, "insert_again": _again(twice)}
+
+
+@fault(Family.SLOTS, always, (lambda actions, m: _frees_twice(actions, m.components),), frozenset({"free_twice"}))
+def duplicates_are_freed_twice(actions: Actions, m: Pages) -> Actions:
+    """An insert over what is there frees the caller's duplicate slots twice."""
+    return _frees_twice(actions, m.components[:1])
 
 
 def _split(actions: Actions, change: Callable[[Element], Assigns]) -> Actions:
@@ -279,36 +300,6 @@ def load_takes_no_lock(actions: Actions, m: Pages) -> Actions:
     return edit(actions, "ack_load", lambda a: forgets(a, "lock"))
 
 
-@fault(Family.LOCKS, window)
-def release_undoes_too_much(actions: Actions, m: Pages) -> Actions:
-    """A release unlocks the window of the whole path instead of the part that was locked."""
-    c = m.windowed
-    assert c is not None
-
-    def wide(n: Element) -> Assigns:
-        return on_path(
-            lambda x: (becomes(x[c].lock, ite(x[c].lock > 0, x[c].lock - 1, 0)),),
-            where=lambda x: ~covers(c, n, x, n.held_reach),
-        )
-
-    return edit(actions, "release", lambda a: besides(a, wide))
-
-
-@fault(Family.LOCKS, window)
-def release_measures_anew(actions: Actions, m: Pages) -> Actions:
-    """A release unlocks as far as a lock would reach now: after a split that is less than it reached then."""
-    c = m.windowed
-    assert c is not None
-
-    def kept(n: Element) -> Assigns:
-        return on_path(
-            lambda x: (becomes(x[c].lock, x[c].lock + 0),),
-            where=lambda x: covers(c, n, x, n.held_reach) & ~covers(c, n, x, n.reach),
-        )
-
-    return edit(actions, "release", lambda a: besides(a, kept))
-
-
 # Transfers.
 
 
@@ -336,7 +327,12 @@ def refill_under_a_parent_without_backup(actions: Actions, m: Pages) -> Actions:
     return edit(actions, "prefetch", lambda a: asks_not(a, all_on_host))
 
 
-@fault(Family.CONTENT)
+def _by_evictions_too(actions: Actions, m: Pages) -> Actions:
+    """An eviction waits for what is not copied either."""
+    return edit(actions, "write_back", lambda a: forgets_copies(a, "right", HOST))
+
+
+@fault(Family.CONTENT, otherwise=(_by_evictions_too,))
 def copy_is_skipped(actions: Actions, m: Pages) -> Actions:
     """A transfer is acknowledged although nothing was copied."""
     return {n: forgets(a, "right") if n in ("copy_write", "copy_load") else a for n, a in actions.items()}
@@ -349,7 +345,13 @@ def ack_comes_too_early(actions: Actions, m: Pages) -> Actions:
     return edit(actions, "ack_write", lambda a: asks_not(a, lambda n: n.write_copied))
 
 
-@fault(Family.TRANSFERS)
+def _marked_by_evictions(actions: Actions, m: Pages) -> Actions:
+    """So does an eviction that waits for its write."""
+    marked = lambda n: on_path(lambda x: (becomes(x.write_pending, True),), where=lambda x: w.in_node_of(n, x))  # noqa: E731
+    return edit(actions, "write_back", lambda a: besides(a, marked))
+
+
+@fault(Family.TRANSFERS, otherwise=(_marked_by_evictions,))
 def ack_forgets_the_marks(actions: Actions, m: Pages) -> Actions:
     """An acknowledgement releases the lock, and leaves the nodes marked as pending."""
     actions = edit(actions, "ack_load", lambda a: forgets(a, "load_pending"))

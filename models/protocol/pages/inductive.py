@@ -62,11 +62,23 @@ def _all(m: Pages) -> Iterator[Said]:
         yield _pages_of_it(kind, m)
     yield from (copies_have_their_slots(m), bytes_that_arrived_are_right(m), transfers_keep_their_copies(m))
     yield from (locks_are_counted(m, c) for c in m.components)
+    if "below_zero" in m.extra:
+        yield device_locks_are_not_below_zero(m)
     yield from (locked_pages_are_on_the_device, transfers_and_requests_are_few(m))
     if m.auxiliary and not m.windowed:
         yield states_are_at_ends(m)
     if m.windowed:
         yield from (reaches_stay_within_the_path, windows_in_flight_are_locked(m))
+
+
+def device_locks_are_not_below_zero(m: Pages) -> Said:
+    """Where locks below 0 are seen."""
+
+    def device_locks_are_not_below_zero(n: Element) -> Expr:
+        """No lock on the device was released more often than it was acquired."""
+        return all_of(*(~n[c, DEVICE].below_zero for c in m.components))
+
+    return device_locks_are_not_below_zero
 
 
 def absent_pages_have_nothing(m: Pages) -> Said:

@@ -89,11 +89,16 @@ def _tree(pages: Mapping[int, Page], settings: Settings) -> Table:
     lists: dict[Key, Lists] = {}
     for c in settings.components:
         for tier in TIERS:
-            free = [slot_of(p.number, tier) for p in pages.values() if not p.has("taken", c, tier)]
+            free = [slot_of(p.number, tier) for p in pages.values() for _ in range(_free(p, c, tier))]
             columns[Key.of("capacity", c, tier)] = Column.of([len(pages)], int)
             columns[Key.of("available", c, tier)] = Column.of([len(free)], int)
             lists[Key.of("free", c, tier)] = Lists.of([free])
     return Table(_ids([0]), columns, lists)
+
+
+def _free(page: Page, c: Component, tier: Tier) -> int:
+    """How often the free lists name the slot of a page."""
+    return (not page.has("taken", c, tier)) + page.has("free_twice", c, tier)
 
 
 def _nodes(pages: Mapping[int, Page], runs: list[list[Page]], settings: Settings) -> Table:
@@ -137,9 +142,9 @@ def _copy(run: list[Page], c: Component, tier: Tier) -> list[Page]:
 
 def _lock_of(c: Component, tier: Tier) -> Callable[[Page], int]:
     def lock(page: Page) -> int:
-        if tier is DEVICE:
-            return page.kept[Key.of("lock", c, tier)]
-        return -1 if page.has("below_zero", c, tier) else page.kept[Key.of("locks", c, tier)]
+        if page.has("below_zero", c, tier):
+            return -1
+        return page.kept[Key.of("lock" if tier is DEVICE else "locks", c, tier)]
 
     return lock
 

@@ -24,8 +24,11 @@ def variables(m: Pages) -> tuple[Variable, ...]:
     found.append(Variable(w.HELD, 1 if m.windowed else max(1, m.requests)))
     for c in m.components:
         for tier in BOTH:
-            found += [Variable(Key.of(name, c, tier)) for name in ("present", "taken", "right")]
+            names = ("present", "taken", "right", *m.extra.intersection({"free_twice"}))
+            found += [Variable(Key.of(name, c, tier)) for name in names]
         found.append(Variable(Key.of("lock", c, DEVICE), m.requests + m.copies))
+        if "below_zero" in m.extra:
+            found.append(Variable(Key.of("below_zero", c, DEVICE)))
         found.append(Variable(Key.of("locks", c, HOST), m.copies))
         found.append(Variable(Key.of("below_zero", c, HOST)))
         if m.auxiliary:
@@ -127,17 +130,17 @@ def attached(m: Pages) -> tuple[Attached, ...]:
         ),
         Attached("request", Sort.REQUEST, defined(lambda n: n.held), {Key("node_in_tree"): there}, frozenset({"node"})),
     ]  # fmt: skip
-    found += [_slot(c, tier) for c in m.components for tier in BOTH]
+    found += [_slot(m, c, tier) for c in m.components for tier in BOTH]
     return tuple(found)
 
 
-def _slot(c: Component, tier: Tier) -> Attached:
+def _slot(m: Pages, c: Component, tier: Tier) -> Attached:
     """A page's copy has a slot of its own: of which slot it is, no rule asks."""
     zero, one = make(Const, 0), make(Const, 1)
     written = defined(lambda n: ite(n[c].being_written, 1, 0))
     loaded = defined(lambda n: ite(n[c].being_loaded, 1, 0))
     fields: dict[Key, Term] = {
-        Key("free"): defined(lambda n: ite(n[c, tier].taken, 0, 1)),
+        Key("free"): defined(lambda n: _free(m, n, c, tier)),
         Key("in_tree"): defined(lambda n: ite(n[c, tier].present, 1, 0)),
         Key("held"): zero,
         Key("read"): written if tier is DEVICE else loaded,
@@ -146,6 +149,13 @@ def _slot(c: Component, tier: Tier) -> Attached:
         Key("writer_ack"): defined(lambda n: n.load_top) if tier is DEVICE else defined(lambda n: n.write_top),
     }
     return Attached(f"slot of {c.name} on the {tier.value}", Sort.SLOT, one, fields, frozenset({"owner"}), (c, tier))
+
+
+def _free(m: Pages, n: Element, c: Component, tier: Tier) -> Expr:
+    """How often the free lists name a page's slot."""
+    copy = n[c, tier]
+    once = ite(copy.taken, 0, 1)
+    return once + ite(copy.free_twice, 1, 0) if "free_twice" in m.extra else once
 
 
 def tree(m: Pages) -> dict[Key, Term]:

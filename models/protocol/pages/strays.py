@@ -8,7 +8,7 @@ from sanitree.models.snapshot import Key, Snapshot, Table
 
 def strays(s: Snapshot) -> dict[str, int]:
     """How many: "requests", "writes" and "loads" whose node is not in the tree, and of each pool, as "full device",
-    slots that are neither free nor anybody's."""
+    slots that are neither free nor anybody's, and as "full device twice" those that are free more than once."""
     found = {"requests": sum(not there for _, there in references(s.requests))}
     gone = [i for i, (_, there) in enumerate(references(s.transfers)) if not there]
     found["writes"] = sum(is_write(s, i) for i in gone)
@@ -16,7 +16,15 @@ def strays(s: Snapshot) -> dict[str, int]:
     for c in s.settings.components:
         for tier in (DEVICE, HOST):
             found[f"{c.name} {tier.value}"] = _leaked(s, c, tier)
+            found[f"{c.name} {tier.value} twice"] = _freed_twice(s, c, tier)
     return found
+
+
+def _freed_twice(s: Snapshot, c: Component, tier: Tier) -> int:
+    free, in_tree = (s.slots(c, tier).columns.get(Key(name)) for name in ("free", "in_tree"))
+    if free is None or in_tree is None:
+        return 0
+    return sum(times > 1 and not nodes for times, nodes in zip(free.listed, in_tree.listed, strict=True))
 
 
 def _leaked(s: Snapshot, c: Component, tier: Tier) -> int:

@@ -29,6 +29,7 @@ LOAD_REACH = word("load_reach", _I, "pages", "the same, of the load in flight th
 HELD_REACH = word("held_reach", _I, "pages", "the same, of the request that has locked it")
 
 word("taken", _B, "", "the page's slot is handed out", Index.COPY)
+word("free_twice", _B, "", "the free lists name the page's slot once more than they should", Index.COPY)
 word("right", _B, "", "the copy holds the bytes that belong to the page", Index.COPY)
 word("locks", _I, "locks", "the host lock count, where it is not below 0", Index.COPY)
 word("below_zero", _B, "", "a lock was released more often than it was acquired", Index.COPY)
