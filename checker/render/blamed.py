@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import measure_renderables
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from sanitree.checker.blame.causes import Assumed
@@ -27,6 +30,8 @@ from sanitree.models.snapshot import Snapshot
 
 _WIDTH = 76
 _NAMED = 6
+_BETWEEN = 2
+"""Columns between two trees."""
 
 
 def render(name: str, b: Blamed, limit: int, says: FileSays) -> RenderableType:
@@ -70,15 +75,38 @@ def _told(b: Blamed, number: int, e: Explanation) -> Iterator[RenderableType]:
     yield Text(f"{number}. {named}", BOLD)
     yield _in(Text(f"{e.cause.assumed.value}: {clean(e.cause.what)}"))
     seen = [as_named(b.system, state, b.abstraction, b.report.snapshot) for state in e.states]
-    yield _in(Text("before, a legal tree (whether it was there, nobody says):", DIM))
-    yield from _tree(seen[0])
+    happened: list[RenderableType] = []
     for i, move in enumerate(e.moves):
         what = Text(f"{move.action.name} of {_node(b, move.node)}", BOLD).append(f"  {words(move)}", DIM)
-        yield _in(what)
+        happened.append(_in(what))
         changes = lines(difference(seen[i], seen[i + 1]))
-        yield from (_in(line, 4) for line in changes or [Text("nothing that a snapshot shows", DIM)])
-    yield _in(Text("after, as it was found:", DIM))
-    yield from _tree(seen[-1])
+        happened += [_in(line, 4) for line in changes or [Text("nothing that a snapshot shows", DIM)]]
+    yield _Story(
+        Group(_in(Text("before, a legal tree (whether it was there, nobody says):", DIM)), *_tree(seen[0])),
+        Group(*happened),
+        Group(_in(Text("after, as it was found:", DIM)), *_tree(seen[-1])),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Story:
+    """What was before, what happened, what came of it: the two trees side by side where there is room for both."""
+
+    before: Group
+    happened: Group
+    after: Group
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        trees = (self.before, self.after)
+        widths = [measure_renderables(console, options, tree.renderables).maximum for tree in trees]
+        if sum(widths) + _BETWEEN > options.max_width:
+            yield from (self.before, self.happened, self.after)
+            return
+        beside = Table.grid(padding=(0, _BETWEEN, 0, 0))
+        for width in widths:
+            beside.add_column(width=width)
+        beside.add_row(*trees)
+        yield from (beside, self.happened)
 
 
 def _node(b: Blamed, page: int) -> str:

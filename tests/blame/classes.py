@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import product
@@ -238,18 +238,27 @@ each way at one time; every state of each.
 """
 
 
+def said(in_model: Sequence[tuple[str, ...]], working: Sequence[tuple[str, ...]]) -> list[str]:
+    """The classes of either kind."""
+
+    def names(faults: tuple[str, ...]) -> str:
+        return ", ".join(f"`{f}`" for f in faults)
+
+    lines = [f"- {names(c)}: the same states of the model" for c in in_model]
+    lines += [
+        f"- {names(c)}: the same rules catch them, and {WORKLOADS * len(MODELS)} workloads of a reference cache, done "
+        "with each, led to the same snapshots"
+        for c in working
+    ]
+    if not in_model:
+        lines += ["", "In the model, of any two faults there is damage that one leaves and the other does not."]
+    return lines
+
+
 def page(damages: Mapping[str, Damage]) -> str:
     """All of it."""
     lines = [HEAD.format(models=len(MODELS), pages=SMALL.count), "## Classes", ""]
-    several = [c for c in classes(damages) if len(c) > 1]
-    same = at_work()
-    lines += [f"- {', '.join(f'`{f}`' for f in c)}: the same states of the model" for c in several]
-    lines += [
-        f"- {', '.join(f'`{f}`' for f in c)}: the same rules catch them, and {WORKLOADS * len(MODELS)} workloads of a "
-        "reference cache, done with each, led to the same snapshots" for c in same
-    ]  # fmt: skip
-    if not several:
-        lines += ["", "In the model, of any two faults there is damage that one leaves and the other does not."]
+    lines += said([c for c in classes(damages) if len(c) > 1], at_work())
     lines += [
         "", "## Damage in common", "",
         "A snapshot of what two faults both leave cannot tell which it was. *Nearest*: the fault that leaves most of",

@@ -46,6 +46,18 @@ def test_the_story(run: Run, bad: str) -> None:
     assert "after, as it was found" in words
 
 
+@pytest.mark.parametrize(("columns", "beside"), [("79", False), ("160", True)])
+def test_the_trees_are_side_by_side_where_there_is_room(
+    run: Run, bad: str, monkeypatch: pytest.MonkeyPatch, columns: str, beside: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    told = run("blame", bad, "--limit", "1").output.splitlines()
+    (before,) = (i for i, line in enumerate(told) if "before, a legal tree" in line)
+    (after,) = (i for i, line in enumerate(told) if "after, as it was found" in line)
+    assert (before == after) is beside
+    assert all(len(line) <= int(columns) for line in told)
+
+
 def test_json(run: Run, bad: str) -> None:
     told = json.loads(run("blame", bad, "--json", "--call", "evict").output)
     assert told["exit"] == 1
