@@ -127,8 +127,7 @@ compilation, on {machine}, {date}, a machine that others used too.
 {faults}
 
 Faults that the reference cache has and the model cannot show: those of LRU lists, leaf sets and size counters, which it
-does not keep; of what calls say of themselves (`eviction_says_too_much`, `loss_is_not_reported`), of hits, and of slots
-that a request holds outside the tree (`duplicates_are_freed_twice`).
+does not keep; of what calls say of themselves (`eviction_says_too_much`, `loss_is_not_reported`), and of hits.
 
 ## Without a fault
 

@@ -173,14 +173,24 @@ def eviction_stalls_when_the_host_is_full(actions: Actions, m: Pages) -> Actions
 # Inserts and splits.
 
 
-@fault(Family.SLOTS)
+def _prefix_freed(n: Element) -> Assigns:
+    return on_path(lambda x: (becomes(x[FULL, DEVICE].taken, False),), where=lambda x: x[FULL].on_device)
+
+
+def _again_too(actions: Actions, m: Pages) -> Actions:
+    """An insert of what is there already takes them too."""
+
+    def said(n: Element) -> tuple[Expr, Assigns]:
+        """A request inserts what is there already."""
+        return w.tail(n) & n[FULL].on_device, _prefix_freed(n)
+
+    return {**actions, "insert_again": named("insert_again", said)}
+
+
+@fault(Family.SLOTS, otherwise=(_again_too,))
 def insert_frees_the_prefix(actions: Actions, m: Pages) -> Actions:
     """An insert takes the slots of the caller's locked prefix, which are the tree's own, for duplicates."""
-
-    def freed(n: Element) -> Assigns:
-        return on_path(lambda x: (becomes(x[FULL, DEVICE].taken, False),), where=lambda x: x[FULL].on_device)
-
-    return edit(actions, "insert", lambda a: besides(a, freed))
+    return edit(actions, "insert", lambda a: besides(a, _prefix_freed))
 
 
 def _of_windows_too(actions: Actions, m: Pages) -> Actions:
