@@ -34,6 +34,7 @@ CASES = [
     ("backup_takes_no_lock", THROUGH, (FULL,)),
     ("insert_takes_the_wrong_slots", BACK, (FULL,)),
     ("duplicates_are_freed_twice", THROUGH, (FULL, SWA)),
+    ("insert_frees_the_prefix", BACK, (FULL, SWA)),
     ("release_undoes_too_much", BACK, (FULL, SWA)),
     ("copy_is_skipped", THROUGH, (FULL,)),
     ("copy_is_skipped", BACK, (FULL,)),

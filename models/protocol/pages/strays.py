@@ -21,10 +21,15 @@ def strays(s: Snapshot) -> dict[str, int]:
 
 
 def _freed_twice(s: Snapshot, c: Component, tier: Tier) -> int:
-    free, in_tree = (s.slots(c, tier).columns.get(Key(name)) for name in ("free", "in_tree"))
-    if free is None or in_tree is None:
+    """Slots of the pool: padding that is freed, as by who takes it for a slot, is nobody's."""
+    columns = [s.slots(c, tier).columns.get(Key(name)) for name in ("number", "free", "in_tree")]
+    capacity = s.tree.columns.get(Key.of("capacity", c, tier))
+    if capacity is None or any(column is None for column in columns):
         return 0
-    return sum(times > 1 and not nodes for times, nodes in zip(free.listed, in_tree.listed, strict=True))
+    first = (s.settings.page_size if c.per_token else 1) if tier is DEVICE else 0
+    mine = range(first, first + int(capacity.listed[0]))
+    rows = zip(*(column.listed for column in columns if column is not None), strict=True)
+    return sum(number in mine and free > 1 and not in_tree for number, free, in_tree in rows)
 
 
 def _leaked(s: Snapshot, c: Component, tier: Tier) -> int:
