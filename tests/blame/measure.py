@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +106,9 @@ def page(told: list[dict[str, Any]]) -> str:
         "# Blame, measured", "",
         "Reference caches with a fault each at random work, in small pools; a snapshot at the first violation that a",
         "state shows, blamed once with the call that came last (history) and once without. *First* and *in three*: the",
-        "fault that was planted is what is blamed first, or among the first three.", "",
+        "fault that was planted, or one of its [class](blame-classes.md), is what is blamed first, or among the first",
+        f"three. Nodes and seconds are medians, on {os.cpu_count()} cores that others used too, Python "
+        f"{platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; 30 seconds at most.", "",
         "| fault | snapshots | nodes "
         "| with history: first | in three | seconds | without: first | in three | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -111,6 +116,8 @@ def page(told: list[dict[str, Any]]) -> str:
     for fault in sorted({r["fault"] for r in told}):
         lines.append(_line(f"`{fault}`", [r for r in told if r["fault"] == fault]))
     lines.append(_line("**all**", told))
+    if missing := sorted(set(SHOWN) - {r["fault"] for r in told}):
+        lines += ["", f"Not measured yet: {', '.join(f'`{name}`' for name in missing)}."]
     return "\n".join(lines) + "\n"
 
 
