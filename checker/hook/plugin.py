@@ -48,7 +48,7 @@ def register() -> None:
     from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 
     HookRegistry.register(f"{_CACHE}.__init__", _made, HookType.AFTER)
-    HookRegistry.register(f"{_CACHE}.init_hicache", _made, HookType.AFTER)
+    HookRegistry.register(f"{_CACHE}.init_hicache", _host_tier, HookType.AROUND)
     HookRegistry.register(f"{_CACHE}.sanity_check", _sanity_check, HookType.AROUND)
     HookRegistry.register(next(filter(_is_there, _IDLE)), _at_idle, HookType.AROUND)
 
@@ -69,14 +69,25 @@ def watcher_of(cache: Any) -> Watcher | None:
 
 
 def _made(_: Any, cache: Any, *_args: Any, **_more: Any) -> None:
-    """A cache was made, or got its host tier: what was watched before is watched anew."""
+    """A cache was made."""
+    _watch(cache)
+
+
+def _host_tier(original: Callable[..., Any], cache: Any, *args: Any, **more: Any) -> Any:
+    """A cache gets its host tier, and is watched anew: not meanwhile, for what is made keeps methods of allocators."""
+    if (before := watcher_of(cache)) is not None:
+        before.stop("the cache gets its host tier")
+    result = original(cache, *args, **more)
+    _watch(cache)
+    return result
+
+
+def _watch(cache: Any) -> None:
     mode = os.environ.get("SANITREE", "")
     try:
         from sanitree.checker.hook.ondemand import ask_by
         from sanitree.checker.hook.watcher import watch_engine
 
-        if (before := watcher_of(cache)) is not None:
-            before.stop("the cache got its host tier")
         watcher = watch_engine(cache, mode, **options(os.environ))
         setattr(cache, _ATTRIBUTE, watcher)
         if mode != "raise":

@@ -55,9 +55,14 @@ def idle(live: LiveEngine) -> None:
     owner._check_tree_cache(SimpleNamespace(tree_cache=live.cache, is_hybrid_swa=False, is_hybrid_ssm=False))
 
 
-def works(version: str, config: dict[str, Any], steps: int, seed: int) -> dict[str, Any]:
-    """A seeded workload on a watched engine, at rest now and then."""
+def works(version: str, configs: list[dict[str, Any]], steps: int, seed: int) -> list[dict[str, Any]]:
+    """A seeded workload on a watched engine of each kind, at rest now and then."""
     heard = load("log")
+    return [_works(version, config, steps, seed, heard) for config in configs]
+
+
+def _works(version: str, config: dict[str, Any], steps: int, seed: int, heard: Heard) -> dict[str, Any]:
+    heard.lines = []
     live = build(version, EngineConfig.from_json(config), mode="polled")
     watcher = live.cache._sanitree
     done = 0

@@ -43,30 +43,38 @@ def test_the_plugin_imports_nothing_large_and_does_nothing_unasked() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def works(version: str, core: str | None, steps: int, seed: int) -> list[dict[str, Any]]:
+    """What a seeded workload through the plug-in came to, in every kind of cache."""
+    kinds = [
+        {"policy": "write_through", "components": components, "core": core}
+        for components in (["full"], ["full", "swa"], ["full", "mamba"])
+    ]
+    answers: list[dict[str, Any]] = in_engine(version, "served:works", configs=kinds, steps=steps, seed=seed)
+    for answer in answers:
+        assert answer["lines"] == [] and answer["broken"] == []
+        assert answer["off"] == ""
+        assert answer["steps"] == steps
+    return answers
+
+
 @pytest.mark.parametrize(("version", "core"), SLICE)
 def test_found_by_the_engines_loader_and_clean(version: str, core: str | None) -> None:
     """A seeded workload through the plug-in, at rest through the scheduler's own idle check: nothing is reported."""
-    config = {"policy": "write_through", "components": ["full"], "core": core}
-    answer = in_engine(version, "served:works", config=config, steps=400, seed=3)
-    assert answer["lines"] == []
-    assert answer["off"] == ""
-    assert answer["steps"] == 400 and answer["heard"] > 800
-    if core == "rust":
-        assert answer["walks"] == 0
-    else:
-        assert answer["walks"] >= 2 and answer["checks"] > 30
-    assert answer["counters"]["operations"] == answer["heard"]
+    for answer in works(version, core, steps=400, seed=3):
+        assert answer["heard"] > 800
+        if core == "rust":
+            assert answer["walks"] == 0
+        else:
+            assert answer["walks"] >= 2 and answer["checks"] > 30
+        assert answer["counters"]["operations"] == answer["heard"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("version", "core"), SLICE)
 def test_thousands_of_operations_are_clean(version: str, core: str | None) -> None:
-    """The same for longer, in every kind of cache: no false alarm of any tier."""
-    for components in (["full"], ["full", "swa"], ["full", "mamba"]):
-        config = {"policy": "write_through", "components": components, "core": core}
-        answer = in_engine(version, "served:works", config=config, steps=3000, seed=4)
-        assert answer["lines"] == [] and answer["off"] == "" and answer["broken"] == []
-        assert answer["steps"] == 3000 and (core == "rust" or answer["judged"] > 3000)
+    """The same for longer: no false alarm of any tier."""
+    for answer in works(version, core, steps=3000, seed=4):
+        assert core == "rust" or answer["judged"] > 3000
 
 
 @pytest.mark.parametrize(("version", "core"), [("0.5.13.post1", None), ("0.5.23", "rust")])
