@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sanitree.checker.fused.touched import Touched, folds_of
+from sanitree.checker.fused.touched import KEYED, Touched, folds_of
 from sanitree.models.observe import FAULTS
 
 Instance = tuple[int, Any]
@@ -55,10 +55,11 @@ class Ledger:
     def __init__(self, tree: Any, checks: Touched, transfers: Records | None, requests: Records | None) -> None:
         self.checks = checks
         self._list_transfers, self._list_requests = transfers, requests
+        self._to_parent, self._to_tree = checks.to_parent, checks.to_tree
         self.judged = 0
         self._nothing = tuple(folds_of(checks.of_children))
-        self._gives_nothing = tuple(() if kind in _KEYED else 0 for kind in checks.of_children)
-        self._nothing_of_all = tuple(() if kind in _KEYED else 0 for kind in checks.of_nodes)
+        self._gives_nothing = tuple(() if kind in KEYED else 0 for kind in checks.of_children)
+        self._nothing_of_all = tuple(() if kind in KEYED else 0 for kind in checks.of_nodes)
         self._suspects: list[Entry] = []
         self._gone: list[Entry] = []
         self.open(tree)
@@ -112,12 +113,13 @@ class Ledger:
 
     def _look_at_records(self, tree: Any) -> None:
         """Lists transfers and requests; where they are others, nodes that are judged by them are looked at again."""
-        transfers = [] if self._list_transfers is None else self._list_transfers(tree, self)
-        self.requests = [] if self._list_requests is None else self._list_requests(tree, self)
+        transfers = self.transfers if self._list_transfers is None else self._list_transfers(tree, self)
+        if self._list_requests is not None:
+            self.requests = self._list_requests(tree, self)
         self.renewed = self._new or transfers is not self.transfers or bool(self.requests)
-        self.transfers = transfers
         self.stale = False
         if self.renewed:
+            self.transfers = transfers
             self._of_transfers = {id(x.node) for x in transfers}
             self.batch += self._open
 
@@ -141,6 +143,9 @@ class Ledger:
         if node is self._root:
             return known or self._enter(node, None, None)
         parent = self.checks.parent(node)
+        up = None if known is None else known.up
+        if up is not None and up.node is parent and self.checks.children(parent).get(known.edge) is node:
+            return known  # it is where it was
         up = None
         if parent is not None:
             up = self.entries.get(id(parent))
@@ -185,8 +190,9 @@ class Ledger:
 
     def _look_for_children(self) -> None:
         """Finds the children of what was touched that nobody named: each count must be that of the children map."""
+        of = self.checks.children
         for e in self._with_parents():
-            children = self.checks.children(e.node)
+            children = of(e.node)
             if len(children) == e.count:
                 continue
             for edge, child in children.items():
@@ -228,7 +234,7 @@ class Ledger:
                 below += self._children(x)
         for x in reversed(below):
             self._leave(x)
-            _shift(self.checks.of_nodes, self.sums, self._keyed, x.every, self._nothing_of_all)
+            self._to_tree(self.sums, self._keyed, x.every, self._nothing_of_all)
             del self.entries[id(x.node)]
             for books in (self._open, self._wrong, self._deep):
                 books.pop(x, None)
@@ -240,7 +246,7 @@ class Ledger:
         up = e.up
         if up is not None:
             up.count -= 1
-            _shift(self.checks.of_children, up.kids, up.keyed, e.own, self._gives_nothing)
+            self._to_parent(up.kids, up.keyed, e.own, self._gives_nothing)
             e.own = self._gives_nothing
             if self._is_current(up):
                 self._deep[up] = None
@@ -260,14 +266,15 @@ class Ledger:
         if opened or e.open or id(e.node) in self._of_transfers:
             self.stale = True
         if own != e.own:
-            assert e.up is not None
-            if e.up.kids is self._nothing:
-                e.up.kids = list(folds_of(self.checks.of_children))
-            _shift(self.checks.of_children, e.up.kids, e.up.keyed, e.own, own)
+            up = e.up
+            assert up is not None
+            if up.kids is self._nothing:
+                up.kids = list(folds_of(self.checks.of_children))
+            self._to_parent(up.kids, up.keyed, e.own, own)
             e.own = own
-            self._deep[e.up] = None
+            self._deep[up] = None
         if every != e.every:
-            _shift(self.checks.of_nodes, self.sums, self._keyed, e.every, every)
+            self._to_tree(self.sums, self._keyed, e.every, every)
             e.every = every
         if asked != e.asked:
             e.asked = asked
@@ -300,39 +307,6 @@ class Ledger:
             self._wrong[e] = None
         else:
             self._wrong.pop(e, None)
-
-
-def _shift(
-    kinds: Sequence[str], sums: Any, keyed: dict[Any, int], before: tuple[Any, ...], now: tuple[Any, ...]
-) -> None:
-    """Moves sums by what an element gives now less what it gave before."""
-    for at, (old, new) in enumerate(zip(before, now, strict=True)):
-        if old == new:
-            continue
-        if kinds[at] not in _KEYED:
-            sums[at] += new - old
-            continue
-        for given, sign in ((old, -1), (new, 1)):
-            if not given:
-                continue
-            if kinds[at] == "matching":
-                _count(sums[at], given[0], sign)
-            else:
-                # The sum counts those that have a key which another one has already.
-                times = _count(keyed, (at, given[0]), sign)
-                sums[at] += sign * (max(times, times - sign) > 1)
-
-
-def _count(times: dict[Any, int], key: Any, by: int) -> int:
-    now = times.get(key, 0) + by
-    if now:
-        times[key] = now
-    else:
-        del times[key]
-    return now
-
-
-_KEYED = ("repeated", "matching")
 
 
 def _bits(mask: int) -> Iterator[int]:

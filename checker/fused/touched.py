@@ -8,7 +8,7 @@ the pass returns at the first instance that is false, this one notes all of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,12 @@ from sanitree.invariants.terms import Range
 from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.reading import Access, Reading, inline
 
+Shift = Callable[[list[Any], dict[Any, int], tuple[Any, ...], tuple[Any, ...]], None]
+"""Moves sums by what an element gives now less what it gave before: `shift(sums, keyed, before, now)`."""
+
+KEYED = ("repeated", "matching")
+"""Sums to which an element gives a key, in a tuple, or nothing: ()."""
+
 _RECORDS = (Range.TRANSFERS, Range.REQUESTS)
 
 
@@ -33,6 +39,7 @@ class Touched:
     records: a place in `checks`, and a transfer, a request or None. of_children, of_nodes:
     the kinds of the sums that a node gives to its parent and to the tree. skipped: checks
     that take more than what was touched. child, parent, first_page: how to read these of a node.
+    to_parent, to_tree: move such sums, as `shifter` says.
     """
 
     checks: tuple[Check, ...]
@@ -45,6 +52,8 @@ class Touched:
     parent: Callable[[Any], Any]
     first_page: Callable[[Any], Any]
     root: Callable[[Any], Any]
+    to_parent: Shift
+    to_tree: Shift
 
 
 def compile_touched(checks: Iterable[Check], reading: Reading) -> Touched:
@@ -70,6 +79,8 @@ def compile_touched(checks: Iterable[Check], reading: Reading) -> Touched:
         _reads(inline(reading.parent, "n")),
         _reads(inline(page, "n")),
         _reads(reading.root, "T"),
+        shifter([f.op for f in generator.of_children]),
+        shifter([f.op for f in generator.of_nodes]),
     )
 
 
@@ -111,7 +122,7 @@ class _FromNodeToNode(Writer):
         for line in ("n = r.node", "bad = 0", "open = False"):
             loop.say(line)
         for f in (*self.of_children, *self.of_nodes):
-            loop.say(f"{f.name} = {'()' if f.op in ('repeated', 'matching') else '0'}")
+            loop.say(f"{f.name} = {'()' if f.op in KEYED else '0'}")
         first, other = self.block("p = n"), self.block("p = r.up.node", "e = r.edge")
         loop.nest("if r.up is None:", first.then(root, "p"))
         loop.nest("else:", other.then(self.block().then(child, "n"), "p"))
@@ -212,6 +223,47 @@ def _worst(e: E, wanted: bool) -> E:
     if any(_of_records(x) for x in e.all()):
         return TRUE if wanted else FALSE
     return e
+
+
+def shifter(kinds: Sequence[str]) -> Shift:
+    """The function for sums of these kinds, written out: it is called for most nodes that are judged."""
+    lines = ["def shift(sums, keyed, before, now):"]
+    if kinds:
+        for name in ("before", "now"):
+            lines.append(f"    {''.join(f'{name}{at}, ' for at in range(len(kinds)))}= {name}")
+    for at, kind in enumerate(kinds):
+        move = f"sums[{at}] += now{at} - before{at}"
+        if kind in KEYED:
+            move = f"{kind}(sums, keyed, {at}, before{at}, now{at})"
+        lines.append(f"    if before{at} != now{at}: {move}")
+    names: dict[str, Any] = {"matching": _matching, "repeated": _repeated}
+    exec("\n".join([*lines, "    return None"]), names)
+    shift: Shift = names["shift"]
+    return shift
+
+
+def _matching(sums: list[Any], _: dict[Any, int], at: int, before: tuple[Any, ...], now: tuple[Any, ...]) -> None:
+    """How many give each key."""
+    for given, sign in ((before, -1), (now, 1)):
+        if given:
+            _count(sums[at], given[0], sign)
+
+
+def _repeated(sums: list[Any], keyed: dict[Any, int], at: int, before: tuple[Any, ...], now: tuple[Any, ...]) -> None:
+    """How many give a key that another one has already given."""
+    for given, sign in ((before, -1), (now, 1)):
+        if given:
+            times = _count(keyed, (at, given[0]), sign)
+            sums[at] += sign * (max(times, times - sign) > 1)
+
+
+def _count(times: dict[Any, int], key: Any, by: int) -> int:
+    now = times.get(key, 0) + by
+    if now:
+        times[key] = now
+    else:
+        del times[key]
+    return now
 
 
 def folds_of(kinds: Iterable[str]) -> Iterator[Any]:

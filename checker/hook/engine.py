@@ -195,7 +195,7 @@ class Sanitizer:
             hear(name, self._counts)
 
     def _inserts(self, method: Heard) -> Heard:
-        offer, adopt = self._guard(self._offer), self._guard(self._adopt)
+        offer, adopt = self._guard(self._offers()), self._guard(self._adopts())
         check = self._guard(self._count)
 
         def insert(params: Any, *args: Any, **more: Any) -> Any:
@@ -212,32 +212,43 @@ class Sanitizer:
 
         return insert
 
-    def _offer(self, params: Any) -> _Offer | None:
-        """What a request gives the tree, judged; the tree has not looked at it yet."""
-        value, full = params.value, self.pools.get(("full", "device"))
-        if value is None or full is None or getattr(self._cache, "disable", False):
-            return None
-        page, pairs = self._cache.page_size, bool(getattr(self._cache, "is_eagle", False))
-        count = min(max(len(params.key) - pairs, 0), len(value)) // page * page
-        prefix = min(params.prev_prefix_len, count)
-        at, rows = self.clock.now(2), value
-        if count > prefix:
-            rows = full.offer(value, prefix, count, at)
-        mapping = getattr(self._cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping", None)
-        peers = None
-        if ("swa", "device") in self.pools and mapping is not None:
-            peers = mapping[value]  # before the tree re-points or clears any
-        return _Offer(at, prefix, count, rows, peers)
+    def _offers(self) -> Callable[[Any], _Offer | None]:
+        """What judges what a request gives the tree, before the tree has looked at it."""
+        cache, full, windows = self._cache, self.pools.get(("full", "device")), ("swa", "device") in self.pools
+        page, pairs = cache.page_size, bool(getattr(cache, "is_eagle", False))
+        maps = windows and hasattr(cache.token_to_kv_pool_allocator, "full_to_swa_index_mapping")
 
-    def _adopt(self, params: Any, given: _Offer, result: Any) -> None:
-        """What the tree did not free of it is the tree's."""
-        if given.count > given.prefix:
-            self.pools["full", "device"].adopt(given.slots, given.prefix, given.count, given.at)
-            if given.peers is not None:
-                self.pools["swa", "device"].adopt(given.peers, given.prefix, given.count, given.at)
-        mamba, state = self.pools.get(("mamba", "device")), getattr(params, "mamba_value", None)
-        if mamba is not None and state is not None and not result.mamba_exist:
-            mamba.adopt(state, 0, len(state), given.at)
+        def offer(params: Any) -> _Offer | None:
+            value = params.value
+            if value is None or full is None or getattr(cache, "disable", False):
+                return None
+            count = min(max(len(params.key) - pairs, 0), value.numel()) // page * page
+            prefix = min(params.prev_prefix_len, count)
+            at, rows = self.clock.now(2), value
+            if count > prefix:
+                rows = full.offer(value, prefix, count, at)
+            peers = None
+            if maps:  # before the tree re-points or clears any
+                peers = cache.token_to_kv_pool_allocator.full_to_swa_index_mapping[value]
+            return at, prefix, count, rows, peers
+
+        return offer
+
+    def _adopts(self) -> Callable[[Any, _Offer, Any], None]:
+        """What notes that the tree has what it did not free of it."""
+        full, swa, mamba = (self.pools.get((name, "device")) for name in ("full", "swa", "mamba"))
+
+        def adopt(params: Any, given: _Offer, result: Any) -> None:
+            at, prefix, count, rows, peers = given
+            if count > prefix and full is not None:
+                full.adopt(rows, prefix, count, at)
+                if peers is not None and swa is not None:
+                    swa.adopt(peers, prefix, count, at)
+            state = None if mamba is None else getattr(params, "mamba_value", None)
+            if mamba is not None and state is not None and not result.mamba_exist:
+                mamba.adopt(state, 0, state.numel(), at)
+
+        return adopt
 
     def _matches(self, method: Heard) -> Heard:
         full = self.pools.get(("full", "device"))
@@ -296,13 +307,9 @@ _COUNTED: Mapping[str, tuple[str, str]] = {
 """Sums over all device copies that a cache keeps. Of windows it keeps one too, but counts tokens without a slot."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    at: int
-    prefix: int
-    count: int
-    slots: Any
-    peers: Any
+_Offer = tuple[int, int, int, Any, Any]
+"""What a request gives the tree: the operation, tokens that are the tree's already, tokens in all, their slots as
+`Shadow.adopt` takes them, and the windows' slots of the same tokens."""
 
 
 class _Quiet(threading.local):

@@ -124,12 +124,12 @@ class Flights:
                         if shadow is not None:
                             flight.used.append((shadow, shadow.fly(slots, at)))
                             if arrives:
-                                shadow.adopt(slots, 0, len(slots), at)
+                                shadow.adopt(slots, 0, slots.numel(), at)
 
 
 def _spans(operation: Any) -> Iterator[tuple[str, Any, Any]]:
     """What a queued operation copies: a component, and the slots on either tier."""
-    if len(operation.device_indices):
+    if operation.device_indices.numel():
         yield "full", operation.device_indices, operation.host_indices
     for extra in getattr(operation, "pool_transfers", None) or ():
         if extra.device_indices is not None and extra.host_indices is not None:

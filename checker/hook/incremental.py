@@ -135,10 +135,12 @@ class Incremental:
 
     def _transfers(self, view: View, books: Ledger) -> list[Any]:
         """As the cache has them, listed anew only where they may be others than before."""
-        now = flying(view), books.removed if self._flights else 0
-        if now != self._flying:
-            self._flying = now
-            self._flights = flights(view, books.holds)
+        now = flying(view)
+        if now or self._flights:
+            where = now, books.removed  # a node that a transfer is of may have left
+            if where != self._flying:
+                self._flying = where
+                self._flights = flights(view, books.holds)
         return self._flights
 
 

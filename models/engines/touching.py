@@ -8,7 +8,7 @@ the books that are kept by it equal a walk over the whole tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sanitree.models.engines.view import View
@@ -65,6 +65,7 @@ class Nodes:
         self._ways: set[int] = set()
         """Nodes from which all of the way to the root was touched."""
         self._type = type(view.tree.root_node)
+        self._arena = hasattr(view.tree, "_node_arena")
         for name in _OF_THE_CORE:
             hear(view.tree, name, self._names)
         owners = (view.tree, *components(view))
@@ -90,33 +91,33 @@ class Nodes:
         self._ways.clear()
         return found
 
-    def _nodes(self, values: Any) -> Iterator[Any]:
+    def _note(self, values: Iterable[Any], touch: Callable[[Any], None]) -> None:
         for x in values:
-            if type(x) is self._type:
-                yield x
-            elif type(x) is int and (found := self._named(x)) is not None:
-                yield found
-            elif isinstance(x, list | tuple):
-                yield from self._nodes(x)
-
-    def _named(self, number: int) -> Any | None:
-        arena = getattr(self._view.tree, "_node_arena", None)
-        return None if arena is None else arena.get(number)
+            kind = type(x)
+            if kind is self._type:
+                touch(x)
+            elif kind is int:
+                if self._arena and (found := self._view.tree._node_arena.get(x)) is not None:
+                    touch(found)
+            elif kind is list or isinstance(x, tuple):
+                self._note(x, touch)
 
     def _names(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        touched, kind, others = self._touched, self._type, self._nodes
+        note, touch = self._note, self._touch
 
         def named(*args: Any, **kwargs: Any) -> Any:
             result = method(*args, **kwargs)
-            if args and type(args[0]) is kind:
-                touched[id(args[0])] = args[0]
-                if result is None and not kwargs:
-                    return None
-            for node in others((*args, *kwargs.values(), result)):
-                touched[id(node)] = node
+            note(args, touch)
+            if kwargs:
+                note(kwargs.values(), touch)
+            if result is not None:
+                note((result,), touch)
             return result
 
         return named
+
+    def _touch(self, node: Any) -> None:
+        self._touched[id(node)] = node
 
     def _sweeps(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Duplicates that are registered no more are dropped by id, all at once, in a loop over the register."""
@@ -131,9 +132,12 @@ class Nodes:
         return sweeps
 
     def _leads(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        note, touch = self._note, self._touch_way
+
         def leads(*args: Any, **kwargs: Any) -> Any:
-            for node in self._nodes((*args, *kwargs.values())):
-                self._touch_way(node)
+            note(args, touch)
+            if kwargs:
+                note(kwargs.values(), touch)
             return method(*args, **kwargs)
 
         return leads

@@ -280,11 +280,12 @@ def flights(v: View, inside: Callable[[Any], bool]) -> list[Flight]:
 
 def flying(v: View) -> tuple[int, ...]:
     """Equal as long as the same transfers are in flight, queued alike: far cheaper than `flights`."""
-    if v.controller is None:
+    cache = v.cache
+    if v.controller is None or not (cache.ongoing_write_through or cache.ongoing_load_back):
         return ()
     found: list[int] = []
     for registry, stream in (("ongoing_write_through", "write"), ("ongoing_load_back", "load")):
-        if entries := getattr(v.cache, registry, None):
+        if entries := getattr(cache, registry):
             found += entries
             found += map(id, entries.values())
             for queue in (getattr(v.controller, f"{stream}_queue"), getattr(v.controller, f"ack_{stream}_queue")):

@@ -43,10 +43,10 @@ def test_the_plugin_imports_nothing_large_and_does_nothing_unasked() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def works(version: str, core: str | None, steps: int, seed: int) -> list[dict[str, Any]]:
+def works(version: str, core: str | None, steps: int, seed: int, policy: str = "write_through") -> list[dict[str, Any]]:
     """What a seeded workload through the plug-in came to, in every kind of cache."""
     kinds = [
-        {"policy": "write_through", "components": components, "core": core}
+        {"policy": policy, "components": components, "core": core}
         for components in (["full"], ["full", "swa"], ["full", "mamba"])
     ]
     answers: list[dict[str, Any]] = in_engine(version, "served:works", configs=kinds, steps=steps, seed=seed)
@@ -70,10 +70,13 @@ def test_found_by_the_engines_loader_and_clean(version: str, core: str | None) -
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("policy", ["write_through", "write_through_selective", "write_back"])
 @pytest.mark.parametrize(("version", "core"), SLICE)
-def test_thousands_of_operations_are_clean(version: str, core: str | None) -> None:
+def test_thousands_of_operations_are_clean(version: str, core: str | None, policy: str) -> None:
     """The same for longer: no false alarm of any tier."""
-    for answer in works(version, core, steps=3000, seed=4):
+    if (version, policy) == ("0.5.12", "write_back"):
+        pytest.skip("0.5.12 frees what its write-backs read: see test_the_seeds_bug_is_told_at_the_eviction")
+    for answer in works(version, core, steps=3000, seed=4, policy=policy):
         assert core == "rust" or answer["judged"] > 3000
 
 
