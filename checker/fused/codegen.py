@@ -196,12 +196,14 @@ class Writer:
         self._judge(pop, deep, deep_folds, "inner", "p")
 
         # What a parent is asked for goes with it: when its turn comes, its fields may have left the caches.
-        carried = pop.needs("p")
-        push.lines = [f"push(({_with(push, 'n', carried)}))"]
+        # Not in slices: so many tuples that stay have the collector run, for longer than a slice may take.
+        carried = () if self.sliced else pop.needs("p")
+        push.lines = [f"push({_with(push, 'n', carried)})"]
         pop.given = tuple(self.reads.local(Read(a, "p")) for a in carried)
-        top.say(f"stack = [({_with(top, 'root', carried)})]")
+        top.say(f"stack = [{_with(top, 'root', carried)}]")
         top.say("pop, push = stack.pop, stack.append")
-        top.nest("while stack:", self.block(f"{', '.join(('p', *pop.given))}, = pop()").then(pop, local="p"))
+        taken = f"{', '.join(('p', *pop.given))} = pop()"
+        top.nest("while stack:", self.block(taken).then(pop, local="p"))
         self._records(top)
         self._judge(top, self._of(Sort.TREE), (), "tree", "T")
         top.say("return None")
@@ -257,9 +259,10 @@ class Writer:
 
 
 def _with(block: Block, name: str, carried: Iterable[Access]) -> str:
-    """A node's name and what goes with it, as the inside of a tuple."""
+    """A node's name and what goes with it."""
     known = {IS_ROOT: str(name == "root")}
-    return ", ".join([name, *(known.get(a) or block.token(a, name) for a in carried)]) + ","
+    together = ", ".join([name, *(known.get(a) or block.token(a, name) for a in carried)])
+    return f"({together})" if carried else together
 
 
 def looks_down(e: E) -> bool:

@@ -143,8 +143,12 @@ class Ledger:
         if node is self._root:
             return known or self._enter(node, None, None)
         parent = self.checks.parent(node)
-        up = None if known is None else known.up
-        if up is not None and up.node is parent and self.checks.children(parent).get(known.edge) is node:
+        if (
+            known is not None
+            and (up := known.up) is not None
+            and up.node is parent
+            and self.checks.children(parent).get(known.edge) is node
+        ):
             return known  # it is where it was
         up = None
         if parent is not None:

@@ -22,7 +22,7 @@ from sanitree.invariants.terms import Range
 from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.reading import Access, Reading, inline
 
-Shift = Callable[[list[Any], dict[Any, int], tuple[Any, ...], tuple[Any, ...]], None]
+Shift = Callable[[Any, dict[Any, int], tuple[Any, ...], tuple[Any, ...]], None]
 """Moves sums by what an element gives now less what it gave before: `shift(sums, keyed, before, now)`."""
 
 KEYED = ("repeated", "matching")

@@ -21,7 +21,7 @@ from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.view import View
 from sanitree.models.observe import FAULTS
 
-_SHARE = 0.9
+_SHARE = 0.8
 """Of the budget: the last nodes of a slice are judged after it has looked at the clock."""
 
 
@@ -49,14 +49,15 @@ class Walk:
     def _late(self) -> bool:
         return time.perf_counter() >= self._until
 
-    def slice(self, now: object) -> str | None:
+    def slice(self, now: object, start: float | None = None) -> str | None:
         """Goes on for one budget; the name of a check that does not hold, if one was met.
 
         now: equal as long as nothing may have changed. A state that was walked is not walked again.
+        start: when the budget began to be spent, in seconds of `time.perf_counter`; now if it is None.
         """
         if not self.checks or now == self._done:
             return None
-        start = time.perf_counter()
+        start = time.perf_counter() if start is None else start
         self._until = start + _SHARE * self._budget
         if self._running is None or now != self._began:
             self.given_up += self._running is not None

@@ -107,7 +107,7 @@ class Watcher:
         if self.off:
             return
         start = time.perf_counter()
-        self._guard(self._idle)()
+        self._guard(self._idle)(start)
         self.counters.spent("idle", time.perf_counter() - start)
         self._count()
 
@@ -208,13 +208,13 @@ class Watcher:
         LOGGER.exception("sanitree: %s inside sanitree: this cache is watched no more", type(error).__name__)
         self.stop(f"{type(error).__name__}: {error}")
 
-    def _idle(self) -> None:
+    def _idle(self, start: float) -> None:
         session = getattr(self.cache, "session", None)
         if session is None or not session.any_holding_kv():  # a session holds slots and locks by design
             self.sanitizer.idle(lends_host_slots(self._view))
         if self.rules is not None:
             self.rules.judge()  # what nobody called by a name that is heard
-        found = self.walk.slice((self.sanitizer.changes, self.sanitizer.clock.serial))
+        found = self.walk.slice((self.sanitizer.changes, self.sanitizer.clock.serial), start)
         if found is not None:
             self._broken(found)
         self._rest()

@@ -23,6 +23,9 @@ PAGE = 16
 
 UNWATCHED, SLOTS, RULES, DEVICE = "unwatched", "tier 1", "tiers 1 and 2", "tier 1, never read back"
 
+DEPTH = 10
+"""Calls above an operation: where a server allocates or evicts, its own stack is longer than what is recorded of it."""
+
 clock = time.thread_time
 """Seconds that this thread computed: others use the machine too. Nothing here waits."""
 
@@ -125,14 +128,25 @@ def operations(version: str, core: str | None, rounds: int) -> dict[str, dict[st
     times: dict[str, dict[str, list[float]]] = {name: {how: [] for how in ways} for name in OPERATIONS}
     gc.collect()
     gc.disable()
-    for _ in range(rounds):
-        for name, (operation, count) in OPERATIONS.items():
-            for how in ways:
-                times[name][how].append(operation(caches[how], count) / count)
+    _below(DEPTH, lambda: _rounds(caches, rounds, times))
     for cache in caches.values():
         w = cache.watcher
         assert w is None or not (w.faults or w.broken or w.off), (w.off, [str(x) for x in (*w.faults, *w.broken)])
     return {name: {how: statistics.median(t) for how, t in found.items()} for name, found in times.items()}
+
+
+def _below(depth: int, work: Callable[[], None]) -> None:
+    if depth:
+        _below(depth - 1, work)
+    else:
+        work()
+
+
+def _rounds(caches: dict[str, Cache], rounds: int, times: dict[str, dict[str, list[float]]]) -> None:
+    for _ in range(rounds):
+        for name, (operation, count) in OPERATIONS.items():
+            for how, cache in caches.items():
+                times[name][how].append(operation(cache, count) / count)
 
 
 def slices(version: str, components: list[str], nodes: int, budget: float) -> dict[str, Any]:
