@@ -46,7 +46,7 @@ class Ledger:
     """The books of one tree, which are opened at its root.
 
     sums: over all nodes. irregular: why the tree is none, once that was found: nothing is judged
-    from then on. error: what reading it raised, if that is why. removed: nodes that left so far.
+    from then on. error: what reading it raised, if that is why. lost: nodes of transfers that left so far.
     judged: nodes that were judged so far.
     transfers, requests: as they were listed last. renewed: whether they are others than before;
     stale: whether what they are judged by may have changed.
@@ -75,7 +75,7 @@ class Ledger:
         self._wrong: dict[Entry, None] = {}
         self._deep: dict[Entry, None] = {}
         self.batch: list[Entry] = []
-        self.removed = 0
+        self.lost = 0
         self._found: list[Instance] = []
         self.transfers: list[Any] = []
         self.requests: list[Any] = []
@@ -240,9 +240,9 @@ class Ledger:
             self._leave(x)
             self._to_tree(self.sums, self._keyed, x.every, self._nothing_of_all)
             del self.entries[id(x.node)]
+            self.lost += id(x.node) in self._of_transfers
             for books in (self._open, self._wrong, self._deep):
                 books.pop(x, None)
-        self.removed += len(below)
         self._gone += below
 
     def _leave(self, e: Entry) -> None:

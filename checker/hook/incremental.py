@@ -137,7 +137,7 @@ class Incremental:
         """As the cache has them, listed anew only where they may be others than before."""
         now = flying(view)
         if now or self._flights:
-            where = now, books.removed  # a node that a transfer is of may have left
+            where = now, books.lost
             if where != self._flying:
                 self._flying = where
                 self._flights = flights(view, books.holds)

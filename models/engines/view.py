@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from sanitree.models.engines.copies import Span, TransferEvent, spans_of
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.rust_listing import unpoisoned
 
+_NODE_IDS = attrgetter("node_ids")
 _POOL = {"full": "kv", "swa": "swa", "mamba": "mamba"}
 NUMBER = {"full": 0, "swa": 1, "mamba": 2}
 
@@ -280,17 +282,17 @@ def flights(v: View, inside: Callable[[Any], bool]) -> list[Flight]:
 
 def flying(v: View) -> tuple[int, ...]:
     """Equal as long as the same transfers are in flight, queued alike: far cheaper than `flights`."""
-    cache = v.cache
-    if v.controller is None or not (cache.ongoing_write_through or cache.ongoing_load_back):
+    cache, controller = v.cache, v.controller
+    if controller is None or not (cache.ongoing_write_through or cache.ongoing_load_back):
         return ()
     found: list[int] = []
     for registry, stream in (("ongoing_write_through", "write"), ("ongoing_load_back", "load")):
         if entries := getattr(cache, registry):
             found += entries
             found += map(id, entries.values())
-            for queue in (getattr(v.controller, f"{stream}_queue"), getattr(v.controller, f"ack_{stream}_queue")):
-                found += [id(x) for x in queue]
-                found += [len(x.node_ids) for x in queue]
+            for queue in (getattr(controller, f"{stream}_queue"), getattr(controller, f"ack_{stream}_queue")):
+                found += map(id, queue)
+                found += map(len, map(_NODE_IDS, queue))
     return tuple(found)
 
 

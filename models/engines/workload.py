@@ -235,5 +235,5 @@ def grow(live: LiveEngine, nodes: int, depth: int = 10) -> int:
                 live.names.InsertParams(key=drive.key(live, tokens), value=slots, prev_prefix_len=before, **extra)
             )
             made += 1
-    drive.drain(live)
+        drive.drain(live)  # as a server does: tables of what is in flight stay small
     return made

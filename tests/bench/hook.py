@@ -49,6 +49,7 @@ class Cache:
         """Prompts to be matched: evictions of other operations may have taken them."""
         for i in range(64):
             serving.insert(self.live, (i, *range(1000, 1000 + 3 * PAGE)))
+        drive.drain(self.live)
 
     def match(self, count: int) -> float:
         self._fill()
