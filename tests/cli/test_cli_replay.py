@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from sanitree.checker.hook.dump import Dumps
 from sanitree.invariants.vocabulary import Policy
 from sanitree.models.driving import trace as traces
 from sanitree.models.driving.operations import Copy, Evict, Finish, Operation, Release, Start
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Found, Trace
+from tests.cli.caches import observe, small
 
 Run = Callable[..., Result]
 
@@ -88,3 +90,17 @@ def test_what_is_no_trace_exits_2(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "not a sanitree trace" in result.output
     assert run("replay", str(tmp_path / "none.json")).exit_code == 2
+
+
+def test_a_dump_of_a_server_cannot_be_done_again(run: Run, tmp_path: Path) -> None:
+    """It has neither prompts nor slots: what it can be asked is said, and there it opens."""
+    report = {"operations": [{"number": 1, "stack": []}], "violations": []}
+    folder = str(Dumps(tmp_path).write(observe(small()), report, ["a violation"], "asked"))
+    result = run("replay", folder)
+    assert result.exit_code == 3
+    assert result.output.startswith(f"CANNOT RUN  {folder}\n")
+    assert f"sanitree check {folder}" in result.output
+    told = json.loads(run("replay", "--json", folder).stdout)
+    assert (told["exit"], told["answer"]) == (3, "CANNOT RUN") and "prompts and slots are not kept" in told["reason"]
+    assert run("check", folder).exit_code == 0
+    assert run("show", folder).exit_code == 0

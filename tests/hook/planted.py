@@ -150,18 +150,3 @@ def broken_watcher(version: str) -> dict[str, Any]:
         "served": drive.match(live, PROMPT).slots.numel(),
         "hooks": [n for o, n in ((live.cache, "insert"), (live.allocator, "free")) if n in vars(o)],
     }  # fmt: skip
-
-
-def held_by_a_session(version: str) -> dict[str, Any]:
-    """A streaming session keeps slots from turn to turn, also at rest; once it ends they are somebody's leak."""
-    live = build(version, EngineConfig(policy="write_through"), mode="instant")
-    watcher = watch_engine(live.cache, Mode.LOG, version=version)
-    slots = drive.alloc(live, 3)
-    assert slots is not None
-    holds = live.cache.session.any_holding_kv
-    live.cache.session.any_holding_kv = lambda: True
-    watcher.idle()
-    during = len(watcher.faults)
-    live.cache.session.any_holding_kv = holds
-    watcher.idle()
-    return {"during": during, "after": [f.rule.name for f in watcher.faults], "off": watcher.off}
