@@ -81,7 +81,7 @@ class Incremental:
         """Judges what was touched since, and tells what that broke."""
         ledger, root = self.ledger, self._view.tree.root_node
         if root is not self._root:
-            self._root = root
+            self._root, self._flying = root, None
             self._nodes.take()
             self._nodes.hear_lists()
             ledger.open(self._view)
