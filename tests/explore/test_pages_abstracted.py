@@ -22,6 +22,8 @@ COMPONENTS = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 
 HIDDEN = {"held_reach", "write_reach", "load_reach", "write_copied", "load_copied", "right", "being_loaded", "in_load"}
 HIDDEN |= {"in_load_of_parent"}
+# No rule bounds hits, and a cache backs up whatever it is told to.
+HIDDEN |= {"hits"}
 
 
 @cache

@@ -1,7 +1,7 @@
 """Hunts in every kind of cache of every engine, round after round, and the page that says what came of them.
 
     python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--budget 8]
-        [--rounds 1] [--until OPERATIONS] [--write]
+        [--operations MOST] [--rounds 1] [--until OPERATIONS] [--write]
 
 Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: what was
 hunted in least comes first, and each hunt has a seed of its own. `--write` writes docs/campaign.md from a record.
@@ -64,8 +64,8 @@ def cells(on: str, cores: list[str]) -> Iterator[Cell]:
 class Campaign:
     """One round at a time, written to a record as it goes."""
 
-    def __init__(self, record: Path, budget: float, jobs: int) -> None:
-        self.record, self.budget, self.jobs = record, budget, jobs
+    def __init__(self, record: Path, budget: float, most: int | None, jobs: int) -> None:
+        self.record, self.budget, self.most, self.jobs = record, budget, most, jobs
         self._lock = threading.Lock()
         done = read(record)
         self.judged = sum(r["judged"] for r in done)
@@ -90,7 +90,8 @@ class Campaign:
         """How many of the cells are done with when the process is."""
         own = group[0].on != "reference"
         tasks = [
-            Task(c.on, c.setup, self._seed(c), self.budget, SHARE, own_check=own, shrinks_known=False) for c in group
+            Task(c.on, c.setup, self._seed(c), self.budget, SHARE, self.most, own_check=own, shrinks_known=False)
+            for c in group
         ]
         sighted: dict[int, list[Sighted]] = {}
         last: dict[int, Progress] = {}
@@ -166,6 +167,7 @@ def main() -> int:
     parser.add_argument("--on", nargs="*", default=[i.version for i in store.installed()][::-1])
     parser.add_argument("--cores", nargs="*", default=["python", "rust"])
     parser.add_argument("--budget", type=float, default=8.0, help="seconds a cell, on one core")
+    parser.add_argument("--operations", type=int, help="operations a cell at most, whatever time is left")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--until", type=int, help="operations under every rule after which no hunt is begun")
     parser.add_argument("--jobs", type=int, default=2)
@@ -176,7 +178,7 @@ def main() -> int:
 
         write(read(args.record))
         return 0
-    campaign = Campaign(args.record, args.budget, args.jobs)
+    campaign = Campaign(args.record, args.budget, args.operations, args.jobs)
     groups = [list(cells(on, args.cores)) for on in args.on]
     for _ in range(args.rounds):
         campaign.round(groups, args.until)
