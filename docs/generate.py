@@ -108,6 +108,8 @@ def findings() -> Iterator[str]:
         if f.crash:
             before = "" if said else "No state before it is illegal: "
             told.append(f"{before}{'the' if before else 'The'} engine stops with `{f.crash}`.")
+        if f.leaks:
+            told.append("Slots are left when everything is evicted.")
         if f.complaint:
             told.append("sanitree stays silent, rightly: it is the engine's own check that errs.")
         if f.report:

@@ -21,7 +21,8 @@ class Finding:
     rules: those of ours that report it, what it leads to included; none where it is the
     engine's own check that is wrong. crash: words of the exception that it ends in, or the
     place that raises it, if no state before that is illegal. complaint: how the engine's own
-    check begins, where that errs. report: the page under docs that tells its developers.
+    check begins, where that errs. leaks: slots are left when everything is evicted. report: the
+    page under docs that tells its developers.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Finding:
     rules: frozenset[str] = frozenset()
     crash: str = ""
     complaint: tuple[str, ...] = ()
+    leaks: bool = False
     report: str = ""
 
     def applies(self, version: str, config: EngineConfig) -> bool:
@@ -49,6 +51,8 @@ class Finding:
         match kind:
             case "rule":
                 return set(names) <= self.rules
+            case "leak":
+                return self.leaks
             case "exception":
                 return bool(self.crash) and self.crash in f"{place}: {text}"
             case "complaint":
@@ -115,11 +119,12 @@ FINDINGS = (
         "unified_cache_components/swa_component.py: SWAComponent.update_component_on_insert_overlap",
         "an insert over a node without window data frees the node's full-attention slots "
         "and takes the insert's instead, also while a running request or a backup in "
-        "flight, both holding a lock, reads the old ones.",
+        "flight, both holding a lock, reads the old ones, or a load back writes them.",
         lambda config: "swa" in config.components,
         frozenset(
             {
                 "source_is_not_free",
+                "target_is_not_free",
                 "write_source_stays_with_its_node",
                 "slot_in_flight_is_not_held",
                 "prefix_stays_in_the_tree",
@@ -169,6 +174,7 @@ FINDINGS = (
         "and the allocation that it was for fails.",
         lambda config: config.host_tier and config.policy == "write_back",
         frozenset({"eviction_frees_what_was_asked"}),
+        leaks=True,
     ),
     Finding(
         "window-eviction-never-ends",

@@ -28,10 +28,10 @@ from sanitree.checker.hunt.hunt import together
 from sanitree.checker.hunt.known import known
 from sanitree.checker.hunt.processes import confirmations, searches_in_turn
 from sanitree.checker.hunt.search import Failed, Progress, Sighted, Task
-from sanitree.checker.hunt.wrong import Sighting
+from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.setup import Setup
-from sanitree.models.driving.trace import Found, Trace, encode, plain_setup
+from sanitree.models.driving.trace import Found, Trace, decode, encode, plain_setup
 from sanitree.models.engines import store
 from sanitree.models.engines.build import FIRST_RUST
 
@@ -149,11 +149,17 @@ def _finding(cell: Cell, s: Sighting, after: int) -> dict[str, Any]:
 
 
 def read(record: Path) -> list[dict[str, Any]]:
-    """The lines of a record; none where there is none yet."""
+    """The lines of a record; none where there is none yet. What explains a finding is what is known now."""
     if not record.exists():
         return []
     with opened(record, "rt") as file:
-        return [json.loads(line) for line in file]
+        lines = [json.loads(line) for line in file]
+    for f in (f for line in lines for f in line["found"] if not f["known"]):
+        trace = decode(json.dumps(f["trace"]))
+        assert trace.found is not None
+        wrong = Wrong(Kind(f["kind"]), tuple(f["names"]), f["place"], f["call"], trace.found.text)
+        f["known"] = [k.id for k in known(trace.on, trace.setup, wrong)]
+    return lines
 
 
 def opened(record: Path, mode: str) -> IO[str]:

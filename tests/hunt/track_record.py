@@ -53,6 +53,7 @@ RECORD = {
     "split-forgets-pending-write": Where("0.5.12.post1", Policy.WRITE_THROUGH),
     "window-recovery-frees-locked-slots": Where("0.5.14", Policy.WRITE_THROUGH, (FULL, SWA)),
     "eviction-stalls-when-host-is-full": Where("0.5.16", Policy.WRITE_BACK),
+    "window-eviction-never-ends": Where("0.5.16", Policy.WRITE_BACK, (FULL, SWA)),
     "load-backs-share-a-window": Where("0.5.18", Policy.WRITE_BACK, (FULL, SWA)),
     "duplicate-check-wrong-while-loading": Where("0.5.23", Policy.WRITE_THROUGH),
 }
