@@ -18,12 +18,16 @@ MEASURED = "2026-11-25, two cores of an Intel Xeon, shared with other work, at t
 
 _INTERFACE = "unified_tree_core_interface.py: UnifiedTreeCoreInterface"
 MENDED = {
-    ("exception", "NotImplementedError", f"{_INTERFACE}.build_backup_kv_action"): (
+    ("exception", "NotImplementedError", f"{_INTERFACE}.build_backup_kv_action", True): (
         "our mistake, mended: on 0.5.22's Rust core the driver called `build_backup_kv_action`, which that version's "
         "scheduler calls in buffer mode alone"
-    )
+    ),
+    ("exception", "never ends", "", False): (
+        "our mistake, mended: patience was by the clock, and on a busy machine a process got nothing to do for as long; "
+        "gone when done again"
+    ),
 }
-"""What was found and is not the engine's, by kind, first name and place."""
+"""What was found and is not the engine's, by kind, first name, place, and whether a fresh process confirmed it."""
 
 Record = Sequence[dict[str, Any]]
 
@@ -77,7 +81,7 @@ def _found(record: Record) -> Iterator[str]:
                 known[name].add(_cell(r))
             if f["known"]:
                 continue
-            why = MENDED.get((f["kind"], f["names"][0], f["place"]))
+            why = MENDED.get((f["kind"], f["names"][0], f["place"], f["confirmed"]))
             if why is not None:
                 mended[why] += 1
             else:
