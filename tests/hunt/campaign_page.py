@@ -23,7 +23,7 @@ MENDED = {
         "scheduler calls in buffer mode alone"
     ),
     ("exception", "never ends", "", False): (
-        "our mistake, mended: patience was by the clock, and on a busy machine a process got nothing to do for as long; "
+        "our mistake, mended: patience was by the clock, and a busy machine can give a process nothing for as long; "
         "gone when done again"
     ),
 }
