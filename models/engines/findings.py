@@ -85,6 +85,7 @@ FINDINGS = (
                 "transfer_node_is_locked",
                 "write_publishes_its_nodes",
                 "write_is_pending_until_acked",
+                "acked_write_is_published",
                 "copy_holds_its_own_bytes",
                 "copies_agree",
                 "settled_copy_keeps_its_bytes",
@@ -99,7 +100,9 @@ FINDINGS = (
         "the ordinary poll releases a lock that a write-back never took, and fails on the "
         "evicted node's missing device value: the scheduler dies at the first ack.",
         lambda config: config.host_tier and config.policy == "write_back",
-        frozenset({"lock_has_its_holders", "lock_is_not_negative", "path_lock_covers_children"}),
+        frozenset(
+            {"lock_has_its_holders", "lock_is_not_negative", "path_lock_covers_children", "request_holds_its_node"}
+        ),
         crash="FullComponent.release_component_lock",
     ),
     Finding(
@@ -185,6 +188,35 @@ FINDINGS = (
         "recently used, is taken again and again, and the scheduler hangs.",
         lambda config: config.host_tier and config.policy == "write_back" and "swa" in config.components,
         crash="no end after",
+    ),
+    Finding(
+        "state-eviction-never-ends",
+        "0.5.15",
+        "0.5.17",
+        "unified_cache_components/mamba_component.py: MambaComponent.drive_eviction",
+        "the same leaf that cannot be backed up, met by an eviction of recurrent state.",
+        lambda config: config.host_tier and config.policy == "write_back" and "mamba" in config.components,
+        crash="no end after",
+    ),
+    Finding(
+        "load-back-evicts-its-source",
+        "0.5.12",
+        "0.5.14",
+        "unified_radix_cache.py: UnifiedRadixCache.load_back",
+        "a load back evicts to make room on the device, which writes back, for which the host evicts what the "
+        "load back is about to read: it had listed the nodes before, and finds them without a host copy.",
+        lambda config: config.host_tier and config.policy == "write_back",
+        crash="FullComponent.commit_hicache_transfer",
+    ),
+    Finding(
+        "prefetch-lands-below-what-is-not-backed-up",
+        "0.5.13",
+        "0.5.17",
+        "unified_radix_cache.py: UnifiedRadixCache._insert_helper_host",
+        "a prompt is inserted while a prefetch of it fetches, and not backed up: what the prefetch brings is hung "
+        "below it, a host copy whose parent has none, which the engine's own check refuses too.",
+        lambda config: config.host_tier and config.policy != "write_back",
+        frozenset({"backup_is_prefix_closed"}),
     ),
 )
 

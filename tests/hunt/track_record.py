@@ -19,7 +19,7 @@ from sanitree.checker.hunt.known import known
 from sanitree.checker.hunt.processes import confirmations
 from sanitree.checker.hunt.search import Failed
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
-from sanitree.invariants.vocabulary import FULL, SWA, Component, Policy
+from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import read, write
 from sanitree.models.engines.findings import FINDINGS
@@ -54,6 +54,9 @@ RECORD = {
     "window-recovery-frees-locked-slots": Where("0.5.14", Policy.WRITE_THROUGH, (FULL, SWA)),
     "eviction-stalls-when-host-is-full": Where("0.5.16", Policy.WRITE_BACK),
     "window-eviction-never-ends": Where("0.5.16", Policy.WRITE_BACK, (FULL, SWA)),
+    "state-eviction-never-ends": Where("0.5.16", Policy.WRITE_BACK, (FULL, MAMBA)),
+    "load-back-evicts-its-source": Where("0.5.13.post1", Policy.WRITE_BACK),
+    "prefetch-lands-below-what-is-not-backed-up": Where("0.5.16", Policy.WRITE_THROUGH_SELECTIVE),
     "load-backs-share-a-window": Where("0.5.18", Policy.WRITE_BACK, (FULL, SWA)),
     "duplicate-check-wrong-while-loading": Where("0.5.23", Policy.WRITE_THROUGH),
 }
