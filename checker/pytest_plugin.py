@@ -40,11 +40,11 @@ class WatchedCache:
     """A cache that is driven, and judged by every rule. Made by the fixture `watched_cache`."""
 
     def __init__(self, on: str, setup: Setup) -> None:
+        from sanitree.checker.hunt.opening import opened
         from sanitree.checker.hunt.play import Play
-        from sanitree.models.driving.open import open_driver
 
         with _quiet():
-            self._play = Play(open_driver(on, setup))
+            self._play = Play(opened(on, setup))
 
     def do(self, op: Operation) -> str:
         """Does an operation; what came of it. Fails where a rule is violated, or the cache raises.

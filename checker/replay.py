@@ -7,10 +7,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sanitree.checker.hunt.known import overlooking, strictly
+from sanitree.checker.hunt.opening import opened
 from sanitree.checker.hunt.play import Play, ToolError
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.models.driving.driver import Driver
-from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import NAMES, Operation
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Found, Trace, decode, encode
@@ -114,21 +114,13 @@ def serve(on: str, trace: str) -> dict[str, Any]:
 def replay_here(trace: Trace, on: str) -> Replay:
     """The same in this process, which becomes that engine's for good."""
     try:
-        driver = _open(on, trace.setup)
+        driver = opened(on, trace.setup)
     except (EngineError, CacheError, ValueError) as error:
         return Replay(Answer.CANNOT_RUN, f"such a cache cannot be built here: {error}", on)
     try:
         return _Run(trace, driver).answer()
     except ToolError as error:
         return Replay(Answer.CANNOT_RUN, f"what drives or watches the cache failed: {error}", on)
-
-
-def _open(on: str, setup: Setup) -> Driver:
-    if setup.core == "both":
-        from sanitree.checker.hunt.both import open_both
-
-        return open_both(on, setup)
-    return open_driver(on, setup)
 
 
 def _with_core(setup: Setup, core: str) -> Setup:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sanitree.checker.backends import BACKENDS, backends_of
 from sanitree.checker.render.rules import conditions
 from sanitree.invariants.calls import CALL_FIELDS
-from sanitree.invariants.catalogue import CATALOGUE, GHOSTS, RULES, STEP_RULES
+from sanitree.invariants.catalogue import BY_ID, CATALOGUE, GHOSTS, RULES, STEP_RULES
 from sanitree.invariants.rules import Cost, Rule
 from sanitree.invariants.sentences import sentence
 from sanitree.invariants.vocabulary import FIELDS, TRAITS
@@ -103,7 +103,7 @@ def findings() -> Iterator[str]:
             f" and later, fixed in {f.fixed}" if f.fixed else " and every later version so far"
         )
         yield f"\n`{f.where}`\n\n{f.what[0].upper()}{f.what[1:]}"
-        said = ", ".join(f"[{r}](catalogue.md#{r})" for r in sorted(f.rules))
+        said = ", ".join(f"[{r}]({'catalogue' if r in BY_ID else 'ranks'}.md#{r})" for r in sorted(f.rules))
         told = [f"Reported by {said}."] if said else []
         if f.crash:
             before = "" if said else "No state before it is illegal: "

@@ -27,12 +27,19 @@ if TYPE_CHECKING:
               help="Of an engine that has two; both compares them.")  # fmt: skip
 @click.option("--page", type=click.IntRange(1, 64), default=1, show_default=True, metavar="TOKENS",
               help="Tokens in a page.")  # fmt: skip
+@click.option("--ranks", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N",
+              help="Ranks of one server, each with a cache of its own, that must agree.")  # fmt: skip
 @click.option("--fault", metavar="NAME", help="Switch on a fault of the reference cache: see docs/faults.md.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, metavar="SECONDS",
               help="Time to search; what is found is shrunk and confirmed besides.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other guesses.")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes. [default: as many as cores]")
-@click.option("--save", type=click.Path(file_okay=False), metavar="DIR", help="Write a trace file of each finding.")
+@click.option(
+    "--save",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Write a trace file of each finding, and of several ranks each one's snapshot.",
+)
 @json_option
 def hunt(
     on: str,
@@ -40,6 +47,7 @@ def hunt(
     components: tuple[str, ...],
     core: str | None,
     page: int,
+    ranks: int,
     fault: str | None,
     budget: float,
     seed: int,
@@ -64,7 +72,7 @@ def hunt(
     with broken_plugins_told():
         setup = Setup(
             policy=Policy(policy), components=chosen_components(components), page_size=page, window=2 * page, core=core,
-            fault=fault,
+            fault=fault, ranks=ranks,
         )  # fmt: skip
     _refuse(on, setup)
     with progress(f"starting {on}") as tell:
@@ -95,6 +103,8 @@ def _refuse(on: str, setup: Setup) -> None:
     from sanitree.models.engines import deps, store
     from sanitree.models.engines.errors import EngineError
 
+    if setup.core == "both" and setup.ranks > 1:
+        raise Trouble("both cores, or several ranks, but not at once", "leave one of --core both and --ranks out")
     if on != "reference":
         if setup.fault is not None:
             raise Trouble(f"--fault is of the reference cache, not of {on}", "use --on reference")
@@ -110,17 +120,20 @@ def _refuse(on: str, setup: Setup) -> None:
         return
     from sanitree.models.driving.reference import config_of
     from sanitree.models.reference.errors import CacheError
-    from sanitree.models.reference.faults import FAULTS
+    from sanitree.models.reference.faults import FAULTS, RANK_FAULTS
 
+    faults = FAULTS | RANK_FAULTS if setup.ranks > 1 else FAULTS
     if setup.core is not None:
         raise Trouble("the reference cache has one core", "leave --core out")
-    if setup.fault is not None and setup.fault not in FAULTS:
-        raise Trouble(f"no fault is called {setup.fault!r}", f"there are {', '.join(FAULTS)}")
+    if setup.fault is not None and setup.fault not in faults:
+        if setup.fault in RANK_FAULTS:
+            raise Trouble(f"{setup.fault} is a fault of one rank among several", "add --ranks 2")
+        raise Trouble(f"no fault is called {setup.fault!r}", f"there are {', '.join(faults)}")
     try:
         config = config_of(setup)
     except CacheError as error:
         raise Trouble(str(error)) from None
-    if setup.fault is not None and not FAULTS[setup.fault].fits(config):
+    if setup.fault is not None and not faults[setup.fault].fits(config):
         raise Trouble(
             f"{setup.fault} cannot show under {setup.policy.value} with {'+'.join(c.name for c in setup.components)}",
             "docs/faults.md has the caches in which each fault shows",
@@ -129,8 +142,13 @@ def _refuse(on: str, setup: Setup) -> None:
 
 def _saved(found: Hunt, folder: Path) -> list[str]:
     """Writes a trace file of each finding; their names."""
+    import orjson
+
+    from sanitree.checker.hunt.told import rank_files
     from sanitree.models.driving.trace import write
     from sanitree.models.snapshot import SnapshotError
+    from sanitree.models.snapshot import write as write_state
+    from sanitree.models.snapshot.document import from_document
 
     files: list[str] = []
     try:
@@ -141,6 +159,9 @@ def _saved(found: Hunt, folder: Path) -> list[str]:
             file = folder / f"{stem}-{number}.json"
             write(f.trace(found.on), file)
             files.append(str(file))
+            states = () if f.confirmed is None else f.confirmed.states
+            for name, state in zip(rank_files(f, str(file)), states, strict=True):
+                write_state(from_document(orjson.loads(state))[0], name, tokens="raw")
     except (OSError, SnapshotError) as error:
         raise Trouble(
             f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}", code=Exit.FAILED

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from sanitree.checker.hunt.fingerprint import known_values, places
+from sanitree.checker.hunt.wrong import Kind
 from sanitree.models.driving.driver import Driver, Hidden
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import Operation
@@ -14,11 +15,15 @@ from sanitree.models.snapshot import Key, Snapshot, Table
 from sanitree.models.step import Call
 from sanitree.models.subject import Subject
 
+Places = list[tuple[tuple[int, ...], int]]
+
 CORES = ("python", "rust")
 
 
 class DifferenceError(Exception):
     """Two caches that did the same are not alike. names: what differs. text: for people."""
+
+    kind = Kind.DIFFERENCE
 
     def __init__(self, names: tuple[str, ...], text: str) -> None:
         self.names = names
@@ -86,7 +91,8 @@ class Both:
         return {name: (*ours.get(name, ()), *theirs.get(name, ())) for name in (*ours, *theirs)}
 
     def _compare(self) -> None:
-        told = list(differences(*(d.subject().snapshot(None) for d in (self.one, self.other))))
+        ours, theirs = (d.subject().snapshot(None) for d in (self.one, self.other))
+        told = list(differences(ours, theirs))
         if told:
             text = "; ".join(f"{name}: {CORES[0]} {a}, {CORES[1]} {b}" for name, a, b in told[:4])
             raise DifferenceError(tuple(name for name, _, _ in told), text)
@@ -98,8 +104,13 @@ def open_both(on: str, setup: Setup) -> Both:
     return Both(one, other)
 
 
-def differences(one: Snapshot, other: Snapshot) -> Iterator[tuple[str, object, object]]:
-    """Columns that both know and that differ, nodes being the same by the tokens that lead to them."""
+def differences(
+    one: Snapshot, other: Snapshot, places: Callable[[Snapshot], Places] = places
+) -> Iterator[tuple[str, object, object]]:
+    """Columns that both know and that differ, nodes being the same by the tokens that lead to them.
+
+    places: says otherwise which are the same: what names each, in order, and its row.
+    """
     orders = [places(s) for s in (one, other)]
     if [path for path, _ in orders[0]] != [path for path, _ in orders[1]]:
         yield "nodes", [path for path, _ in orders[0]], [path for path, _ in orders[1]]

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from sanitree.checker.hunt.known import overlooking
 from sanitree.checker.hunt.lab import Lab, again
 from sanitree.checker.hunt.play import Play
+from sanitree.checker.hunt.ranks import states_of
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
+from sanitree.models.snapshot.document import to_document
 
 SILENT, SAME, LATER = "silent", "same", "later"
 
@@ -20,7 +24,8 @@ class Confirmed:
     wrong: what went wrong now, None where nothing did. results: what each operation said.
     own: what the cache's own check says: the `same` at that point, something `later`, when
     all has ended, or nothing. complaints: its words. oracles: the same of each check that
-    the cache, or its scheduler, has.
+    the cache, or its scheduler, has. states: where there are several ranks, each one's cache
+    after the last operation, as the JSON of a snapshot.
     """
 
     wrong: Wrong | None
@@ -28,6 +33,7 @@ class Confirmed:
     own: str
     complaints: tuple[str, ...]
     oracles: Mapping[str, str] = field(default_factory=dict)
+    states: tuple[bytes, ...] = ()
 
 
 def confirm(on: str, sightings: Sequence[Sighting], tell: Callable[[Confirmed], None]) -> None:
@@ -36,9 +42,21 @@ def confirm(on: str, sightings: Sequence[Sighting], tell: Callable[[Confirmed], 
         lab = Lab(on, s.setup, lambda _: None)
         play = Play(lab.driver(s.setup), True, s.wrong.kind is Kind.COMPLAINT, overlooking(on, s.setup, s.wrong))
         wrong = again(play, s.operations, s.wrong)
+        states = _states(play)
         when, complaints = _asked(play, s.wrong)
         own = next(iter(when.values()), SILENT)
-        tell(Confirmed(wrong, tuple(play.results), own, complaints, when))
+        tell(Confirmed(wrong, tuple(play.results), own, complaints, when, states))
+
+
+def _states(play: Play) -> tuple[bytes, ...]:
+    """Each rank's state, as plain bytes: tensors do not outlive the process that sends them. None of a broken cache."""
+    try:
+        states = states_of(play.driver)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  (a panic of a Rust core is no Exception)
+        return ()
+    return tuple(orjson.dumps(to_document(s), option=orjson.OPT_SERIALIZE_NUMPY) for s in states)
 
 
 def _asked(play: Play, wrong: Wrong) -> tuple[dict[str, str], tuple[str, ...]]:

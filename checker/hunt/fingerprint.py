@@ -43,14 +43,15 @@ def fingerprint(
     recent: Prompts = (),
     landed: Collection[Ack] = (),
     used: Mapping[int, float] | None = None,
+    elsewhere: Sequence[tuple[int, int]] = (),
 ) -> int:
     """64 bits. What no snapshot shows can be told besides, in tokens as the snapshot's keys have them.
 
-    running: prompts of running requests, in any order. landed: transfers whose copy has run. used: when each node was
-    last used, by id; where nobody knows, recent: prompts that were looked up or inserted, newest first, which say
-    nearly the same.
+    running: prompts of running requests, in any order. landed: transfers whose copy has run,
+    elsewhere: how many writes and loads have on each other rank. used: when each node was last used, by id; where
+    nobody knows, recent: prompts that were looked up or inserted, newest first, which say nearly the same.
     """
-    return _number(canonical(s, running, recent, landed, used))
+    return _number(canonical(s, running, recent, landed, used, elsewhere))
 
 
 def canonical(
@@ -59,6 +60,7 @@ def canonical(
     recent: Prompts = (),
     landed: Collection[Ack] = (),
     used: Mapping[int, float] | None = None,
+    elsewhere: Sequence[tuple[int, int]] = (),
 ) -> tuple[Any, ...]:
     """What a fingerprint is made of: plain data without a name in it."""
     rows = len(s.nodes)
@@ -83,6 +85,7 @@ def canonical(
         _requests(s, place),
         _transfers(s, place),
         _landed(s, landed),
+        list(elsewhere),
         _slots(s, place),
         _prompts(left, place),
     )

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sanitree.checker.hunt.both import open_both
 from sanitree.checker.hunt.known import known, overlooking
+from sanitree.checker.hunt.opening import opened
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
 from sanitree.checker.tally import Tally
 from sanitree.models.driving.driver import Driver
-from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import NAMES, Operation
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines.errors import EngineError
@@ -45,7 +44,7 @@ class Lab:
         if setup not in self._drivers:
             if len(self._drivers) >= DRIVERS:
                 del self._drivers[next(iter(self._drivers))]
-            self._drivers[setup] = open_both(self.on, setup) if setup.core == "both" else open_driver(self.on, setup)
+            self._drivers[setup] = opened(self.on, setup)
         return self._drivers[setup]
 
     def play(self, setup: Setup, operations: Sequence[Operation] = (), judged: bool = True) -> Play | None:

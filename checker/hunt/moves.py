@@ -15,9 +15,10 @@ from random import Random
 from sanitree.checker.hunt.books import Books
 from sanitree.checker.hunt.play import EVERYTHING
 from sanitree.models.driving.operations import (
-    OPERATIONS,
+    OF_ONE_CACHE,
     BackUp,
     Copy,
+    CopyAt,
     Evict,
     EvictHost,
     Extend,
@@ -52,7 +53,7 @@ def every_move(books: Books, setup: Setup, longest: int = 3) -> Iterator[Move]:
             yield (EvictHost(c.name, count),)
     if books.flying:
         yield (*(Copy(0) for _ in range(books.flying)), Poll())
-    yield from ((Copy(i),) for i in range(books.flying))
+    yield from ((op,) for i in range(books.flying) for op in _copies(i, setup))
     yield (Poll(),)
     for i, r in enumerate(books.requests):
         yield from ((op,) for op in (Finish(i), FinishPrefetch(i), Release(i), Release(i, True)))
@@ -103,12 +104,14 @@ class Style:
     @staticmethod
     def draw(rng: Random, setup: Setup) -> Style:
         """Any style."""
-        weights = {name: rng.choice((0.0, 0.0, 0.5, 1.0, 2.0)) for name in OPERATIONS}
+        weights = {name: rng.choice((0.0, 0.0, 0.5, 1.0, 2.0)) for name in OF_ONE_CACHE}
         weights |= {"serve": rng.choice((2.0, 4.0, 8.0)), "match": rng.choice((0.0, 0.3, 1.0)), "reset": 0.05}
         weights["finish"] = weights["release"] = max(0.5, weights["start"])
         weights["unlock"], weights["finish_prefetch"] = weights["lock"], weights["prefetch"]
         if setup.host_pages:
             weights |= {"land": rng.choice((0.0, 1.0, 2.0, 4.0)), "demote": rng.choice((0.0, 0.5, 1.0, 2.0))}
+        if setup.ranks > 1:  # what ranks may do differently comes of copies
+            weights |= {"land": rng.choice((2.0, 4.0)), "copy": 2.0, "poll": 1.0, "load_back": 1.0}
         kinds = tuple(rng.choice((0.3, 1.0, 2.0)) for _ in range(5))
         return Style(weights, rng.choice((2, 3, 4, 6)), kinds, rng.choice((0, 0, 2, 3)))
 
@@ -116,7 +119,7 @@ class Style:
     def eventful(setup: Setup) -> Style:
         """One that leaves nothing out, with short prompts that often share pages: for the first runs, most faults
         being shallow."""
-        weights = dict.fromkeys(OPERATIONS, 0.7) | {"serve": 4.0, "evict": 1.0, "evict_host": 1.0, "match": 0.4}
+        weights = dict.fromkeys(OF_ONE_CACHE, 0.7) | {"serve": 4.0, "evict": 1.0, "evict_host": 1.0, "match": 0.4}
         weights |= {"reset": 0.05, "poll": 0.4}
         if setup.host_pages:
             weights |= {"land": 2.0, "demote": 1.5}
@@ -144,9 +147,9 @@ class Chooser:
             case "serve":
                 return Start(self.prompt(books), rng.random() < 0.9), Finish(requests), Release(requests)
             case "land":
-                return _land(books) if books.flying else None
+                return self._land(books) if books.flying else None
             case "demote":
-                return (*_land(books), *(Evict(c.name, EVERYTHING) for c in self.setup.components))
+                return (*self._land(books), *(Evict(c.name, EVERYTHING) for c in self.setup.components))
             case "start":
                 return (Start(self.prompt(books), rng.random() < 0.8),) if requests < 3 else None
             case "finish" | "finish_prefetch" | "release" | "extend":
@@ -161,7 +164,10 @@ class Chooser:
                 count = rng.choice((1, unit, 2 * unit, rng.randrange(1, 8) * unit, EVERYTHING))
                 return (Evict(c.name, count) if name == "evict" else EvictHost(c.name, count),)
             case "copy":
-                return (Copy(rng.randrange(books.flying)),) if books.flying else None
+                if not books.flying:
+                    return None
+                ways = _copies(rng.randrange(books.flying), self.setup)
+                return (ways[0] if len(ways) == 1 else rng.choice(ways),)
             case "poll":
                 return (Poll(),)
             case "reset":
@@ -175,6 +181,13 @@ class Chooser:
             case "load_back":
                 return (LoadBack(self.prompt(books, known=True)),)
         raise AssertionError(f"no move is called {name}")
+
+    def _land(self, books: Books) -> Move:
+        """All copies land; of several ranks as often on one alone, for then the others are late."""
+        copies: list[Operation] = [Copy(0)] * books.flying
+        if self.setup.ranks > 1 and self.rng.random() < 0.5:
+            copies = [CopyAt(self.rng.randrange(self.setup.ranks), 0)] * books.flying
+        return *copies, Poll()
 
     def _of_request(self, name: str, books: Books) -> Move | None:
         fetching = name == "finish_prefetch"
@@ -217,8 +230,9 @@ class Chooser:
 _SAME, _PART, _, _LEAVES, _NEW = range(5)
 
 
-def _land(books: Books) -> Move:
-    return (*(Copy(0) for _ in range(books.flying)), Poll())
+def _copies(transfer: int, setup: Setup) -> list[Operation]:
+    """A copy lands: on one cache, or on one of several ranks."""
+    return [Copy(transfer)] if setup.ranks == 1 else [CopyAt(rank, transfer) for rank in range(setup.ranks)]
 
 
 def any_size(setup: Setup, rng: Random) -> Setup:

@@ -116,7 +116,7 @@ class Play:
         """Of the state now, and of what the driver and the hunter know besides."""
         hidden, page = self.driver.hidden(), self.driver.setup.page_size
         recent = [] if hidden.used is not None else [tokens_of(p, page) for p in self.books.recent]
-        return fingerprint(self.state(), hidden.running, recent, hidden.landed, hidden.used)
+        return fingerprint(self.state(), hidden.running, recent, hidden.landed, hidden.used, hidden.elsewhere)
 
     def end(self) -> bool:
         """Ends every request, lets every copy land and evicts everything; whether nothing is left."""
@@ -222,7 +222,7 @@ def _raised(error: BaseException, call: str) -> Wrong:
     if isinstance(error, NeverEndedError):
         return Wrong(Kind.EXCEPTION, ("never ends",), "", call, str(error))
     if isinstance(error, DifferenceError):
-        return Wrong(Kind.DIFFERENCE, error.names, "", call, str(error))
+        return Wrong(error.kind, error.names, "", call, str(error))
     place = place_of(error)
     if place is None:
         raise ToolError(f"{type(error).__name__}: {error}") from error

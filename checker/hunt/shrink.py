@@ -141,9 +141,14 @@ def _with(op: Operation, name: str, value: object) -> Operation:
 
 
 def _smaller_setup(s: _Smaller) -> None:
-    for make in (_page_of_one, _fewer_components, _default_sizes, _smaller_pools):
+    for make in (_two_ranks, _page_of_one, _fewer_components, _default_sizes, _smaller_pools):
         while any(s.takes(_of_component(s.best.operations, setup), setup) for setup in make(s.best.setup)):
             pass
+
+
+def _two_ranks(setup: Setup) -> Iterator[Setup]:
+    if setup.ranks > 2:
+        yield replace(setup, ranks=2)
 
 
 def _page_of_one(setup: Setup) -> Iterator[Setup]:

@@ -74,7 +74,14 @@ def _plain_finding(h: Hunt, f: Finding, file: str | None) -> dict[str, Any]:
         "length": len(f.sighting.operations),
         "trace": orjson.loads(encode(f.trace(h.on))),
         "file": file,
+        "rank_files": [] if file is None else rank_files(f, file),
     }
+
+
+def rank_files(f: Finding, file: str) -> list[str]:
+    """Beside the file of its trace, those of each rank's snapshot, where there are several."""
+    count = len(f.confirmed.states) if f.confirmed else 0
+    return [f"{file.removesuffix('.json')}-rank{rank}.json" for rank in range(count)]
 
 
 def progress_line(h: Hunt) -> str:
@@ -104,7 +111,8 @@ def cache_of(on: str, s: Setup) -> str:
     names = "+".join(c.name for c in s.components)
     engine = "the reference cache" if on == "reference" else f"sglang {on}"
     fault = f" with {s.fault}" if s.fault else ""
-    return f"{engine}{fault}{core}, {s.policy.value}, {names}, {_pages(s.page_size)}"
+    ranks = f", {s.ranks} ranks" if s.ranks > 1 else ""
+    return f"{engine}{fault}{core}{ranks}, {s.policy.value}, {names}, {_pages(s.page_size)}"
 
 
 def _pages(size: int) -> str:
@@ -165,6 +173,8 @@ def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[Ren
     yield _in(Text(f"first seen after {count(f.after, 'operation')}, {f.seconds:.1f} s, in a run of {f.length}", DIM))
     if file:
         yield Whole(Text(f"sanitree replay {file} --on {h.on}"), 3)
+        if states := rank_files(f, file):
+            yield Whole(Text(f"sanitree diff {' '.join(states[:2])}"), 3)
 
 
 def _in(what: RenderableType, by: int = 3) -> Padding:
@@ -181,6 +191,8 @@ def _name(f: Finding) -> str:
             return f.wrong.text
         case Kind.COMPLAINT:
             return f"the cache's own check complains where every rule holds: {f.wrong.text.splitlines()[0]}"
+        case Kind.AGREEMENT:
+            return f"the ranks do not agree: {', '.join(f.wrong.names)}"
     return f"the two cores differ: {', '.join(f.wrong.names)}"
 
 
@@ -191,7 +203,7 @@ def _evidence(f: Finding) -> list[str]:
         lines = lines[1:]
         firsts = {line.split(" at ")[0].split("[")[0]: line for line in reversed(lines)}
         return [firsts[name] for name in f.wrong.names if name in firsts]
-    return lines if f.wrong.kind is Kind.DIFFERENCE else lines[1:6]
+    return lines if f.wrong.kind in (Kind.DIFFERENCE, Kind.AGREEMENT) else lines[1:6]
 
 
 def _own(f: Finding) -> str:

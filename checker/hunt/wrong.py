@@ -22,6 +22,8 @@ class Kind(Enum):
     """The cache's own check complains of a state in which every rule holds."""
     DIFFERENCE = "difference"
     """Two implementations do the same operations with other results."""
+    AGREEMENT = "agreement"
+    """The ranks of one server do not agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Wrong:
     """Something that went wrong at one point.
 
     names: ids of the rules violated, the catalogue's first one first; the type of an
-    exception; pools that leak; columns that differ. place: where in the cache's code an
+    exception; pools that leak; columns that differ; rules of agreement. place: where in the cache's code an
     exception came from. call: the call on the cache that it was seen after. text: for people.
     """
 

@@ -79,6 +79,7 @@ def _setup(setup: Setup) -> list[str]:
         "components": f"({names},)" if len(setup.components) == 1 else f"({names})",
         **{n: repr(getattr(setup, n)) for n in ("page_size", "device_pages", "host_pages", "states", "window")},
         **{n: repr(getattr(setup, n)) for n in ("core", "fault") if getattr(setup, n) is not None},
+        **({"ranks": repr(setup.ranks)} if setup.ranks > 1 else {}),
     }
     return [f"{name}={value}" for name, value in told.items()]
 

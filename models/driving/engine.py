@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from sanitree.invariants.vocabulary import Policy, Settings
 from sanitree.models.driving.driver import Hidden
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
+    CopyAt,
     Evict,
     EvictHost,
     Extend,
@@ -50,17 +52,19 @@ class EngineDriver:
     Prefetches are of caches with full attention alone, from 0.5.13 on: see `models.engines.prefetch`.
     """
 
-    def __init__(self, version: str, setup: Setup) -> None:
+    def __init__(self, version: str, setup: Setup, group: Any = None) -> None:
+        """group: as in `models.engines.build.build`."""
         if setup.fault is not None:
             raise EngineError(f"the fault {setup.fault!r} is planted in the reference cache alone")
         self.on, self.setup = version, setup
         self._config = config_of(version, setup)
+        self._group = group
         self._expected: Digests = {}
         self.fresh()
 
     def fresh(self) -> None:
         """An empty cache with pools and controller of its own: nothing of the last one is left in it."""
-        self.live: LiveEngine = build(self.on, self._config, "manual")
+        self.live: LiveEngine = build(self.on, self._config, "manual", self._group)
         self._view: View | None = None
         self._with_bytes: Settings | None = None
         self._requests: list[Request | prefetch.Prefetch] = []
@@ -118,6 +122,8 @@ class EngineDriver:
                 return any(self._in_flight())
             case Copy():
                 return op.transfer < len(self.live.copies.pending())
+            case CopyAt():
+                return False
             case Reset():
                 return not requests and not self._locks
 
@@ -164,6 +170,8 @@ class EngineDriver:
             case Copy():
                 copied = live.copies.run(op.transfer)
                 return f"{copied.stream} of {amounts({s.component: len(s.device) for s in copied.spans})}"
+            case CopyAt():
+                raise EngineError("one rank's copy is for a driver of several")
             case Prefetch():
                 return self._prefetch(op.prompt)
             case FinishPrefetch():

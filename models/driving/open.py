@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.setup import Setup
+from sanitree.models.ranks.group import ALONE, Group
 
 
-def open_driver(on: str, setup: Setup) -> Driver:
+def open_driver(on: str, setup: Setup, group: Group = ALONE) -> Driver:
     """The driver of a fresh cache: of the reference cache for "reference", else of an engine's version.
 
+    group: the ranks that it is one of, whatever `setup` says of them.
     Raises CacheError and EngineError for a setup that cannot be built there. The first
     engine that is opened is this process's for good.
     """
     if on == "reference":
         from sanitree.models.driving.reference import ReferenceDriver
 
-        return ReferenceDriver(setup)
+        return ReferenceDriver(setup, group)
     from sanitree.models.driving.engine import EngineDriver
 
-    return EngineDriver(on, setup)
+    if group.size == 1:
+        return EngineDriver(on, setup)
+    from sanitree.models.engines.groups import of_torch
+
+    return EngineDriver(on, setup, of_torch(group))

@@ -131,8 +131,19 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy in flight runs, and those before it on its stream. On a GPU: a side stream's kernel ends."""
+    """A copy in flight runs, and those before it on its stream; on each rank, where there are several.
 
+    On a GPU: a side stream's kernel ends.
+    """
+
+    transfer: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyAt:
+    """The same on one rank of several. On a GPU: each rank's streams have their own time."""
+
+    rank: int
     transfer: int
 
 
@@ -160,15 +171,18 @@ class Reset:
 
 Operation = (
     Start | Finish | Extend | Release | Match | Lock | Unlock | Evict | EvictHost | BackUp | LoadBack | Poll | Copy
-    | Prefetch | FinishPrefetch | Reset
+    | CopyAt | Prefetch | FinishPrefetch | Reset
 )  # fmt: skip
 
 OPERATIONS: Mapping[str, type[Operation]] = {
     "start": Start, "finish": Finish, "extend": Extend, "release": Release, "match": Match, "lock": Lock,
     "unlock": Unlock, "evict": Evict, "evict_host": EvictHost, "back_up": BackUp, "load_back": LoadBack, "poll": Poll,
-    "copy": Copy, "prefetch": Prefetch, "finish_prefetch": FinishPrefetch, "reset": Reset,
+    "copy": Copy, "prefetch": Prefetch, "finish_prefetch": FinishPrefetch, "reset": Reset, "copy_at": CopyAt,
 }  # fmt: skip
 """Every operation by its name in traces and reports."""
+
+OF_ONE_CACHE: Mapping[str, type[Operation]] = {n: kind for n, kind in OPERATIONS.items() if kind is not CopyAt}
+"""Those that are not one rank's among several."""
 
 NAMES: Mapping[type[Operation], str] = {kind: name for name, kind in OPERATIONS.items()}
 

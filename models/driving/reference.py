@@ -9,6 +9,7 @@ from sanitree.models.driving.driver import Hidden
 from sanitree.models.driving.operations import (
     BackUp,
     Copy,
+    CopyAt,
     Evict,
     EvictHost,
     Extend,
@@ -29,7 +30,8 @@ from sanitree.models.driving.operations import (
 )
 from sanitree.models.driving.results import amounts, refusal
 from sanitree.models.driving.setup import Setup
-from sanitree.models.reference import ByHand, CacheConfig, Receipt, Refused, UnifiedRadixCache, serving
+from sanitree.models.ranks.group import ALONE, Group
+from sanitree.models.reference import ByHand, CacheConfig, CacheError, Receipt, Refused, UnifiedRadixCache, serving
 from sanitree.models.reference.faults import inject
 from sanitree.models.reference.serving import Request
 from sanitree.models.reference.watched import WatchedCache
@@ -42,15 +44,16 @@ class ReferenceDriver:
 
     on = "reference"
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, setup: Setup, group: Group = ALONE) -> None:
+        """group: the ranks that this cache is one of."""
+        self.setup, self._group = setup, group
         self._config = config_of(setup)
         self.fresh()
 
     def fresh(self) -> None:
         """An empty cache of its own pools."""
         self._runner = ByHand()
-        self.cache = UnifiedRadixCache(self._config, self._runner)
+        self.cache = UnifiedRadixCache(self._config, self._runner, self._group)
         self._locks: list[Receipt] = []
         if self.setup.fault is not None:
             inject(self.cache, self.setup.fault)
@@ -91,6 +94,8 @@ class ReferenceDriver:
                 return bool(self.cache.writes.queue or self.cache.loads.queue)
             case Copy():
                 return op.transfer < len(self._runner.pending)
+            case CopyAt():
+                return False
             case Reset():
                 return not requests and not self._locks
 
@@ -133,6 +138,8 @@ class ReferenceDriver:
                 return f"{cache.writing_check()} writes and {cache.loading_check()} loads acknowledged"
             case Copy():
                 return self._copy(op.transfer)
+            case CopyAt():
+                raise CacheError("one rank's copy is for a driver of several")
             case Prefetch():
                 fetching = serving.start_prefetch(cache, self._tokens(op.prompt))
                 return _refusal(fetching) if isinstance(fetching, Refused) else "started"

@@ -17,6 +17,7 @@ class Setup:
     component on the device; the host has as many for each as it has pages for each page. core:
     which implementation of the tree, where an engine has several; None is its default.
     fault: named fault of the reference cache that is planted; none is planted in an engine.
+    ranks: of one server, each with a cache of its own that does the same operations.
     """
 
     policy: Policy = Policy.WRITE_THROUGH
@@ -28,3 +29,4 @@ class Setup:
     window: int = 2
     core: str | None = None
     fault: str | None = None
+    ranks: int = 1

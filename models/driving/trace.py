@@ -41,7 +41,9 @@ from sanitree.models.snapshot.errors import shown
 
 FORMAT: Final = "sanitree-trace"
 VERSION: Final = 1
-KINDS: Final = ("rule", "exception", "leak", "complaint", "difference")
+KINDS: Final = ("rule", "exception", "leak", "complaint", "difference", "agreement")
+RANKS: Final = 8
+"""Of one server, at most: each is a cache of its own in one process."""
 CORES: Final = (None, "python", "rust", "both")
 
 _MOST_OPERATIONS = 100_000
@@ -113,7 +115,10 @@ def encode(trace: Trace) -> str:
 
 def plain_setup(setup: Setup) -> dict[str, Any]:
     """A setup as a trace has it."""
-    return asdict(setup) | {"policy": setup.policy.value, "components": [c.name for c in setup.components]}
+    told = asdict(setup) | {"policy": setup.policy.value, "components": [c.name for c in setup.components]}
+    if setup.ranks == 1:  # then nothing is said of them, as before there were any
+        del told["ranks"]
+    return told
 
 
 def _encoded(done: Done) -> str:
@@ -151,8 +156,9 @@ def read(path: str | Path) -> Trace:
 
 
 def _setup(value: object) -> Setup:
-    names = tuple(f.name for f in fields(Setup))
-    told = dict(part(value, ".setup", names))
+    names = tuple(f.name for f in fields(Setup) if f.name != "ranks")
+    told = dict(part(value, ".setup", names, ("ranks",)))
+    told["ranks"] = number_of(told.get("ranks", 1), ".setup.ranks", 1, RANKS)
     told["policy"] = Policy(one_of(told["policy"], ".setup.policy", [p.value for p in Policy]))
     told["components"] = tuple(
         _component(c, f".setup.components[{i}]")

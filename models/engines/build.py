@@ -129,9 +129,12 @@ class LiveEngine:
         return component in self.config.components
 
 
-def build(version: str, config: EngineConfig | None = None, mode: copies.Mode = "instant") -> LiveEngine:
+def build(
+    version: str, config: EngineConfig | None = None, mode: copies.Mode = "instant", group: Any = None
+) -> LiveEngine:
     """A new cache of `version`, which becomes this process's engine if none is yet.
 
+    group: of `torch.distributed`, or what stands there (`groups.TorchGroup`), where the cache is one rank's of several.
     Raises `EngineRefused` and `EngineMissing` as `shims.activate`, `EngineError` for a
     core that this version lacks.
     """
@@ -155,6 +158,7 @@ def build(version: str, config: EngineConfig | None = None, mode: copies.Mode = 
         sliding_window_size=config.window if "swa" in config.components else None,
         enable_mamba_extra_buffer="mamba" in config.components and config.page_size > 1,
         tree_core_backend=config.core,
+        tp_cache_group=group,
     )
     cache = names.UnifiedRadixCache(params=parameters)
     tree = getattr(cache, "tree_core", cache)

@@ -45,11 +45,11 @@ class Finding:
     def shows(self, kind: str, names: Iterable[str], text: str, place: str = "") -> bool:
         """Whether what went wrong in a cache that can show it is this, or what it leads to.
 
-        kind: "rule", with the ids of the rules violated; "exception" or "complaint", with its text. place: where an
-        exception came from, "file.py: Class.function".
+        kind: "rule" or "agreement", with the ids of the rules violated; "exception" or "complaint", with its text.
+        place: where an exception came from, "file.py: Class.function".
         """
         match kind:
-            case "rule":
+            case "rule" | "agreement":
                 return set(names) <= self.rules
             case "leak":
                 return self.leaks
@@ -217,6 +217,17 @@ FINDINGS = (
         "below it, a host copy whose parent has none, which the engine's own check refuses too.",
         lambda config: config.host_tier and config.policy != "write_back",
         frozenset({"backup_is_prefix_closed"}),
+    ),
+    Finding(
+        "load-acks-not-agreed",
+        "0.5.12",
+        "0.5.13",
+        "unified_radix_cache.py: UnifiedRadixCache.loading_check",
+        "each tensor-parallel rank takes the acknowledgements of its own loads when they are there, and asks no "
+        "other: a rank whose load lands sooner unlocks its nodes sooner, and evicts what the others still hold. "
+        "From then on the trees go apart, and with them the batches that are computed together.",
+        lambda config: config.host_tier,
+        frozenset({"same_acks", "same_decisions", "same_tree"}),
     ),
 )
 

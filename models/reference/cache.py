@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sanitree.invariants.vocabulary import DEVICE
+from sanitree.models.ranks.group import ALONE, Group
 from sanitree.models.reference.config import CacheConfig
 from sanitree.models.reference.errors import CacheError
 from sanitree.models.reference.loading import Loading
@@ -31,8 +32,8 @@ class UnifiedRadixCache(Loading):
     the result; CacheError is raised for calls that are mistakes.
     """
 
-    def __init__(self, config: CacheConfig, runner: Runner | None = None) -> None:
-        super().__init__(config, runner)
+    def __init__(self, config: CacheConfig, runner: Runner | None = None, group: Group = ALONE) -> None:
+        super().__init__(config, runner, group)
         self.requests: dict[int, Request] = {}
 
     def match_prefix(self, tokens: Sequence[int]) -> MatchResult:

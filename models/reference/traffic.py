@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import count, takewhile
 
+from sanitree.models.ranks.group import ALONE, Group
 from sanitree.models.reference.config import CacheConfig
 from sanitree.models.reference.locks import Locks
 from sanitree.models.reference.nodes import Node
@@ -13,16 +14,17 @@ from sanitree.models.reference.transfers import Kind, Lane, Span, Transfer
 
 
 class Traffic(Locks):
-    """runner: runs the copies."""
+    """runner: runs the copies. group: the ranks that this is one of, each with a cache of its own."""
 
-    def __init__(self, config: CacheConfig, runner: Runner | None = None) -> None:
+    def __init__(self, config: CacheConfig, runner: Runner | None = None, group: Group = ALONE) -> None:
         super().__init__(config)
         self.runner: Runner = AtOnce() if runner is None else runner
-        self._acks = itertools.count(1)
+        self.group = group
+        self._acks = count(1)
 
     def writing_check(self, wait: bool = False) -> int:
-        """Takes the acknowledgements of writes, up to the first that is not done; returns how many.
-        With `wait` it waits for each, and takes all."""
+        """Takes the acknowledgements of writes, up to the first that is not done on some rank; returns how many.
+        With `wait` it waits for each, and takes all: then nobody else need be asked."""
         return self._collect(self.writes, wait)
 
     def loading_check(self, wait: bool = False) -> int:
@@ -71,16 +73,20 @@ class Traffic(Locks):
     def _lane(self, kind: Kind) -> Lane:
         return self.writes if kind == "write" else self.loads
 
+    def agree(self, done: int) -> int:
+        """Of how many acknowledgements that can be taken here, those that can be taken on every rank."""
+        return self.group.reduce("min", (done,))[0]
+
     def _collect(self, lane: Lane, wait: bool) -> int:
-        taken = 0
-        while lane.queue:
+        taken = len(lane.queue) if wait else self.agree(self._done(lane))
+        for _ in range(taken):
             transfer = lane.flying[lane.queue[0]]
-            if wait:
-                self.runner.wait(transfer)
-            elif not self.runner.is_done(transfer):
-                break
+            self.runner.wait(transfer)
             lane.queue.popleft()
             del lane.flying[transfer.ack]
             self.acknowledge(transfer)
-            taken += 1
         return taken
+
+    def _done(self, lane: Lane) -> int:
+        """Transfers at the head of a lane whose bytes have arrived."""
+        return sum(1 for _ in takewhile(lambda ack: self.runner.is_done(lane.flying[ack]), lane.queue))

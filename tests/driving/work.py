@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.operations import (
     NAMES,
-    OPERATIONS,
+    OF_ONE_CACHE,
     BackUp,
     Copy,
     Evict,
@@ -69,7 +69,7 @@ def drawn(draw: random.Random, name: str, components: tuple[str, ...]) -> Operat
 
 
 WEIGHTS = (
-    Counter(dict.fromkeys(OPERATIONS, 4))
+    Counter(dict.fromkeys(OF_ONE_CACHE, 4))
     + Counter(start=8, finish=12, extend=12, finish_prefetch=12, release=4, copy=4)
     - Counter(lock=2)
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from sanitree.checker.tally import EVERY
 from sanitree.invariants.catalogue import RULES
-from sanitree.models.driving.operations import OPERATIONS
+from sanitree.models.driving.operations import OF_ONE_CACHE
 from sanitree.models.engines.findings import FINDINGS
 from sanitree.models.engines.store import version_key
 
@@ -112,12 +112,12 @@ def _operations(operations: Counter[str], record: Record) -> Iterator[str]:
     engines: dict[str, Counter[str]] = defaultdict(Counter)
     for r in record:
         engines[r["on"]].update(r["operations"])
-    least = {name: min((done[name] for done in engines.values()), default=0) for name in OPERATIONS}
+    least = {name: min((done[name] for done in engines.values()), default=0) for name in OF_ONE_CACHE}
     yield "## Operations"
     yield ""
     yield "| operation | in all | in the engine that had the fewest |"
     yield "|---|---|---|"
-    for name in sorted(OPERATIONS, key=lambda n: (-operations[n], n)):
+    for name in sorted(OF_ONE_CACHE, key=lambda n: (-operations[n], n)):
         yield f"| {name} | {operations[name]:,} | {least[name]:,} |"
     yield ""
     yield "Prefetches are of caches with full attention alone, from 0.5.13 on."

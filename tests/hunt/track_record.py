@@ -35,15 +35,17 @@ class Where:
     on: str
     policy: Policy
     components: tuple[Component, ...] = (FULL,)
+    ranks: int = 1
 
     @property
     def setup(self) -> Setup:
-        return Setup(policy=self.policy, components=self.components)
+        return Setup(policy=self.policy, components=self.components, ranks=self.ranks)
 
     @property
     def command(self) -> str:
         names = "" if self.components == (FULL,) else f" --components {','.join(c.name for c in self.components)}"
-        return f"sanitree hunt --on {self.on} --policy {self.policy.value}{names}"
+        ranks = "" if self.ranks == 1 else f" --ranks {self.ranks}"
+        return f"sanitree hunt --on {self.on} --policy {self.policy.value}{names}{ranks}"
 
 
 RECORD = {
@@ -59,6 +61,7 @@ RECORD = {
     "prefetch-lands-below-what-is-not-backed-up": Where("0.5.16", Policy.WRITE_THROUGH_SELECTIVE),
     "load-backs-share-a-window": Where("0.5.18", Policy.WRITE_BACK, (FULL, SWA)),
     "duplicate-check-wrong-while-loading": Where("0.5.23", Policy.WRITE_THROUGH),
+    "load-acks-not-agreed": Where("0.5.12.post1", Policy.WRITE_THROUGH, ranks=2),
 }
 HEAD = """<!-- Written by `python -m tests.hunt.track_record`. -->
 
