@@ -7,8 +7,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sanitree.checker.hunt.known import overlooking, strictly
+from sanitree.checker.hunt.lab import play_for
 from sanitree.checker.hunt.opening import opened
-from sanitree.checker.hunt.play import Play, ToolError
+from sanitree.checker.hunt.play import ToolError
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.operations import NAMES, Operation
@@ -88,37 +89,38 @@ class Replay:
         )  # fmt: skip
 
 
-def replay(trace: Trace, on: str, core: str | None = None) -> Replay:
+def replay(trace: Trace, on: str, core: str | None = None, lockstep: bool = False) -> Replay:
     """Does a trace on "reference", or on an engine's version in a process of its own, with every rule after every step.
 
-    core: another than the trace's. Raises nothing for what is wrong with the cache.
+    core: another than the trace's. lockstep: the page model follows, also where the trace does not ask for it. Raises
+    nothing for what is wrong with the cache.
     """
     if core is not None:
         trace = Trace(_with_core(trace.setup, core), trace.operations, trace.on, trace.found)
     if on == "reference":
-        return replay_here(trace, on)
+        return replay_here(trace, on, lockstep)
     from sanitree.models.engines.process import run_in_engine
 
     try:
-        told = run_in_engine(on, f"{__name__}:serve", {"on": on, "trace": encode(trace)})
+        told = run_in_engine(on, f"{__name__}:serve", {"on": on, "trace": encode(trace), "lockstep": lockstep})
     except EngineError as error:
         return Replay(Answer.CANNOT_RUN, str(error), on)
     return Replay.of(told)
 
 
-def serve(on: str, trace: str) -> dict[str, Any]:
+def serve(on: str, trace: str, lockstep: bool = False) -> dict[str, Any]:
     """`replay_here`, as JSON: what an engine's process runs."""
-    return replay_here(decode(trace), on).plain()
+    return replay_here(decode(trace), on, lockstep).plain()
 
 
-def replay_here(trace: Trace, on: str) -> Replay:
+def replay_here(trace: Trace, on: str, lockstep: bool = False) -> Replay:
     """The same in this process, which becomes that engine's for good."""
     try:
         driver = opened(on, trace.setup)
     except (EngineError, CacheError, ValueError) as error:
         return Replay(Answer.CANNOT_RUN, f"such a cache cannot be built here: {error}", on)
     try:
-        return _Run(trace, driver).answer()
+        return _Run(trace, driver, lockstep).answer()
     except ToolError as error:
         return Replay(Answer.CANNOT_RUN, f"what drives or watches the cache failed: {error}", on)
 
@@ -132,13 +134,12 @@ def _with_core(setup: Setup, core: str) -> Setup:
 class _Run:
     """One replay: the operations in order, until something goes wrong."""
 
-    def __init__(self, trace: Trace, driver: Driver) -> None:
+    def __init__(self, trace: Trace, driver: Driver, lockstep: bool) -> None:
         self.trace, self.driver = trace, driver
         self.wanted = None if trace.found is None else _wrong_of(trace.found)
         # What is known to go wrong besides what the trace is of is gone past, as a hunt does.
         overlook = strictly if self.wanted is None else overlooking(driver.on, trace.setup, self.wanted)
-        own = self.wanted is not None and self.wanted.kind is Kind.COMPLAINT
-        self.play = Play(driver, True, own, overlook)
+        self.play = play_for(driver, self.wanted, overlook, lockstep)
         self.skipped: list[int] = []
         self.parted: Parted | None = None
 

@@ -39,11 +39,12 @@ class Watch:
         rules: Iterable[Rule] | None = None,
         step_rules: Iterable[Rule] | None = None,
         tally: Tally | None = None,
+        heard: Callable[[Call, Snapshot], None] | None = None,
     ) -> None:
         """Of these rules; of all that there are for the cache, where they are not given. tally: is told of every state
-        and every step."""
+        and every step; heard: of every call and the state after it, once they were judged."""
         self._watched = WatchedCache(watched) if isinstance(watched, UnifiedRadixCache) else watched
-        self._tell, self._content = tell, content
+        self._tell, self._content, self._heard = tell, content, heard
         self._rules = None if rules is None else tuple(rules)
         self._tally = tally
         self.exercised = 0
@@ -72,6 +73,8 @@ class Watch:
         report = self._follower.violation(self.calls[-1], self.state, self._tell_tally)
         if report is not None:
             self._say(InvariantViolated(report, self.calls))
+        if self._heard is not None:
+            self._heard(self.calls[-1], self.state)
 
     def end(self) -> None:
         """Judges the last call, and lets the cache go."""

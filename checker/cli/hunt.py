@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write a trace file of each finding, and of several ranks each one's snapshot.",
 )
+@click.option("--lockstep", is_flag=True, help="The page model follows every call: see docs/lockstep.md.")
 @json_option
 def hunt(
     on: str,
@@ -53,6 +54,7 @@ def hunt(
     seed: int,
     jobs: int | None,
     save: str | None,
+    lockstep: bool,
     as_json: bool,
 ) -> int:
     """Search a live cache for operations after which something is wrong.
@@ -76,7 +78,7 @@ def hunt(
         )  # fmt: skip
     _refuse(on, setup)
     with progress(f"starting {on}") as tell:
-        found = search(on, setup, budget, seed, jobs, lambda h: tell(progress_line(h)))
+        found = search(on, setup, budget, seed, jobs, lambda h: tell(progress_line(h)), lockstep)
     files = [] if save is None else _saved(found, Path(save))
     code = conclude(found)
     if as_json:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.option("--on", metavar="reference|VERSION", help="What to do it on. [default: where it was recorded]")
 @click.option("--core", type=click.Choice(["python", "rust", "both"]), help="Another core than the trace's.")
 @click.option("--pytest", "as_pytest", is_flag=True, help="Write it as a test to standard output, and do nothing.")
+@click.option("--lockstep", is_flag=True, help="The page model follows every call: see docs/lockstep.md.")
 @json_option
-def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json: bool) -> int:
+def replay(file: str, on: str | None, core: str | None, as_pytest: bool, lockstep: bool, as_json: bool) -> int:
     """Do what TRACE says on a fresh cache, with every rule after every step.
 
     A trace of `sanitree explore` is done on the model that it names. The answer is
@@ -59,7 +60,7 @@ def replay(file: str, on: str | None, core: str | None, as_pytest: bool, as_json
     with progress(f"replaying on {where}"):
         from sanitree.checker.replay import replay as again
 
-        told = again(trace, where, core)
+        told = again(trace, where, core, lockstep)
     code = exit_of(told)
     if as_json:
         print_json({"exit": int(code), "file": file, **told.plain()})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from sanitree.checker.hunt.known import overlooking
-from sanitree.checker.hunt.lab import Lab, again
+from sanitree.checker.hunt.lab import Lab, again, play_for
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.hunt.ranks import states_of
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
@@ -40,7 +40,7 @@ def confirm(on: str, sightings: Sequence[Sighting], tell: Callable[[Confirmed], 
     """Does each sighting's operations, all of them, and tells what came of it."""
     for s in sightings:
         lab = Lab(on, s.setup, lambda _: None)
-        play = Play(lab.driver(s.setup), True, s.wrong.kind is Kind.COMPLAINT, overlooking(on, s.setup, s.wrong))
+        play = play_for(lab.driver(s.setup), s.wrong, overlooking(on, s.setup, s.wrong))
         wrong = again(play, s.operations, s.wrong)
         states = _states(play)
         when, complaints = _asked(play, s.wrong)

@@ -78,6 +78,16 @@ class Hunt:
         return sum(p.states for p in self.progress.values())
 
     @property
+    def followed(self) -> tuple[Counter[str], Counter[str], Counter[str]] | None:
+        """Calls that the page model followed, its actions then, and accepted differences; None without lockstep."""
+        told = [p.followed for p in self.progress.values() if p.followed is not None]
+        parts = [(f.calls, f.took, f.accepted) for f in told]
+        if not told:
+            return None
+        calls, took, accepted = (sum((Counter(x) for x in part), Counter()) for part in zip(*parts, strict=True))
+        return calls, took, accepted
+
+    @property
     def depth(self) -> int:
         """Moves from an empty cache within which everything was tried."""
         return max((p.depth for p in self.progress.values()), default=0)
@@ -100,10 +110,12 @@ def hunt(
     seed: int = 0,
     jobs: int | None = None,
     tell: Callable[[Hunt], None] = lambda _: None,
+    lockstep: bool = False,
 ) -> Hunt:
     """Searches for so many seconds in so many processes (as many as there are cores), then confirms.
 
-    `tell` hears after each event. Ctrl-C ends the search, and what was found so far is confirmed.
+    With `lockstep` the page model follows every call that is judged. `tell` hears after each event. Ctrl-C ends the
+    search, and what was found so far is confirmed.
     """
     now = Hunt(on, setup)
     count = jobs or cores()
@@ -111,7 +123,8 @@ def hunt(
     # The reference cache's own check is ours again, and says more only where a fault is planted in it.
     own_check = on != "reference" or setup.fault is not None
     tasks = [
-        Task(on, setup, seed * 1000 + i, seconds, share=0.0 if i else 0.15, own_check=own_check) for i in range(count)
+        Task(on, setup, seed * 1000 + i, seconds, share=0.0 if i else 0.15, own_check=own_check, lockstep=lockstep)
+        for i in range(count)
     ]
     events = searches(tasks)
     try:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sanitree.checker.hunt.known import known, overlooking
+from sanitree.checker.hunt.known import Overlook, known, overlooking
 from sanitree.checker.hunt.opening import opened
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
+from sanitree.checker.lockstep.lockstep import Tally as Steps
 from sanitree.checker.tally import Tally
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.operations import NAMES, Operation
@@ -26,7 +27,8 @@ class Lab:
     """on, setup: what is hunted in. sighted: hears of each new thing that goes wrong, once. own_check: whether the
     cache's own check is asked after each operation. operations: done so far, of each kind; judged: those done under
     watch, replayed: those done to shrink. known: how often each thing went wrong. tally: how often each rule was put
-    to the test. What is a known finding is sighted once and gone past."""
+    to the test. What is a known finding is sighted once and gone past. lockstep: whether the page model follows what is
+    judged; steps: what came of that."""
 
     on: str
     setup: Setup
@@ -37,6 +39,8 @@ class Lab:
     replayed: int = 0
     tally: Tally = field(default_factory=Tally)
     known: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    lockstep: bool = False
+    steps: Steps = field(default_factory=Steps)
     _drivers: dict[Setup, Driver] = field(default_factory=dict)
 
     def driver(self, setup: Setup) -> Driver:
@@ -49,7 +53,8 @@ class Lab:
 
     def play(self, setup: Setup, operations: Sequence[Operation] = (), judged: bool = True) -> Play | None:
         """A cache after operations that were judged before, judged from there on; None where it fails on the way."""
-        play = Play(self.driver(setup), False, False, overlooking(self.on, setup), self.tally)
+        steps = self.steps if self.lockstep else None
+        play = Play(self.driver(setup), False, False, overlooking(self.on, setup), self.tally, steps)
         if operations and not play.follow(operations):
             self.over(play)
             return None
@@ -61,7 +66,7 @@ class Lab:
         """What goes wrong when operations are done on a fresh cache, those that can be: the first thing that is not
         known, or that is of the kind of what is wanted."""
         try:
-            play = Play(self.driver(setup), True, wanted.kind is Kind.COMPLAINT, overlooking(self.on, setup, wanted))
+            play = play_for(self.driver(setup), wanted, overlooking(self.on, setup, wanted))
         except (CacheError, EngineError):
             return None  # no such cache can be built
         wrong = again(play, operations, wanted)
@@ -78,6 +83,13 @@ class Lab:
             self.known[key] += 1
             if self.known[key] == 1:
                 self.sighted(Sighting(play.driver.setup, tuple(play.done[:done]), wrong))
+
+
+def play_for(driver: Driver, wanted: Wrong | None, overlook: Overlook, lockstep: bool = False) -> Play:
+    """A cache under every rule, and under whatever else it takes to see what is wanted again."""
+    kind = None if wanted is None else wanted.kind
+    steps = Steps() if lockstep or kind is Kind.DIVERGENCE else None
+    return Play(driver, True, kind is Kind.COMPLAINT, overlook, lockstep=steps)
 
 
 def again(play: Play, operations: Sequence[Operation], wanted: Wrong) -> Wrong | None:

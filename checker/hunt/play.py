@@ -15,11 +15,14 @@ from sanitree.checker.hunt.fingerprint import fingerprint
 from sanitree.checker.hunt.known import Overlook, strictly
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.checker.live import InvariantViolated
+from sanitree.checker.lockstep.lockstep import Lockstep, told
+from sanitree.checker.lockstep.lockstep import Tally as Steps
 from sanitree.checker.tally import Tally
 from sanitree.checker.watch import Watch
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.operations import Evict, EvictHost, Operation, tokens_of
 from sanitree.models.snapshot import Key, Snapshot
+from sanitree.models.step import Call
 
 EVERYTHING = 1000
 """More tokens than a small cache has."""
@@ -49,14 +52,17 @@ class Play:
     ended it. met: what ended nothing, with the number of operations done by then: what is
     overlooked because it is known, and what the cache's own check said of states in which
     every rule held. With `watched` false nothing is judged, as for operations that have
-    been judged before; `watch` begins it later. judged: operations done under watch.
+    been judged before; `watch` begins it later. judged: operations done under watch. lockstep:
+    with it the page model follows every call that is judged, until something known has gone wrong.
     """
 
     def __init__(
         self, driver: Driver, watched: bool = True, own_check: bool = False, overlook: Overlook = strictly,
-        tally: Tally | None = None,
+        tally: Tally | None = None, lockstep: Steps | None = None,
     ) -> None:  # fmt: skip
         self.driver, self._own_check, self._overlook, self._tally = driver, False, overlook, tally
+        self._steps = lockstep
+        self._lockstep: Lockstep | None = None
         driver.fresh()
         self.done: list[Operation] = []
         self.results: list[str] = []
@@ -74,7 +80,9 @@ class Play:
     def watch(self, own_check: bool = False) -> None:
         """Judges every call from here on."""
         self._own_check = own_check
-        self._watch = Watch(self.driver, self._heard.append, tally=self._tally)
+        self._watch = Watch(self.driver, self._heard.append, tally=self._tally, heard=self._follow)
+        if self._steps is not None:
+            self._lockstep = Lockstep(self._watch.state, self.driver.setup, self._steps)
         self._see_rules()
 
     @property
@@ -168,6 +176,15 @@ class Play:
             self.met.append((wrong, len(self.done)))
             self._past |= past
             self._watch.without(self._past)
+
+    def _follow(self, call: Call, state: Snapshot) -> None:
+        """Takes the model along; not past what is known to be wrong, which no model does."""
+        if self._lockstep is None or self._past or self._heard:
+            return
+        parted = self._lockstep.see(call, state)
+        if parted is not None and self.wrong is None:
+            names = dict.fromkeys(str(d.key) for d in parted.differences)
+            self.wrong = Wrong(Kind.DIVERGENCE, (call.operation.value, *names), "", str(call), told(parted))
 
     def _last_call(self) -> str:
         calls = self._watch.calls if self._watch is not None else ()

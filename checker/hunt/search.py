@@ -40,6 +40,7 @@ class Task:
     own_check: bool = True
     shrinks: bool = True
     shrinks_known: bool = True
+    lockstep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Progress:
     seconds: spent on searching. judged: of the operations, those that were done under every rule; the others lead to
     where they go on. seen: states and steps that were judged. tested: instances that put a rule to the test, in one
     state or step of `tally.EVERY`, and 0 for a rule that was asked and never put to the test. depth: moves from the
-    empty cache that were exhausted.
+    empty cache that were exhausted. followed: in lockstep.
     """
 
     seconds: float
@@ -61,7 +62,19 @@ class Progress:
     states: int
     situations: int
     depth: int
+    followed: Followed | None = None
     done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What the page model followed: calls, actions of its own by name, differences that are accepted, by their names.
+    unseen: calls whose states were not observed."""
+
+    calls: dict[str, int]
+    took: dict[str, int]
+    accepted: dict[str, int]
+    unseen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class _Search:
 
     def run(self) -> None:
         task, rng = self.task, Random(self.task.seed)  # noqa: S311  repeatable, not secret
-        lab = Lab(task.on, task.setup, self.waiting.append, task.own_check)
+        lab = Lab(task.on, task.setup, self.waiting.append, task.own_check, lockstep=task.lockstep)
         lab.driver(task.setup)
         gc.freeze()  # an engine brings millions of objects, which would be looked through again and again
         begun = time.monotonic()
@@ -124,8 +137,13 @@ class _Search:
         tested = {name: tally.counts[name] for name in sorted(tally.asked)}
         return Progress(
             spent, dict(lab.operations), lab.judged, lab.replayed, dict(tally.judged), tested, len(met.states),
-            len(met.situations), self.depths.complete, done,
+            len(met.situations), self.depths.complete, _followed(lab), done,
         )  # fmt: skip
+
+
+def _followed(lab: Lab) -> Followed | None:
+    s = lab.steps
+    return Followed(dict(s.calls), dict(s.took), dict(s.accepted), s.unseen) if lab.lockstep else None
 
 
 def search(task: Task, tell: Callable[[Event], None]) -> None:

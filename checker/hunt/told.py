@@ -47,6 +47,9 @@ def plain(h: Hunt, exit_code: int, saved: list[str]) -> dict[str, Any]:
         "states": h.states,
         "exhausted_moves": h.depth,
         "interrupted": h.interrupted,
+        "lockstep": None
+        if h.followed is None
+        else dict(zip(("calls", "actions", "accepted"), h.followed, strict=True)),
         "failures": h.failures,
         "findings": [_plain_finding(h, f, saved[i] if saved else None) for i, f in enumerate(h.findings)],
     }
@@ -138,7 +141,16 @@ def _effort(h: Hunt) -> str:
     tried = f"everything within {count(h.depth, 'move')} was tried" if h.depth else "no depth was exhausted"
     processes = "1 process" if len(h.progress) == 1 else f"{len(h.progress)} processes"
     ended = ", interrupted" if h.interrupted else ""
-    return f"{h.seconds:.0f} s, {processes}{ended}, {h.states:,} states; {tried}\n{kinds}"
+    return f"{h.seconds:.0f} s, {processes}{ended}, {h.states:,} states; {tried}\n{kinds}{_in_lockstep(h)}"
+
+
+def _in_lockstep(h: Hunt) -> str:
+    if h.followed is None:
+        return ""
+    calls, took, accepted = h.followed
+    known_as = ", ".join(f"{n:,} {name}" for name, n in accepted.most_common()) or "none"
+    done = f"{count(calls.total(), 'call')} of the cache, {count(took.total(), 'action')} of the page model"
+    return f"\nin lockstep: {done}; accepted differences: {known_as}"
 
 
 def _finding(h: Hunt, number: int, f: Finding, file: str | None) -> Iterator[RenderableType]:
@@ -191,6 +203,8 @@ def _name(f: Finding) -> str:
             return f.wrong.text
         case Kind.COMPLAINT:
             return f"the cache's own check complains where every rule holds: {f.wrong.text.splitlines()[0]}"
+        case Kind.DIVERGENCE:
+            return f"the page model cannot do this {f.wrong.names[0]}"
         case Kind.AGREEMENT:
             return f"the ranks do not agree: {', '.join(f.wrong.names)}"
     return f"the two cores differ: {', '.join(f.wrong.names)}"
@@ -203,7 +217,7 @@ def _evidence(f: Finding) -> list[str]:
         lines = lines[1:]
         firsts = {line.split(" at ")[0].split("[")[0]: line for line in reversed(lines)}
         return [firsts[name] for name in f.wrong.names if name in firsts]
-    return lines if f.wrong.kind in (Kind.DIFFERENCE, Kind.AGREEMENT) else lines[1:6]
+    return lines if f.wrong.kind in (Kind.DIFFERENCE, Kind.AGREEMENT, Kind.DIVERGENCE) else lines[1:6]
 
 
 def _own(f: Finding) -> str:

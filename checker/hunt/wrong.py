@@ -22,6 +22,8 @@ class Kind(Enum):
     """The cache's own check complains of a state in which every rule holds."""
     DIFFERENCE = "difference"
     """Two implementations do the same operations with other results."""
+    DIVERGENCE = "divergence"
+    """The model cannot do what the cache did."""
     AGREEMENT = "agreement"
     """The ranks of one server do not agree."""
 

@@ -41,7 +41,7 @@ from sanitree.models.snapshot.errors import shown
 
 FORMAT: Final = "sanitree-trace"
 VERSION: Final = 1
-KINDS: Final = ("rule", "exception", "leak", "complaint", "difference", "agreement")
+KINDS: Final = ("rule", "exception", "leak", "complaint", "difference", "agreement", "divergence")
 RANKS: Final = 8
 """Of one server, at most: each is a cache of its own in one process."""
 CORES: Final = (None, "python", "rust", "both")

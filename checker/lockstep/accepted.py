@@ -1,0 +1,167 @@
+"""Where the model and a cache are known to part, and why that is accepted: data, counted whenever it is met.
+
+The model was made of the semantics of the reference cache and of what SGLang's versions have in common; what one does
+besides is here, with what in the engine does it. What an entry accepts is as narrow as can be said: an operation, the
+variables that differ, and in which direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sanitree.checker.lockstep.follow import Difference, Followed
+from sanitree.checker.lockstep.shown import Path, Shown
+from sanitree.invariants.calls import Operation
+from sanitree.invariants.vocabulary import DEVICE, HOST, Policy, Settings
+from sanitree.models.engines.store import version_key
+from sanitree.models.snapshot import Origin
+
+_COPY = frozenset({"present", "taken", "right"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Met:
+    """A call after which model and cache differed, and what was seen before and after it."""
+
+    settings: Settings
+    followed: Followed
+    before: Shown
+    after: Shown
+
+    @property
+    def operation(self) -> Operation:
+        return self.followed.call.operation
+
+    def windowed(self, d: Difference) -> bool:
+        """The difference is of window data."""
+        return any(c.name == d.key.component and c.per_token and not c.backbone for c in self.settings.components)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accepted:
+    """A known difference. first, until: the versions of SGLang that have it; any cache where first is "".
+
+    covers: whether it explains one variable that differs.
+    """
+
+    id: str
+    why: str
+    covers: Callable[[Met, Difference], bool]
+    first: str = ""
+    until: str | None = None
+
+    def applies(self, origin: Origin) -> bool:
+        """Whether a cache may have it."""
+        if not self.first:
+            return True
+        if origin.engine != "sglang":
+            return False
+        late = self.until is not None and version_key(origin.version) >= version_key(self.until)
+        return version_key(origin.version) >= version_key(self.first) and not late
+
+
+def explained(met: Met, origin: Origin) -> tuple[Accepted, ...] | None:
+    """Those that together explain all that differs; None where something is left."""
+    fit = [a for a in ACCEPTED if a.applies(origin)]
+    found: dict[str, Accepted] = {}
+    for d in met.followed.differences:
+        mine = next((a for a in fit if a.covers(met, d)), None)
+        if mine is None:
+            return None
+        found[mine.id] = mine
+    return tuple(found.values())
+
+
+# What each covers.
+
+
+def _less_window(met: Met, d: Difference) -> bool:
+    mine = met.operation is Operation.INSERT and met.windowed(d) and d.key.tier == DEVICE.value
+    return mine and d.key.name in _COPY and (d.model, d.live) == (1, 0)
+
+
+_OF_LOADS = _COPY | {"load_pending", "in_load", "in_load_of_parent", "being_loaded", "load_copied", "load_reach"}
+_LOCKS = {"lock", "locks", "below_zero"}
+_TRANSFERS = {Operation.LOAD_BACK, Operation.POLL_LOADS, Operation.COPY}
+
+
+def _shared_loads(met: Met, d: Difference) -> bool:
+    of_it = d.key.name in _LOCKS or (d.key.name in _OF_LOADS and d.key.tier != HOST.value)
+    return met.operation in _TRANSFERS and of_it and any(_share(x.loads, d.path) for x in (met.before, met.after))
+
+
+def _share(loads: Iterable[Path], path: Path) -> bool:
+    """Two loads in flight begin with a page that the path has too."""
+    return sum(load[:1] == path[:1] for load in loads) > 1
+
+
+def _shared_request(met: Met, d: Difference) -> bool:
+    mine = met.operation in (Operation.ACQUIRE, Operation.RELEASE) and d.key.name in ("lock", "held", "held_reach")
+    several = any("requests on one node" in said for x in (met.before, met.after) for said in x.left_out)
+    return mine and several
+
+
+def _below_device(met: Met, d: Difference) -> bool:
+    of_host = d.key.name in _COPY and d.key.tier == HOST.value
+    return met.operation is Operation.PREFETCH and (of_host or d.key.name == "cut") and (d.model, d.live) == (0, 1)
+
+
+def _no_state_lock(met: Met, d: Difference) -> bool:
+    polled = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
+    selective = met.settings.policy is Policy.WRITE_THROUGH_SELECTIVE
+    per_node = any(c.name == d.key.component and not c.per_token for c in met.settings.components)
+    return polled and selective and per_node and d.key.name == "lock"
+
+
+def _backed_up_while_loading(met: Met, d: Difference) -> bool:
+    mine = met.operation in (Operation.INSERT, Operation.BACK_UP) and bool(met.before.loads)
+    on_path = any(d.path == load[: len(d.path)] for load in met.before.loads)
+    names = _COPY | {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach"}
+    return mine and on_path and d.key.name in names
+
+
+ACCEPTED: tuple[Accepted, ...] = (
+    Accepted(
+        "insert-brings-less-window",
+        "An insert of the model brings all window data that the path lacks. A caller has it of the last pages alone: "
+        "what is out of its window it has freed, and the tree takes a tombstone.",
+        _less_window,
+    ),
+    Accepted(
+        "loads-share-a-window",
+        "With a window, loads of the model that are in flight have no page of their paths in common: it keeps one "
+        "load a page. Caches load two prompts whose windows share pages at one time.",
+        _shared_loads,
+    ),
+    Accepted(
+        "requests-share-a-node",
+        "With a window, the model has one request a node: it keeps how far one lock reaches. Caches have any number.",
+        _shared_request,
+    ),
+    Accepted(
+        "prefetch-below-the-device",
+        "A prefetch of the model goes on below nodes that are all on the host, and brings something new of full "
+        "attention. A cache's goes on below what came to the device alone while it fetched, gives that its host copy "
+        "(from 0.5.17 on), and completes auxiliary data.",
+        _below_device,
+    ),
+    Accepted(
+        "backup-locks-no-state",
+        "A backup of the model locks the node's recurrent state. UnifiedRadixCache does so only where the state was "
+        "there before the insert that backs up; the state that this insert brings is not locked.",
+        _no_state_lock,
+        first="0.5.12",
+    ),
+    Accepted(
+        "backed-up-while-it-loads",
+        "A backup of the model waits until a load of the node is acknowledged. SGLang does not mark what loads, but "
+        "under write_back, and backs up.",
+        _backed_up_while_loading,
+        first="0.5.12",
+    ),
+)
+
+BY_ID: Mapping[str, Accepted] = {a.id: a for a in ACCEPTED}
+
+__all__ = ["ACCEPTED", "BY_ID", "Accepted", "Met", "explained"]

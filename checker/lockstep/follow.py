@@ -1,0 +1,245 @@
+"""The model's state, brought from what one snapshot shows to what the next does by actions that the call may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from heapq import heappop, heappush
+from itertools import count
+
+from sanitree.checker.lockstep.program import Changes, Pool, Programs, Row, State, Trie, programs
+from sanitree.checker.lockstep.shown import Path, Shown, shown
+from sanitree.invariants.calls import Operation
+from sanitree.invariants.vocabulary import DEVICE, HOST, Policy, Settings
+from sanitree.models.protocol.pages import Pages, pages
+from sanitree.models.protocol.pages import words as w
+from sanitree.models.protocol.pages.calls import AT_ANY_TIME, stages_of
+from sanitree.models.protocol.pages.duplicates import TRAIT, duplicates
+from sanitree.models.protocol.system import System, Variable
+from sanitree.models.snapshot import Key, Snapshot
+from sanitree.models.step import Call
+
+_TIERS = (DEVICE, HOST)
+
+MANY = 1 << 20
+"""Requests and transfers: as many as there are."""
+_REACHED = {w.HELD_REACH: None, w.WRITE_REACH: Key("write_ends"), w.LOAD_REACH: Key("load_ends")}
+"""How far a lock reached, and what says that one ends at a page: for the first, that somebody holds it."""
+
+PATIENCE = 400
+"""States that are looked at for one call."""
+
+Took = tuple[str, Path]
+"""An action of the model, and the page that it was of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The page model of one kind of cache, for tries of any size."""
+
+    config: Pages
+    system: System
+    programs: Programs
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        return self.system.variables
+
+    @property
+    def places(self) -> dict[Key, int]:
+        return {v.key: i for i, v in enumerate(self.system.variables)}
+
+
+@cache  # caches that are searched are made by the thousand
+def model(settings: Settings, window: int, rooms: tuple[tuple[Pool, int], ...]) -> Model:
+    """window: in pages. rooms: capacity of each pool, in pages."""
+    config = Pages(
+        policy=settings.policy, components=settings.components, parents=tuple(range(window)), requests=MANY,
+        copies=MANY, window=window, rooms={(c.name, tier): n for (c, tier), n in rooms},
+    )  # fmt: skip
+    system = pages(config)
+    if TRAIT in settings.traits and settings.policy is Policy.WRITE_BACK:
+        system = replace(system, actions=(*system.actions, *duplicates(config)))
+    return Model(config, system, programs(system))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A variable that the model has another number of than the cache. live: what is seen; None of a page that is not
+    in the cache's tree."""
+
+    path: Path
+    key: Key
+    model: int
+    live: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What the model did while the cache did a call. differences: what no sequence of its actions explains."""
+
+    call: Call
+    took: tuple[Took, ...]
+    differences: tuple[Difference, ...] = ()
+
+
+class Follower:
+    """A model that follows one cache. rows: its state, of each page that has anything."""
+
+    def __init__(self, made: Model, first: Snapshot) -> None:
+        self.model = made
+        self.places = made.places
+        self.rows: dict[Path, Row] = {}
+        self.seen = self._shown(first)
+        self._take_over({})
+
+    def restart(self, at: Snapshot) -> None:
+        """Takes over what is there now, whatever has been done."""
+        self.seen = self._shown(at)
+        self._take_over(self.rows)
+
+    def follow(self, call: Call, after: Snapshot) -> Followed:
+        """What has been done since the last one. What the model could not follow, it takes over as it is.
+
+        Raises NotAStateError for a snapshot that is none of pages; nothing was followed then.
+        """
+        seen = self._shown(after)
+        part = _Part(self.model, self.rows, self.seen, seen, call.operation)
+        state, took = part.search()
+        differences = tuple(part.differences(state))
+        self.seen = seen
+        if call.operation is Operation.RESET:
+            took, differences, self.rows = (), (), {}
+        else:
+            self.rows = {path: row for path, row in zip(part.paths, state.rows, strict=True) if path and any(row)}
+        if differences or not self.rows:
+            self._take_over(self.rows)
+        return Followed(call, took, differences)
+
+    def _shown(self, s: Snapshot) -> Shown:
+        return shown(s, self.places, self.model.config.window)
+
+    def _take_over(self, rows: Mapping[Path, Row]) -> None:
+        """What is seen, and of what is not what there was; how far a lock reached that nobody saw, as far as now."""
+        nothing = [0] * len(self.places)
+        self.rows = {
+            path: [old if new is None else new for new, old in zip(row, rows.get(path, nothing), strict=True)]
+            for path, row in self.seen.pages.items()
+        }
+        if self.model.config.windowed is None:
+            return
+        part = _Part(self.model, self.rows, self.seen, self.seen, Operation.COPY)
+        defined = self.model.programs.defined
+        for page, path in enumerate(part.paths[1:], 1):
+            row = self.rows[path]
+            for reached, ends in _REACHED.items():
+                place = self.places[reached]
+                here = row[self.places[w.HELD]] if ends is None else defined[ends](part.first, page)
+                if self.seen.pages[path][place] is None:
+                    row[place] = (row[place] or defined[w.REACH](part.first, page)) if here else 0
+
+
+class _Part:
+    """One call: the pages that there were and are, and what is wanted of each."""
+
+    def __init__(self, m: Model, rows: Mapping[Path, Row], before: Shown, after: Shown, operation: Operation) -> None:
+        self.model, self.operation = m, operation
+        self.places = m.places
+        self.paths: list[Path] = [(), *sorted({*rows, *after.pages}, key=lambda p: (len(p), p))]
+        at = {path: i for i, path in enumerate(self.paths)}
+        trie = Trie((0, *(at[path[:-1]] for path in self.paths[1:])), _others(m, rows, before, after))
+        nothing = [0] * len(self.places)
+        self.wanted: list[Sequence[int | None]] = [nothing, *(after.pages.get(p, nothing) for p in self.paths[1:])]
+        root = [m.system.root[v.key] for v in m.variables]
+        first = [list(rows.get(p, nothing)) for p in self.paths[1:]]
+        self._hit(first, after)
+        self.first = State(trie, [root, *first])
+
+    def _hit(self, rows: Sequence[Row], after: Shown) -> None:
+        """Hits are the cache's: the model asks for as many as make a backup due, and is told how many there are."""
+        place, most = self.places.get(w.HITS), self.model.config.hits_to_back_up
+        if place is None:
+            return
+        for path, row in zip(self.paths[1:], rows, strict=True):
+            if path in after.pages:
+                asked = self.operation is Operation.BACK_UP  # backed up whatever it was hit by
+                row[place] = most if asked else min(most, after.hits.get(path, most))
+
+    def search(self) -> tuple[State, tuple[Took, ...]]:
+        """The state that is wanted and the way there; where there is none, the nearest that was met."""
+        tie = count()
+        start = sum(1 for _ in self.differences(self.first))
+        best: tuple[int, State, tuple[Took, ...]] = (start, self.first, ())
+        open_: list[tuple[float, int, int, int, State, tuple[Took, ...]]] = []
+        heappush(open_, (start, next(tie), start, 0, self.first, ()))
+        met: set[tuple[int, tuple[tuple[int, ...], ...]]] = set()
+        for _ in range(PATIENCE):
+            if not open_ or not best[0]:
+                break
+            _, _, far, stage, state, took = heappop(open_)
+            for name, page, later in self._candidates(state, stage):
+                changes = self.model.programs.actions[name].changes(state, page)
+                left = far + self._gained(state, changes)
+                new = state.after(changes)
+                key = (later, tuple(map(tuple, new.rows)))
+                if key in met:
+                    continue
+                met.add(key)
+                way = (*took, (name, self.paths[page]))
+                if left < best[0]:
+                    best = (left, new, way)
+                heappush(open_, (left + len(way) / 2, next(tie), left, later, new, way))
+        return best[1], best[2]
+
+    def _candidates(self, state: State, stage: int) -> Iterator[tuple[str, int, int]]:
+        """Actions that may come next, of pages near those that differ."""
+        near = self._near(state)
+        for name, doing in self.model.programs.actions.items():
+            stages = (stage,) if name in AT_ANY_TIME else stages_of(self.operation, name)
+            later = next((i for i in stages if i >= stage), None)
+            if later is None:
+                continue
+            for page in near:
+                if doing.allowed(state, page):
+                    yield name, page, later
+
+    def _near(self, state: State) -> list[int]:
+        """Pages that differ, those right above, and all below."""
+        trie = state.trie
+        found: set[int] = set()
+        for page, (row, wanted) in enumerate(zip(state.rows, self.wanted, strict=True)):
+            differs = any(a != b for a, b in zip(row, wanted, strict=True) if b is not None)
+            if page and (differs or trie.up[page] in found):
+                found.add(page)
+        return sorted(found | {trie.up[page] for page in found if trie.up[page]})
+
+    def _gained(self, state: State, changes: Changes) -> int:
+        """How many variables more differ after some changes; fewer where it is below 0."""
+        found = 0
+        for (page, variable), value in changes.items():
+            wanted = self.wanted[page][variable]
+            if wanted is not None:
+                found += (value != wanted) - (state.rows[page][variable] != wanted)
+        return found
+
+    def differences(self, state: State) -> Iterator[Difference]:
+        """What of a state is not as it is wanted."""
+        for page, (row, wanted) in enumerate(zip(state.rows, self.wanted, strict=True)):
+            for variable, (a, b) in enumerate(zip(row, wanted, strict=True)):
+                if page and b is not None and a != b:
+                    there = self.wanted[page] is not self.wanted[0]
+                    yield Difference(self.paths[page], self.model.variables[variable].key, a, b if there else None)
+
+
+def _others(m: Model, rows: Mapping[Path, Row], before: Shown, after: Shown) -> dict[Pool, int]:
+    """Slots that no page has. Of those that change hands during a call, nobody says when: as few as before or after."""
+    found = {}
+    for c in m.config.components:
+        for tier in _TIERS:
+            place = m.places[Key.of("taken", c, tier)]
+            own = sum(row[place] for row in rows.values())
+            now = sum(row[place] or 0 for row in after.pages.values())
+            least = (x.taken[c, tier] - n for x, n in ((before, own), (after, now)) if (c, tier) in x.taken)
+            found[c, tier] = max(0, min(least, default=0))
+    return found

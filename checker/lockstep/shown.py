@@ -1,0 +1,76 @@
+"""What a snapshot shows of the model's state, by names that stay the same from call to call: pages by their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sanitree.checker.lockstep.program import Pool
+from sanitree.invariants.vocabulary import DEVICE, HOST
+from sanitree.models.protocol.pages import words as w
+from sanitree.models.protocol.pages.abstracted import UNMARKED, NotAStateError, abstracted
+from sanitree.models.protocol.pages.strays import is_write, references
+from sanitree.models.snapshot import Key, Snapshot
+
+Path = tuple[tuple[int, ...], ...]
+"""A page by the tokens of each page that leads to it, and its own."""
+
+LONGEST = 1 << 30
+
+_HOST_LOCKS = ("locks", "below_zero")
+"""The model's loads take them, SGLang's do not; SGLang's prefetches do while they fetch, the model's are one action."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """pages: of each page of the tree the variables that are seen, None where one is open. taken: slots of each pool
+    that are handed out, in pages. hits: of each page, where the cache counts them. loads: where those in flight end.
+    left_out: what is shown otherwise than it is."""
+
+    pages: Mapping[Path, Sequence[int | None]]
+    taken: Mapping[Pool, int]
+    hits: Mapping[Path, int]
+    loads: tuple[Path, ...]
+    left_out: tuple[str, ...]
+
+
+def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
+    """window: in pages. Raises NotAStateError for a tree that is none of pages."""
+    if Key("key") not in s.nodes.lists:
+        raise NotAStateError("the tokens of nodes were not observed", "pages are told apart by them")
+    a = abstracted(s, range(1, len(s.nodes)), longest=LONGEST, window=window)
+    size = s.settings.page_size
+    keys, above = s.nodes.lists[Key("key")].each, s.nodes.columns[Key("parent")].listed
+    hits = s.nodes.columns.get(w.HITS)
+    paths: dict[int, Path] = {0: ()}
+    path_of: dict[int, Path] = {}
+    counted: dict[Path, int] = {}
+    for row, pages in a.pages_of.items():
+        path = paths[above[row]]
+        tokens = keys[row]
+        for i, page in enumerate(pages):
+            path = (*path, tuple(tokens[i * size : (i + 1) * size]))
+            path_of[page] = path
+            if hits is not None:
+                counted[path] = int(hits.listed[row])
+        paths[row] = path
+    found: dict[Path, list[int | None]] = {path: [None] * len(places) for path in path_of.values()}
+    own_host_locks = s.origin.engine not in UNMARKED
+    for (key, page), value in a.known.items():
+        if page in path_of and key in places and (own_host_locks or key.name not in _HOST_LOCKS):
+            found[path_of[page]][places[key]] = value
+    nodes = references(s.transfers)
+    loads = tuple(paths[row] for i, (row, there) in enumerate(nodes) if there and not is_write(s, i))
+    return Shown(found, _taken(s), counted, loads, a.left_out)
+
+
+def _taken(s: Snapshot) -> dict[Pool, int]:
+    found = {}
+    for c in s.settings.components:
+        size = s.settings.page_size if c.per_token else 1
+        for tier in (DEVICE, HOST):
+            capacity, left = (s.tree.columns.get(Key.of(name, c, tier)) for name in ("capacity", "available"))
+            if capacity is None or left is None or left.known is not None:
+                continue
+            found[c, tier] = int(capacity.listed[0]) // size - int(left.listed[0]) // size
+    return found
