@@ -47,12 +47,17 @@ def plain(h: Hunt, exit_code: int, saved: list[str]) -> dict[str, Any]:
         "states": h.states,
         "exhausted_moves": h.depth,
         "interrupted": h.interrupted,
-        "lockstep": None
-        if h.followed is None
-        else dict(zip(("calls", "actions", "accepted"), h.followed, strict=True)),
+        "lockstep": _plain_followed(h),
         "failures": h.failures,
         "findings": [_plain_finding(h, f, saved[i] if saved else None) for i, f in enumerate(h.findings)],
     }
+
+
+def _plain_followed(h: Hunt) -> dict[str, dict[str, int]] | None:
+    if h.followed is None:
+        return None
+    calls, took, accepted = h.followed
+    return {"calls": dict(calls), "actions": dict(took), "accepted": dict(accepted)}
 
 
 def _plain_finding(h: Hunt, f: Finding, file: str | None) -> dict[str, Any]:

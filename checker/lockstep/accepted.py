@@ -121,6 +121,15 @@ def _backed_up_while_loading(met: Met, d: Difference) -> bool:
     return mine and on_path and d.key.name in names
 
 
+_WRITING = {Operation.EVICT, Operation.ALLOCATE, Operation.INSERT, Operation.BACK_UP, Operation.LOAD_BACK}
+
+
+def _left_out(met: Met, d: Difference) -> bool:
+    auxiliary = any(c.name == d.key.component and not c.backbone for c in met.settings.components)
+    of_host = d.key.name == "being_written" or (d.key.name in _COPY and d.key.tier == HOST.value)
+    return met.operation in _WRITING and auxiliary and of_host and (d.model, d.live) == (1, 0)
+
+
 ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
         "insert-brings-less-window",
@@ -152,6 +161,12 @@ ACCEPTED: tuple[Accepted, ...] = (
         "there before the insert that backs up; the state that this insert brings is not locked.",
         _no_state_lock,
         first="0.5.12",
+    ),
+    Accepted(
+        "auxiliary-data-is-left-out",
+        "A write of the model takes auxiliary data along wherever its pool has room. A cache asks for that room "
+        "before or after it has made some for the full copies, as its version has it, and leaves out what had none.",
+        _left_out,
     ),
     Accepted(
         "backed-up-while-it-loads",

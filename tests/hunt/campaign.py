@@ -1,7 +1,7 @@
 """Hunts in every kind of cache of every engine, round after round, and the page that says what came of them.
 
     python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--budget 8]
-        [--operations MOST] [--rounds 1] [--until OPERATIONS] [--write]
+        [--operations MOST] [--rounds 1] [--until OPERATIONS] [--lockstep] [--write]
 
 Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: what was
 hunted in least comes first, and each hunt has a seed of its own. `--write` writes docs/campaign.md from a record.
@@ -19,7 +19,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 from zlib import crc32
@@ -64,8 +64,8 @@ def cells(on: str, cores: list[str]) -> Iterator[Cell]:
 class Campaign:
     """One round at a time, written to a record as it goes."""
 
-    def __init__(self, record: Path, budget: float, most: int | None, jobs: int) -> None:
-        self.record, self.budget, self.most, self.jobs = record, budget, most, jobs
+    def __init__(self, record: Path, budget: float, most: int | None, jobs: int, lockstep: bool) -> None:
+        self.record, self.budget, self.most, self.jobs, self.lockstep = record, budget, most, jobs, lockstep
         self._lock = threading.Lock()
         done = read(record)
         self.judged = sum(r["judged"] for r in done)
@@ -90,7 +90,17 @@ class Campaign:
         """How many of the cells are done with when the process is."""
         own = group[0].on != "reference"
         tasks = [
-            Task(c.on, c.setup, self._seed(c), self.budget, SHARE, self.most, own_check=own, shrinks_known=False)
+            Task(
+                c.on,
+                c.setup,
+                self._seed(c),
+                self.budget,
+                SHARE,
+                self.most,
+                own_check=own,
+                shrinks_known=False,
+                lockstep=self.lockstep,
+            )
             for c in group
         ]
         sighted: dict[int, list[Sighted]] = {}
@@ -127,6 +137,7 @@ class Campaign:
             "seconds": round(p.seconds, 2) if p else 0, "operations": p.operations if p else {},
             "judged": p.judged if p else 0, "seen": p.seen if p else {}, "tested": p.tested if p else {},
             "states": p.states if p else 0, "found": found,
+            "followed": asdict(p.followed) if p is not None and p.followed is not None else None,
         }  # fmt: skip
         with self._lock:
             self.judged += told_line["judged"]
@@ -177,6 +188,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--until", type=int, help="operations under every rule after which no hunt is begun")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--lockstep", action="store_true", help="the page model follows every call")
     parser.add_argument("--write", action="store_true", help="writes the page, and hunts nothing")
     args = parser.parse_args()
     if args.write:
@@ -184,7 +196,7 @@ def main() -> int:
 
         write(read(args.record))
         return 0
-    campaign = Campaign(args.record, args.budget, args.operations, args.jobs)
+    campaign = Campaign(args.record, args.budget, args.operations, args.jobs, args.lockstep)
     groups = [list(cells(on, args.cores)) for on in args.on]
     for _ in range(args.rounds):
         campaign.round(groups, args.until)
