@@ -1,0 +1,158 @@
+"""The page model follows live caches; what it cannot follow is told, shrunk, and done again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from sanitree.checker.hunt.moves import Chooser, Style
+from sanitree.checker.hunt.play import Play
+from sanitree.checker.hunt.wrong import Kind, Wrong
+from sanitree.checker.lockstep.accepted import ACCEPTED
+from sanitree.checker.lockstep.follow import Followed
+from sanitree.checker.lockstep.lockstep import Lockstep, Tally, told
+from sanitree.checker.replay import Answer, replay
+from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.open import open_driver
+from sanitree.models.driving.operations import Evict, Finish, Poll, Release, Start
+from sanitree.models.driving.setup import Setup
+from sanitree.models.driving.trace import Found, Trace
+from sanitree.models.engines import deps, store
+from sanitree.models.engines.process import run_in_engine
+from sanitree.models.snapshot import Snapshot
+from sanitree.models.step import Call
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPONENTS = ((FULL,), (FULL, SWA), (FULL, MAMBA))
+NEWEST = "0.5.23"
+
+
+def serve(on: str, setup: Setup, seeds: range, moves: int = 25) -> tuple[Tally, list[Wrong]]:
+    """Random work in lockstep: what was done, and what went wrong."""
+    tally, wrong, driver = Tally(), [], open_driver(on, setup)
+    for seed in seeds:
+        play = Play(driver, lockstep=tally)
+        chooser = Chooser(Random(seed), Style.eventful(setup), setup)
+        for _ in range(moves):
+            if not play.follow(chooser.move(play.books)):
+                wrong.append(play.wrong)
+                break
+    return tally, [w for w in wrong if w is not None]
+
+
+@pytest.mark.parametrize("page", [1, 4])
+@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
+def test_the_reference_cache_is_followed(policy: Policy, components: tuple[Component, ...], page: int) -> None:
+    setup = Setup(policy=policy, components=components, page_size=page, window=2 * page, device_pages=8, host_pages=8)
+    tally, wrong = serve("reference", setup, range(3))
+    assert wrong == []
+    assert tally.calls.total() > 100
+    assert {"insert", "acquire", "release", "split"} <= set(tally.took)
+    assert ("write_back" if policy is Policy.WRITE_BACK else "submit_write") in tally.took
+
+
+def followed(setup: Setup, seeds: range, moves: int = 40) -> str:
+    """Random work in lockstep and under no rule: the first thing that the model cannot do, or nothing."""
+    driver = open_driver("reference", setup)
+    for seed in seeds:
+        play = Play(driver, watched=False)
+        watch = Watched(driver)
+        steps = Lockstep(watch.state(), setup)
+        chooser = Chooser(Random(seed), Style.eventful(setup), setup)
+        for _ in range(moves):
+            going = play.follow(chooser.move(play.books))
+            if (parted := watch.first(steps)) is not None:
+                return told(parted)
+            if not going:
+                break
+    return ""
+
+
+TOLD = {
+    "evict_does_not_wait": (Policy.WRITE_BACK, (FULL,)),
+    "eviction_ignores_locks": (Policy.WRITE_THROUGH, (FULL,)),
+    "insert_frees_the_prefix": (Policy.WRITE_THROUGH, (FULL,)),
+    "split_forgets_the_pending_write": (Policy.WRITE_THROUGH, (FULL,)),
+    "split_forgets_the_lock": (Policy.WRITE_THROUGH, (FULL,)),
+    "split_moves_the_state": (Policy.WRITE_THROUGH, (FULL, MAMBA)),
+    "tombstone_keeps_its_slots": (Policy.WRITE_THROUGH, (FULL, SWA)),
+    "release_undoes_too_much": (Policy.WRITE_THROUGH, (FULL, SWA)),
+    "backup_takes_no_lock": (Policy.WRITE_THROUGH, (FULL,)),
+    "load_takes_no_lock": (Policy.WRITE_THROUGH, (FULL,)),
+}
+
+
+@pytest.mark.parametrize("fault", TOLD)
+def test_a_cache_with_a_fault_parts_from_the_model(fault: str) -> None:
+    policy, components = TOLD[fault]
+    setup = Setup(policy=policy, components=components, device_pages=6, host_pages=6, fault=fault)
+    assert "the page model cannot do" in followed(setup, range(4))
+    assert followed(replace(setup, fault=None), range(4)) == ""
+
+
+class Watched:
+    """The calls on a cache with the state after each."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.calls: list[Call] = []
+        self.seen: list[tuple[Call, Snapshot]] = []
+        driver.listen(self._settle, self.calls.append)
+
+    def state(self) -> Snapshot:
+        return self.driver.subject(content=True).snapshot(None)
+
+    def _settle(self) -> None:
+        if self.calls:
+            self.seen.append((self.calls.pop(), self.state()))
+
+    def first(self, steps: Lockstep) -> Followed | None:
+        """The first call that the model cannot follow, of those since the last time."""
+        self._settle()
+        seen, self.seen = self.seen, []
+        return next((parted for call, state in seen if (parted := steps.see(call, state)) is not None), None)
+
+
+def engine_run(on: str, core: str | None, policy: str, components: list[str]) -> dict[str, object]:
+    """In an engine's process: what came of work in lockstep."""
+    from sanitree.invariants.plugins import component
+
+    setup = Setup(policy=Policy(policy), components=tuple(map(component, components)), core=core, device_pages=8,
+                  host_pages=8)  # fmt: skip
+    tally, wrong = serve(on, setup, range(3))
+    return {"calls": tally.calls.total(), "took": dict(tally.took), "wrong": [w.text for w in wrong]}
+
+
+@pytest.mark.parametrize(
+    ("on", "core", "policy", "components"),
+    [("0.5.13.post1", None, "write_through", ["full"]), (NEWEST, "python", "write_back", ["full", "mamba"])],
+)
+def test_real_engines_are_followed(on: str, core: str | None, policy: str, components: list[str]) -> None:
+    if not deps.ready() or on not in {i.version for i in store.installed()}:
+        pytest.skip(f"sglang {on} is not here: make engines")
+    told = run_in_engine(
+        on, "tests.lockstep.test_lockstep:engine_run",
+        {"on": on, "core": core, "policy": policy, "components": components}, search=[ROOT],
+    )  # fmt: skip
+    assert told["wrong"] == []
+    assert told["calls"] > 150
+
+
+def test_accepted_differences_have_reasons_and_names_of_their_own() -> None:
+    assert len({a.id for a in ACCEPTED}) == len(ACCEPTED)
+    assert all(len(a.why) > 60 for a in ACCEPTED)
+
+
+def test_a_divergence_in_a_trace_is_looked_for_again() -> None:
+    found = Found("divergence", ("evict", "present.full.device"), "", "evict", "")
+    setup = Setup(device_pages=8, host_pages=8)
+    trace = Trace.of(setup, [Start((1,)), Finish(0), Release(0), Poll(), Evict("full", 1)], [], "reference", found)
+    told = replay(trace, "reference")
+    assert told.answer is Answer.GONE
+    assert replay(replace(trace, found=None), "reference", lockstep=True).answer is not Answer.CANNOT_RUN
+    assert Kind(found.kind) is Kind.DIVERGENCE
