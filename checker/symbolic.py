@@ -140,7 +140,7 @@ def compared(op: Op, a: E, b: E) -> E:
     if a.op == b.op == "const":
         x, y = a.args[0], b.args[0]
         return const(bool(x == y if sign == "=" else x < y if sign == "<" else x <= y))
-    return TRUE if a == b and sign != "<" else E(sign, (a, b))
+    return const(sign != "<") if a == b else E(sign, (a, b))
 
 
 def computed(op: Op, a: E, b: E) -> E:

@@ -21,15 +21,20 @@ Records = Callable[[Any, "Ledger"], list[Any]]
 """Lists the transfers or the requests of a tree; `Ledger.holds` says which nodes are in it."""
 
 
+Change = tuple["Entry", tuple[Any, ...] | None, tuple[Any, ...] | None]
+"""A node, and what is kept of it before and after."""
+
+
 class Entry:
     """One node in the books.
 
     up: its parent's entry, None for the root's. edge: under what the parent holds it. count:
     children in the books. own, every: what it gives to sums over its parent's children and over
-    all nodes. asked: what children are asked of it. kids: sums over its children.
+    all nodes. asked: what children are asked of it. kids: sums over its children. kept: its
+    fields that step rules speak of, as they were when it was judged last.
     """
 
-    __slots__ = ("asked", "bad", "count", "deep", "edge", "every", "keyed", "kids", "node", "open", "own", "up")
+    __slots__ = ("asked", "bad", "count", "deep", "edge", "every", "keyed", "kept", "kids", "node", "open", "own", "up")
 
     def __init__(self, node: Any, up: Entry | None, edge: Any, nothing: Sequence[Any]) -> None:
         self.node, self.up, self.edge = node, up, edge
@@ -40,6 +45,7 @@ class Entry:
         self.own: tuple[Any, ...] = ()
         self.every: tuple[Any, ...] = ()
         self.asked: tuple[Any, ...] | None = None
+        self.kept: tuple[Any, ...] | None = None
 
 
 class Ledger:
@@ -49,7 +55,8 @@ class Ledger:
     from then on. error: what reading it raised, if that is why. lost: nodes of transfers that left so far.
     judged: nodes that were judged so far.
     transfers, requests: as they were listed last. renewed: whether they are others than before;
-    stale: whether what they are judged by may have changed.
+    stale: whether what they are judged by may have changed. changed: nodes of which what is kept is
+    other than before, with that and with what it is now; None where the node is not in the tree.
     """
 
     def __init__(self, tree: Any, checks: Touched, transfers: Records | None, requests: Records | None) -> None:
@@ -75,6 +82,7 @@ class Ledger:
         self._wrong: dict[Entry, None] = {}
         self._deep: dict[Entry, None] = {}
         self.batch: list[Entry] = []
+        self.changed: list[Change] = []
         self.lost = 0
         self._found: list[Instance] = []
         self.transfers: list[Any] = []
@@ -84,6 +92,7 @@ class Ledger:
         self.renewed = self.stale = self._new = True
         self._of_transfers: set[int] = set()
         self.judge(tree, [self.checks.root(tree)])
+        self.changed = []
 
     def holds(self, node: Any) -> bool:
         """Whether a node is in the tree, as far as the books go."""
@@ -95,7 +104,7 @@ class Ledger:
             return
         try:
             self._root = self.checks.root(tree)
-            self._suspects, self._gone = [], []
+            self._suspects, self._gone, self.changed = [], [], []
             self.batch = [e for node in touched if (e := self._entry(node)) is not None]
             if self._gone:
                 self.batch = list(filter(self._is_current, self.batch))
@@ -104,6 +113,7 @@ class Ledger:
             self._look_for_children()
             self._look_at_records(tree)
             self._found = self.checks.run(tree, self)
+            self.changed += [(e, e.kept, None) for e in self._gone if e.kept is not None]
             self._new = False
         except FAULTS as error:
             self.irregular = f"a field is not of its kind: {type(error).__name__}: {error}"
@@ -226,6 +236,9 @@ class Ledger:
     def _enter(self, node: Any, up: Entry | None, edge: Any) -> Entry:
         made = self.entries[id(node)] = Entry(node, up, edge, self._nothing)
         made.own, made.every = () if up is None else self._gives_nothing, self._nothing_of_all
+        for e in self._gone:
+            if e.node is node:  # it was looked for where it is no more
+                made.kept, e.kept = e.kept, None
         if up is not None:
             up.count += 1
         return made
@@ -264,7 +277,14 @@ class Ledger:
     # What the generated check tells.
 
     def put(
-        self, e: Entry, bad: int, opened: bool, own: tuple[Any, ...], every: tuple[Any, ...], asked: tuple[Any, ...]
+        self,
+        e: Entry,
+        bad: int,
+        opened: bool,
+        own: tuple[Any, ...],
+        every: tuple[Any, ...],
+        asked: tuple[Any, ...],
+        kept: tuple[Any, ...],
     ) -> None:
         """What a node gives and breaks now."""
         if opened or e.open or id(e.node) in self._of_transfers:
@@ -280,6 +300,9 @@ class Ledger:
         if every != e.every:
             self._to_tree(self.sums, self._keyed, e.every, every)
             e.every = every
+        if kept != e.kept:
+            self.changed.append((e, e.kept, kept))
+            e.kept = kept
         if asked != e.asked:
             e.asked = asked
             if e.count:

@@ -18,7 +18,7 @@ from sanitree.checker.fused.codegen import FOLDS, START, GatheredFold, Writer, l
 from sanitree.checker.fused.grounding import IS_ROOT, Place
 from sanitree.checker.symbolic import FALSE, TRUE, E, conj, disj, neg
 from sanitree.invariants.rules import Check
-from sanitree.invariants.terms import Range
+from sanitree.invariants.terms import Range, Var, make
 from sanitree.invariants.vocabulary import FIELDS, Sort
 from sanitree.models.reading import Access, Reading, inline
 
@@ -27,6 +27,9 @@ Shift = Callable[[Any, dict[Any, int], tuple[Any, ...], tuple[Any, ...]], None]
 
 KEYED = ("repeated", "matching")
 """Sums to which an element gives a key, in a tuple, or nothing: ()."""
+
+KEPT = make(Var, "n", Sort.NODE)
+"""The node of which the books keep fields from one operation to the next."""
 
 _RECORDS = (Range.TRANSFERS, Range.REQUESTS)
 
@@ -56,14 +59,17 @@ class Touched:
     to_tree: Shift
 
 
-def compile_touched(checks: Iterable[Check], reading: Reading) -> Touched:
-    """The function for all of `checks` that can be judged where something changed."""
+def compile_touched(checks: Iterable[Check], reading: Reading, kept: Sequence[E] = ()) -> Touched:
+    """The function for all of `checks` that can be judged where something changed.
+
+    kept: what the books keep of each node besides, as expressions over `KEPT`.
+    """
     wanted = tuple(checks)
     takes = tuple(c for c in wanted if FUSED in backends_of(c.rule) and not of_lists(c))
-    generator = _FromNodeToNode(takes, reading)
+    generator = _FromNodeToNode(takes, reading, kept)
     takes = tuple(c for i, c in enumerate(takes) if i not in generator.too_deep)
     if generator.too_deep:
-        generator = _FromNodeToNode(takes, reading)
+        generator = _FromNodeToNode(takes, reading, kept)
     source, names = generator.write()
     exec(compile(source, "<touched>", "exec"), names)
     page = reading.fields[FIELDS[Sort.NODE, "first_page"]](None, None)
@@ -92,8 +98,9 @@ def _reads(expression: str, of: str = "n") -> Callable[[Any], Any]:
 class _FromNodeToNode(Writer):
     """too_deep: checks that gather over all nodes what is gathered over children: not kept here."""
 
-    def __init__(self, checks: tuple[Check, ...], reading: Reading) -> None:
+    def __init__(self, checks: tuple[Check, ...], reading: Reading, kept: Sequence[E]) -> None:
         super().__init__(checks, reading)
+        self.kept = kept
         self.of_children = [f for f in self.folds if f.gather.over is Range.CHILDREN]
         self.of_nodes = [f for f in self.folds if f.gather.over is Range.NODES]
         self.too_deep = {i for i, *_, no in self.rules if any(_in_two_ranges(e) for e in no.all())}
@@ -116,9 +123,11 @@ class _FromNodeToNode(Writer):
             self._gather(child, f, Place("child", {f.gather.var: "n", **outside(f)}))
         # What children are asked of a parent: where it changes, they are judged again.
         asked = [a for a in child.needs("p") if a != IS_ROOT]
-        root.say(f"put(r, bad, open, (), {_all(f.name for f in self.of_nodes)}, {_tokens(root, 'p', asked)})")
-        given = _all(f.name for f in self.of_children)
-        child.say(f"put(r, bad, open, {given}, {_all(f.name for f in self.of_nodes)}, {_tokens(child, 'n', asked)})")
+        every = _all(f.name for f in self.of_nodes)
+        own = {"p": "()", "n": _all(f.name for f in self.of_children)}
+        for block, at, name in ((root, "root", "p"), (child, "child", "n")):
+            kept = _all(block.text(self.grounding.ground(e, Place(at, {KEPT: name}))) for e in self.kept)
+            block.say(f"put(r, bad, open, {own[name]}, {every}, {_tokens(block, name, asked)}, {kept})")
         for line in ("n = r.node", "bad = 0", "open = False"):
             loop.say(line)
         for f in (*self.of_children, *self.of_nodes):

@@ -99,11 +99,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A rule about the tree that an operation broke.
+    """A rule about the tree that an operation broke, or one about its calls.
 
     check: the rule's name, with its component. text: what it says. operation: the cache's
-    method. did: its call. nodes: ids of the first nodes of which it is false now and was not
-    before; none where it is about the tree. count: of how many elements that is so.
+    method. did: its call. nodes: ids of the first nodes of which it is false, of a rule about
+    the tree where it was not so before; none where it is about the whole tree. count: of how
+    many elements that is so. of_call: whether the rule is about calls.
     """
 
     check: str
@@ -112,6 +113,7 @@ class Broken:
     did: Did
     nodes: tuple[int, ...]
     count: int
+    of_call: bool = False
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -120,7 +122,7 @@ class Broken:
 
     def __str__(self) -> str:
         text = self.text.partition("\n\n")[0].replace("\n", " ")
-        lines = [f"{self.check}: no longer so: {text}"]
+        lines = [f"{self.check}: {'not so of this call' if self.of_call else 'no longer so'}: {text}"]
         if self.nodes:
             more = f" and {self.count - len(self.nodes)} more" if self.count > len(self.nodes) else ""
             lines.append(f"  nodes {list(self.nodes)}{more}")
@@ -136,6 +138,14 @@ class Broken:
             "nodes": list(self.nodes),
             "count": self.count,
         }
+
+
+class CallBroken(AssertionError):  # noqa: N818  reads as what happened
+    """A call that breaks a rule about calls; raised when it has returned."""
+
+    def __init__(self, broken: Broken) -> None:
+        self.broken = broken
+        super().__init__(str(broken))
 
 
 class SlotMisused(AssertionError):  # noqa: N818  reads as what happened

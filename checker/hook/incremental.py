@@ -13,43 +13,32 @@ from functools import partial
 from typing import Any
 
 from sanitree.checker.fused.codegen import IRREGULAR, compile_checks
+from sanitree.checker.fused.history import Found, History
 from sanitree.checker.fused.ledger import Ledger
+from sanitree.checker.fused.stepped import compile_steps
 from sanitree.checker.fused.touched import compile_touched
 from sanitree.checker.hook.faults import Broken, Did
 from sanitree.checker.hook.shadow import SHOWN, Clock
 from sanitree.checker.hook.wrapping import Heard, Wrapped
-from sanitree.invariants.plugins import catalogue_for
-from sanitree.invariants.rules import Cost, checks
+from sanitree.invariants.calls import Operation
+from sanitree.invariants.plugins import catalogue_for, ghosts_for, step_rules_for
+from sanitree.invariants.rules import Check, Cost, checks
 from sanitree.models.engines.python_core import reading, requests
-from sanitree.models.engines.touching import Nodes
-from sanitree.models.engines.view import View, flights, flying
+from sanitree.models.engines.told import OF_THE_CACHE, SAYING, Told, asked, hear_transfers, unhear_transfers
+from sanitree.models.engines.touching import Nodes, components
+from sanitree.models.engines.view import View, flights, flying, frees_later
 
-OPERATIONS = (
-    "match_prefix",
-    "insert",
-    "inc_lock_ref",
-    "dec_lock_ref",
-    "inc_host_lock_ref",
-    "dec_host_lock_ref",
-    "evict",
-    "evict_for_alloc",
-    "evict_host",
-    "write_backup",
-    "_execute_and_commit_kv_backup",
-    "writing_check",
-    "load_back",
-    "loading_check",
-    "check_hicache_events",
-    "_insert_helper_host",
-    "reset",
-)
-"""Methods of a cache after which its tree is whole, unless they are called by one another."""
+_EVICTIONS = (Operation.EVICT, Operation.EVICT_HOST)
+
+COMPOSITE = ("check_hicache_events",)
+"""Methods that call several operations, and leave the tree whole."""
 
 
 class Incremental:
     """Watches one cache with a Python core. `tell` takes what an operation has broken, a rule at a time.
 
-    ledger: which instances are false now. skipped: checks that are not judged here.
+    ledger: which instances are false now. of_call: what did not hold of the last call. skipped:
+    checks that are not judged here.
     """
 
     def __init__(
@@ -61,38 +50,126 @@ class Incremental:
         self._known: set[tuple[int, object]] = set()
         self._flying: object = None
         self._flights: list[Any] = []
-        wanted = checks(catalogue_for(view.settings), view.settings)
+        settings, read = view.settings, reading(view)
+        self.steps = compile_steps(step_rules_for(settings), ghosts_for(settings), settings, read)
+        wanted = checks(catalogue_for(settings), settings)
         whole = (c for c in wanted if c.rule.cost not in (Cost.SLOT, Cost.BYTES))
-        compiled = compile_touched(whole, reading(view))
+        compiled = compile_touched(whole, read, self.steps.kept)
         self.checks = compiled.checks
-        self.skipped = tuple(c for c in wanted if c not in set(compiled.checks))
+        self.skipped = (*(c for c in wanted if c not in set(compiled.checks)), *self.steps.skipped)
         self.ledger = Ledger(view, compiled, self._transfers, None if view.requests is None else _requests)
+        self._history = History(self.steps, self.ledger)
         self._nodes = Nodes(view, self._wrapped.hear)
         self._root = view.tree.root_node
-        judge = guard(self.judge)
-        for name in OPERATIONS:
-            self._wrapped.hear(view.cache, name, partial(self._operation, judge, name))
+        self._told = Told()
+        self.of_call: Sequence[Found] = ()
+        hear_transfers(view.cache, self._told)
+        self._begin, self._end = guard(self._begins), guard(self._ends)
+        self._between, self._said = guard(self.judge), guard(self._told.result)
+        for name, operation in OF_THE_CACHE.items():
+            self._wrapped.hear(view.cache, name, partial(self._operation, name, operation))
+        if view.tree is not view.cache:
+            self._wrapped.hear(view.tree, "insert_host", partial(self._operation, "insert_host", Operation.PREFETCH))
+        for name in COMPOSITE:
+            self._wrapped.hear(view.cache, name, partial(self._composite, name))
+        for owner in (view.tree, *components(view)):
+            self._wrapped.hear(owner, "drive_host_eviction", partial(self._says, "drive_host_eviction"))
 
     def stop(self) -> None:
         """Gives every method back."""
         self._wrapped.undo()
+        unhear_transfers(self._view.cache, self._told)
 
     def judge(self, operation: str = "") -> None:
-        """Judges what was touched since, and tells what that broke."""
+        """Judges what was touched since the last operation, and tells what that broke."""
+        self._bring()
+        self._history.rest(self._told.submitted, self._told.acked)
+        self._told.clear()
+        self._tell_news(operation, ())
+
+    def _bring(self) -> bool:
+        """Brings the books up to date; False where they were begun anew."""
         ledger, root = self.ledger, self._view.tree.root_node
         if root is not self._root:
             self._root, self._flying = root, None
             self._nodes.take()
             self._nodes.hear_lists()
+            hear_transfers(self._view.cache, self._told)
             ledger.open(self._view)
-        elif not ledger.irregular:
+            self._history.open()
+            return False
+        if not ledger.irregular:
             ledger.judge(self._view, self._nodes.take())
             if ledger.irregular:
                 self._confirm()
-        if ledger.sound:
-            self._known.clear()
+        return True
+
+    # A call.
+
+    def _operation(self, name: str, operation: Operation, method: Heard) -> Heard:
+        begin, end = self._begin, self._end
+        if name in SAYING:
+            method = self._says(name, method)
+
+        def called(*args: Any, **more: Any) -> Any:
+            if self._depth:
+                return method(*args, **more)
+            begun = begin(name, operation, args, more)
+            self._depth += 1
+            try:
+                result = method(*args, **more)
+            finally:
+                self._depth -= 1
+            end(name, operation, begun)
+            return result
+
+        return called
+
+    def _composite(self, name: str, method: Heard) -> Heard:
+        between = self._between
+
+        def called(*args: Any, **more: Any) -> Any:
+            result = method(*args, **more)
+            if not self._depth and self._is_behind():
+                between(name)
+            return result
+
+        return called
+
+    def _says(self, name: str, method: Heard) -> Heard:
+        """What is said by a result, also of a call inside another."""
+
+        def says(*args: Any, **more: Any) -> Any:
+            result = method(*args, **more)
+            said(name, args, result)
+            return result
+
+        said = self._said
+        return says
+
+    def _begins(self, name: str, operation: Operation, args: Any, more: Any) -> tuple[Any, ...]:
+        told = self._told
+        if self._is_behind():
+            self.judge()  # what changed since the last call is not this one's
         else:
-            self._tell_news(operation)
+            told.clear()
+        if operation in _EVICTIONS:
+            # Where frees are put off, what is available says nothing of what was freed.
+            later = frees_later(self._view)
+            told.asked = None if later else asked(name, args, more)
+            told.evicted = None if later else told.evicted
+        return self._history.begin(operation, self._view)
+
+    def _ends(self, name: str, operation: Operation, begun: tuple[Any, ...]) -> None:
+        self.of_call = ()
+        if self._bring():
+            self.of_call = self._history.end(operation, self._view, self._told, begun)
+        self._told.clear()
+        self._tell_news(name, self.of_call)
+
+    def _is_behind(self) -> bool:
+        """Whether something was touched that is not in the books."""
+        return bool(self._nodes.touched or self._told.submitted or self._told.acked)
 
     def _confirm(self) -> None:
         """A walk over everything must say so too; else the books are wrong, and not the tree."""
@@ -100,38 +177,31 @@ class Incremental:
         if whole.run(self._view) != IRREGULAR:
             raise RuntimeError(f"the books of touched nodes are wrong: {self.ledger.irregular}") from self.ledger.error
 
-    def _tell_news(self, operation: str) -> None:
+    def _tell_news(self, operation: str, of_call: Sequence[Found]) -> None:
+        """Tells what does not hold of a call, and what does not hold of the tree and did before it."""
+        if self.ledger.sound:
+            self._known.clear()
+            if not of_call:
+                return
         found = {(i, getattr(x, "id", None)): x for i, x in self.ledger.violations()}
         if self.ledger.irregular:
             found = {(-1, None): None}
-        by_check: dict[int, list[Any]] = {}
+        broken: dict[Check | None, list[Any]] = {}
+        for check, x in of_call:
+            broken.setdefault(check, []).append(x)
         for (i, name), x in found.items():
             if (i, name) not in self._known:
-                by_check.setdefault(i, []).append(x)
+                broken.setdefault(None if i < 0 else self.checks[i], []).append(x)
         self._known = set(found)
-        if by_check:
+        if broken:
             did = self._clock.did(self._clock.now(2))
-            self._tell([self._broken(i, xs, operation, did) for i, xs in by_check.items()])
+            self._tell([self._broken(check, xs, operation, did) for check, xs in broken.items()])
 
-    def _broken(self, i: int, elements: Sequence[Any], operation: str, did: Did) -> Broken:
-        if i < 0:
+    def _broken(self, check: Check | None, elements: Sequence[Any], operation: str, did: Did) -> Broken:
+        if check is None:
             return Broken("irregular", self.ledger.irregular, operation, did, (), 1)
-        check = self.checks[i]
-        nodes = [x.node if hasattr(x, "node") else x for x in elements if x is not None]
-        return Broken(check.name, check.rule.prose, operation, did, tuple(x.id for x in nodes[:SHOWN]), len(elements))
-
-    def _operation(self, judge: Heard, name: str, method: Heard) -> Heard:
-        def operation(*args: Any, **more: Any) -> Any:
-            self._depth += 1
-            try:
-                result = method(*args, **more)
-            finally:
-                self._depth -= 1
-            if not self._depth:
-                judge(name)
-            return result
-
-        return operation
+        nodes = tuple(_id(x) for x in elements[:SHOWN] if x is not None)
+        return Broken(check.name, check.rule.prose, operation, did, nodes, len(elements), bool(check.rule.on))
 
     def _transfers(self, view: View, books: Ledger) -> list[Any]:
         """As the cache has them, listed anew only where they may be others than before."""
@@ -142,6 +212,13 @@ class Incremental:
                 self._flying = where
                 self._flights = flights(view, books.holds)
         return self._flights
+
+
+def _id(x: Any) -> int:
+    """Of a node, or of the node that a transfer is of; a transfer that nobody has any more is named by its ack."""
+    record = getattr(x, "record", x)
+    node = getattr(record, "node", record)
+    return int(x.ack if node is None else node.id)
 
 
 def _requests(view: View, books: Ledger) -> list[Any]:

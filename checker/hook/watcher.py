@@ -21,7 +21,7 @@ from typing import Any, Literal
 from sanitree.checker.hook.counters import Counters
 from sanitree.checker.hook.dump import Dumps, Limits
 from sanitree.checker.hook.engine import Sanitizer
-from sanitree.checker.hook.faults import Broken, Fault, SlotMisused
+from sanitree.checker.hook.faults import Broken, CallBroken, Fault, SlotMisused
 from sanitree.checker.hook.incremental import Incremental
 from sanitree.checker.hook.reference import ReferenceWatcher
 from sanitree.checker.hook.telling import LOGGER, Once
@@ -172,6 +172,8 @@ class Watcher:
             self.counters.violation(broken.check)
             self.broken.append(broken)
         if self.options.mode is Mode.RAISE:
+            if all(broken.of_call for broken in found):
+                raise CallBroken(found[0])
             raise InvariantViolated(check(subject(self._view).snapshot(None)))
         for broken in found:
             if self._once.lets(broken.place):
@@ -194,7 +196,7 @@ class Watcher:
                 return None
             try:
                 return hook(*args)
-            except (SlotMisused, InvariantViolated):
+            except (SlotMisused, CallBroken, InvariantViolated):
                 raise
             except Exception as error:
                 if self.options.mode is Mode.RAISE:

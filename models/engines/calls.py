@@ -7,7 +7,6 @@ None, and a rule that needs it is not checked. Whoever drives the engine keeps i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
@@ -15,27 +14,16 @@ from typing import Any
 from sanitree.invariants.calls import Operation
 from sanitree.models.engines import drive
 from sanitree.models.engines.build import LiveEngine
-from sanitree.models.step import Ack, Call, Pool
-
-OF_THE_CACHE: Mapping[str, Operation] = {
-    "match_prefix": Operation.MATCH,
-    "insert": Operation.INSERT,
-    "inc_lock_ref": Operation.ACQUIRE,
-    "inc_host_lock_ref": Operation.ACQUIRE,
-    "dec_lock_ref": Operation.RELEASE,
-    "dec_host_lock_ref": Operation.RELEASE,
-    "evict": Operation.EVICT,
-    "evict_for_alloc": Operation.EVICT,
-    "evict_host": Operation.EVICT_HOST,
-    "write_backup": Operation.BACK_UP,
-    "_execute_and_commit_kv_backup": Operation.BACK_UP,
-    "writing_check": Operation.POLL_WRITES,
-    "load_back": Operation.LOAD_BACK,
-    "loading_check": Operation.POLL_LOADS,
-    "_insert_helper_host": Operation.PREFETCH,
-    "reset": Operation.RESET,
-}
-"""Methods of the cache, in one version or another, and what they are called in rules."""
+from sanitree.models.engines.told import (
+    OF_THE_CACHE,
+    Told,
+    asked,
+    hear_transfers,
+    slots_asked,
+    slots_evicted,
+    unhear_transfers,
+)
+from sanitree.models.step import Call
 
 OF_THE_SLOTS: Mapping[str, Operation] = {
     "alloc": Operation.ALLOCATE,
@@ -46,68 +34,13 @@ OF_THE_SLOTS: Mapping[str, Operation] = {
     "free_host": Operation.FREE,
 }
 
-REGISTRIES: Mapping[str, bool] = {"ongoing_write_through": True, "ongoing_load_back": False}
-"""Where the cache notes its transfers, and whether they are writes."""
-
-_EVICTED = {"full": "num_tokens_evicted", "swa": "swa_num_tokens_evicted", "mamba": "mamba_num_evicted"}
-_ASKED = {"full": "num_tokens", "swa": "swa_num_tokens", "mamba": "mamba_num"}
-
-
-class _Registry(dict[Any, Any]):
-    """A table of transfers that tells what is entered and what is taken out."""
-
-    def __init__(self, entries: Mapping[Any, Any], is_write: bool, heard: _Heard) -> None:
-        super().__init__(entries)
-        self._is_write, self._heard = is_write, heard
-
-    def __setitem__(self, ack: Any, entry: Any) -> None:
-        if ack not in self:  # else a split has changed what the acknowledgement publishes
-            self._heard.submitted.append((self._is_write, ack))
-        super().__setitem__(ack, entry)
-
-    def __delitem__(self, ack: Any) -> None:
-        super().__delitem__(ack)
-        self._heard.acked.append((self._is_write, ack))
-
-    def pop(self, ack: Any, *default: Any) -> Any:
-        if ack in self:
-            self._heard.acked.append((self._is_write, ack))
-        return super().pop(ack, *default)
-
-
-class _Heard:
-    """What came up during one call."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.submitted: list[Ack] = []
-        self.acked: list[Ack] = []
-        self.evicted: Counter[Pool] = Counter()
-        self.refused: int | None = 0
-
-    def result(self, name: str, args: Sequence[Any], more: Mapping[str, Any], result: Any) -> None:
-        """What a call, or one inside it, says it has done."""
-        if name in ("evict", "evict_for_alloc"):
-            self.evicted.update({(c, "device"): getattr(result, said) for c, said in _EVICTED.items()})
-        elif name == "drive_host_eviction":
-            tracker = result.tracker if hasattr(result, "tracker") else args[1]
-            self.evicted.update({(str(kind.name).lower(), "host"): count for kind, count in tracker.items()})
-        elif name in ("write_backup", "_execute_and_commit_kv_backup") and self.refused is not None:
-            if result <= 0:
-                self.refused += 1
-            elif len(getattr(args[0], "node_ids", ())) > 1:
-                self.refused = None  # it says how much was written, not what was not
-
-
 def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call], None]) -> Callable[[], None]:
     """Calls `before` ahead of each public call on the engine's cache, and `after` when it has returned.
 
     Copies that are run by hand are calls too. Returns what ends it. What the engine raises
     gets out, and `after` is not called.
     """
-    heard, inside = _Heard(), False
+    heard, inside = Told(), False
     undo: list[Callable[[], None]] = []
 
     def overhear(owner: Any, name: str) -> None:
@@ -117,7 +50,7 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
         @wraps(method)
         def overheard(*args: Any, **more: Any) -> Any:
             result = method(*args, **more)
-            heard.result(name, args, more, result)
+            heard.result(name, args, result)
             return result
 
         setattr(owner, name, overheard)
@@ -133,10 +66,10 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
             nonlocal inside
             if inside:
                 result = method(*args, **more)
-                heard.result(name, args, more, result)
+                heard.result(name, args, result)
                 return result
             before()
-            _tell_of_transfers(live, heard)
+            hear_transfers(live.cache, heard)
             request = _request(live, name, args)
             inside = True
             heard.clear()
@@ -144,10 +77,10 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
                 result = method(*args, **more)
             finally:
                 inside = False
-            heard.result(name, args, more, result)
+            heard.result(name, args, result)
             after(
                 Call(
-                    operation, _text(name, args, more, result), _asked(name, args, more), dict(heard.evicted), None,
+                    operation, _text(name, args, more, result), asked(name, args, more), dict(heard.evicted or {}), None,
                     heard.refused, request, tuple(heard.submitted), tuple(heard.acked),
                 )
             )  # fmt: skip
@@ -167,24 +100,14 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
         for component in live.cache.components.values():
             overhear(component, "drive_host_eviction")
     hear(live.copies, "finish", Operation.COPY)
-    _tell_of_transfers(live, heard)
+    hear_transfers(live.cache, heard)
 
     def end() -> None:
         for back in undo:
             back()
-        for name in REGISTRIES:
-            if isinstance(found := getattr(live.cache, name, None), _Registry):
-                setattr(live.cache, name, dict(found))
+        unhear_transfers(live.cache, heard)
 
     return end
-
-
-def _tell_of_transfers(live: LiveEngine, heard: _Heard) -> None:
-    """Listens to the cache's tables of transfers, which a reset replaces."""
-    for name, is_write in REGISTRIES.items():
-        table = getattr(live.cache, name, None)
-        if isinstance(table, dict) and not isinstance(table, _Registry):
-            setattr(live.cache, name, _Registry(table, is_write, heard))
 
 
 def _request(live: LiveEngine, name: str, args: Sequence[Any]) -> int | None:
@@ -195,19 +118,6 @@ def _request(live: LiveEngine, name: str, args: Sequence[Any]) -> int | None:
         return None
     holders = (*live.locks.values(), *live.prefetches)
     return next((h.number for h in holders if h.receipt is args[1]), None)
-
-
-def _asked(name: str, args: Sequence[Any], more: Mapping[str, Any]) -> dict[Pool, int]:
-    if name in ("evict", "evict_for_alloc"):
-        return {(c, "device"): getattr(args[0], field) for c, field in _ASKED.items()}
-    if name == "evict_host":
-        return {(_component(args, more), "host"): args[0] if args else more["num_tokens"]}
-    return {}
-
-
-def _component(args: Sequence[Any], more: Mapping[str, Any]) -> str:
-    kind = args[1] if len(args) > 1 else more.get("component_type")
-    return "full" if kind is None else str(kind.name).lower()
 
 
 def _text(name: str, args: Sequence[Any], more: Mapping[str, Any], result: Any) -> str:
@@ -225,9 +135,9 @@ def _short(x: Any) -> str:
     if hasattr(x, "component_data"):
         return f"node {x.id}"
     if hasattr(x, "num_tokens") and hasattr(x, "mamba_num"):
-        return "{" + ", ".join(f"{c}: {n}" for c, f in _ASKED.items() if (n := getattr(x, f))) + "}"
+        return slots_asked(x)
     if hasattr(x, "num_tokens_evicted"):
-        return "{" + ", ".join(f"{c}: {n}" for c, f in _EVICTED.items() if (n := getattr(x, f))) + "}"
+        return slots_evicted(x)
     if hasattr(x, "key") and hasattr(x.key, "token_ids"):
         return _short(x.key)
     if isinstance(x, bool | int | str):

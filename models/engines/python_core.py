@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sanitree.invariants.vocabulary import DEVICE, FIELDS, HOST, Component, Field, Sort, Tier
 from sanitree.models.engines import store
-from sanitree.models.engines.view import NUMBER, Flight, View, flights, is_attached, named
+from sanitree.models.engines.view import NUMBER, Flight, View, device_allocator, flights, is_attached, named
 from sanitree.models.reading import ELEMENT, Access, Reading, Where
 
 _KEY = Access("{0}.key", (ELEMENT,))
@@ -48,6 +48,8 @@ def _reading(version: str, components: tuple[Component, ...], page_size: int, kn
         _node("mirrors_full"): lambda c, t: Access("mirrors({0}, {1})", (_value(c, DEVICE), _value(None, DEVICE))),
         _tree("evictable_size"): lambda c, t: Access(f"{{0}}.tree.component_evictable_size_[{_n(c)}]", (ELEMENT,)),
         _tree("protected_size"): lambda c, t: Access(f"{{0}}.tree.component_protected_size_[{_n(c)}]", (ELEMENT,)),
+        # Of host slots nobody says it in place: transfer threads may take some meanwhile.
+        _tree("available"): lambda c, t: Access(f"{_pool(c)}.available_size()") if t is DEVICE else None,
         _tree("lru_size"): lambda c, t: Access(f"len({_lru(c, t)})"),
         _tree("lru_length"): lambda c, t: Access(f"({_rank(c, t)}.length)"),
         _tree("device_leaves"): _plain("len(device_leaves)", ELEMENT),
@@ -121,6 +123,10 @@ def _lru(c: Component | None, t: Tier | None) -> str:
     return f"lru_{c.name}_{t.value}"
 
 
+def _pool(c: Component | None) -> str:
+    return f"pool_{c.name if c else 'full'}"
+
+
 def _rank(c: Component | None, t: Tier | None) -> str:
     return f"rank_{_lru(c, t)}"
 
@@ -142,6 +148,7 @@ def _prepared(components: tuple[Component, ...]) -> Mapping[str, Callable[[View]
         "tokens_of": lambda v: _tokens_of,
     }
     for c in components:
+        found[_pool(c)] = partial(device_allocator, component=c)
         for t in (DEVICE, HOST):
             found[_lru(c, t)] = lambda v, c=c, t=t: _list(v, c, t).cache  # type: ignore[misc]
             found[_rank(c, t)] = lambda v, c=c, t=t: ranks(_list(v, c, t))  # type: ignore[misc]

@@ -30,8 +30,10 @@ _OF_THE_CORE = (
     "finish_write_through",
     "set_component_device_value",
     "_attach_swa_segment",
+    "_inc_hit_count",
+    "_inc_hit_count_and_check",
 )
-"""Of the tree: what is linked, its leaf sets, its register of duplicates, its marks."""
+"""Of the tree: what is linked, its leaf sets, its register of duplicates, its marks and its counts of hits."""
 
 _OF_COMPONENTS = (
     "commit_insert_component_data",
@@ -57,11 +59,11 @@ _ON_PATHS = (
 
 
 class Nodes:
-    """The nodes that were touched since they were last taken. `hear` is how methods are heard."""
+    """touched: the nodes that were, since they were last taken, by identity. `hear` is how methods are heard."""
 
     def __init__(self, view: View, hear: Hear) -> None:
         self._view, self._hear = view, hear
-        self._touched: dict[int, Any] = {}
+        self.touched: dict[int, Any] = {}
         self._ways: set[int] = set()
         """Nodes from which all of the way to the root was touched."""
         self._type = type(view.tree.root_node)
@@ -86,8 +88,8 @@ class Nodes:
 
     def take(self) -> list[Any]:
         """What was touched since; those of a path in no order."""
-        found = list(self._touched.values())
-        self._touched.clear()
+        found = list(self.touched.values())
+        self.touched.clear()
         self._ways.clear()
         return found
 
@@ -117,7 +119,7 @@ class Nodes:
         return named
 
     def _touch(self, node: Any) -> None:
-        self._touched[id(node)] = node
+        self.touched[id(node)] = node
 
     def _sweeps(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """Duplicates that are registered no more are dropped by id, all at once, in a loop over the register."""
@@ -126,7 +128,7 @@ class Nodes:
             before = list(self._view.tree.full_host_duplicates.items())
             result = method(*args, **kwargs)
             left = self._view.tree.full_host_duplicates
-            self._touched.update((id(node), node) for number, node in before if number not in left)
+            self.touched.update((id(node), node) for number, node in before if number not in left)
             return result
 
         return sweeps
@@ -143,7 +145,7 @@ class Nodes:
         return leads
 
     def _touch_way(self, node: Any) -> None:
-        touched, ways = self._touched, self._ways
+        touched, ways = self.touched, self._ways
         while node is not None and id(node) not in ways:
             ways.add(id(node))
             touched[id(node)] = node

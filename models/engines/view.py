@@ -189,15 +189,9 @@ def pool(v: View, component: Component, tier: Tier) -> Pool | None:
     """The pool of a component on a tier; None where the cache has none."""
     if tier is HOST:
         return _host_pool(v, component)
-    allocator = v.cache.token_to_kv_pool_allocator
+    a = device_allocator(v, component)
     if component.name == "mamba":
-        requests = v.cache.req_to_token_pool
-        a = getattr(requests, "mamba_allocator", None) or requests.mamba_pool
         return Pool(a.size, a.available_size(), a.free_slots.to("cpu", torch.int64))
-    if component.name == "swa":
-        a = allocator.swa_attn_allocator
-    else:
-        a = getattr(allocator, "full_attn_allocator", allocator)
     parts = [a.free_pages]
     parts += [p for p in (getattr(a, "release_pages", None),) if p is not None]
     parts += list(getattr(a, "staged_pages", None) or ())
@@ -205,6 +199,25 @@ def pool(v: View, component: Component, tier: Tier) -> Pool | None:
     size = a.page_size
     slots = pages if size == 1 else (pages[:, None] * size + torch.arange(size)).flatten()
     return Pool(a.size, a.available_size(), slots)
+
+
+def device_allocator(v: View, component: Component) -> Any:
+    """What hands out a component's device slots."""
+    if component.name == "mamba":
+        requests = v.cache.req_to_token_pool
+        return getattr(requests, "mamba_allocator", None) or requests.mamba_pool
+    allocator = v.cache.token_to_kv_pool_allocator
+    if component.name == "swa":
+        return allocator.swa_attn_allocator
+    return getattr(allocator, "full_attn_allocator", allocator)
+
+
+def frees_later(v: View) -> bool:
+    """Whether what is freed now is available only when the scheduler ends its group of frees."""
+    a = v.cache.token_to_kv_pool_allocator
+    if hasattr(a, "is_not_in_free_group"):
+        return not a.is_not_in_free_group
+    return getattr(a, "free_group", None) is not None
 
 
 def _host_pool(v: View, component: Component) -> Pool | None:

@@ -87,6 +87,10 @@ def reading(settings: Settings) -> Reading:
     def slots(c: Component | None, t: Tier | None) -> Access:
         return Access("{0}.device" if t is DEVICE else "{0}.host", (copies(c),))
 
+    def available(c: Component | None, t: Tier | None) -> Access:
+        pools = "{0}.device_pools" if t is DEVICE else "{0}.host_pools"
+        return Access(f"({pools}[{places[c.name] if c else 0}].available if {pools} else 0)", (ELEMENT,))
+
     def size(name: str) -> Where:
         return lambda c, t: Access(f"{{0}}.{name}[{places[c.name] if c else 0}]", (ELEMENT,))
 
@@ -110,6 +114,7 @@ def reading(settings: Settings) -> Reading:
         (Sort.NODE, "load_ack"): _same("(-1 if {0}.load_ack is None else {0}.load_ack)"),
         (Sort.TREE, "evictable_size"): size("evictable"),
         (Sort.TREE, "protected_size"): size("protected"),
+        (Sort.TREE, "available"): available,
         (Sort.TREE, "lru_size"): lambda c, t: Access(f"len({_lru(c, t)})"),
         (Sort.TREE, "lru_length"): lambda c, t: Access(f"len(rank_{_lru(c, t)})"),
         (Sort.TREE, "device_leaves"): _same("len(device_leaves)"),

@@ -22,6 +22,7 @@ _METHODS = (
     "shift_device_lock",
     "shift_host_lock",
     "submit",
+    "count_hits",
 )
 
 

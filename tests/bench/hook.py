@@ -179,9 +179,9 @@ def touched(version: str, components: list[str], nodes: int, rounds: int) -> dic
     spent: list[float] = []
 
     def timed(judge: Callable[..., None]) -> Callable[..., None]:
-        def judged(operation: str) -> None:
+        def judged(*args: Any) -> Any:
             start = clock()
-            judge(operation)
+            result = judge(*args)
             spent.append(clock() - start)
 
         return judged

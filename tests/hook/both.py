@@ -7,15 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 from sanitree.checker.columns import Evaluator
+from sanitree.checker.follow import Follower
 from sanitree.checker.fused.codegen import IRREGULAR, compile_checks
 from sanitree.checker.hook.faults import Broken
 from sanitree.checker.hook.incremental import Incremental
 from sanitree.checker.hook.shadow import Clock
-from sanitree.models.engines import workload
+from sanitree.models.engines import calls, workload
 from sanitree.models.engines.build import EngineConfig, LiveEngine, build
 from sanitree.models.engines.observe import snapshot
 from sanitree.models.engines.python_core import reading
+from sanitree.models.engines.told import OF_THE_CACHE
 from sanitree.models.engines.view import View
+from sanitree.models.step import Call
+from tests.hook.steps import false_of, name_of
 
 
 def agree(version: str, cells: list[dict[str, Any]], steps: int, seed: int, fault: str = "") -> list[dict[str, Any]]:
@@ -32,16 +36,18 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
     watcher: Incremental | None = None
     compared: Compared | None = None
 
-    def guard(hook: Callable[..., None]) -> Callable[..., None]:
-        def judged(operation: str) -> None:
-            hook(operation)
-            if compared is not None:
+    def guard(hook: Callable[..., Any]) -> Callable[..., Any]:
+        def judged(*args: Any) -> Any:
+            result = hook(*args)
+            if compared is not None and hook.__name__ in ("_ends", "judge"):
                 compared.compare()
+            return result
 
         return judged
 
     watcher = Incremental(view, Clock(), told.extend, guard)
     compared = Compared(view, watcher)
+    calls.listen(live, lambda: None, compared.step)
     done, crash = 0, ""
     try:
         for _ in workload.steps(live, steps, seed, verify=not fault):
@@ -61,13 +67,15 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
         "apart": compared.apart,
         "irregular": watcher.ledger.irregular,
         "rules": sorted({b.check.split("[")[0] for b in told}),
+        "steps": compared.steps,
+        "step checks": len(watcher.steps.checks),
         "checks": len(watcher.checks),
         "skipped": sorted({c.rule.id for c in watcher.skipped}),
     }
 
 
 class Compared:
-    """times: comparisons so far. false: those in which something did not hold. apart: how the two differ, if they do.
+    """times: comparisons of states so far, steps: of calls. false: those in which something did not hold. apart: how the two differ, if they do.
 
     nodes: how many a walk over everything has met, all comparisons together.
     """
@@ -75,8 +83,20 @@ class Compared:
     def __init__(self, view: View, watcher: Incremental) -> None:
         self._view, self._watcher = view, watcher
         self._whole = compile_checks(watcher.checks, reading(view))
-        self.times = self.false = self.nodes = 0
+        self._follower = Follower(snapshot(view))
+        self.times = self.false = self.nodes = self.steps = 0
         self.apart: list[str] = []
+
+    def step(self, call: Call) -> None:
+        """What does not hold of a call, by what it touched and by the two whole states."""
+        report = self._follower.violation(call, snapshot(self._view))
+        if call.operation not in OF_THE_CACHE.values() or self._watcher.ledger.irregular:
+            return
+        self.steps += 1
+        ours = {(c.name, name_of(x)) for c, x in self._watcher.of_call}
+        theirs = set() if report is None else false_of(report, self._watcher.steps.checks)
+        if ours != theirs:
+            self.apart.append(f"{call}: only touched: {ours - theirs}; only whole: {theirs - ours}")
 
     def compare(self) -> None:
         ledger = self._watcher.ledger

@@ -1,0 +1,99 @@
+"""Step rules on the reference cache: what is judged of a call by what it touched is what the two whole states say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from sanitree.checker.follow import Follower
+from sanitree.checker.fused.history import History
+from sanitree.checker.fused.ledger import Ledger
+from sanitree.checker.fused.stepped import compile_steps
+from sanitree.checker.fused.touched import compile_touched
+from sanitree.invariants.plugins import catalogue_for, ghosts_for, step_rules_for
+from sanitree.invariants.rules import Cost, checks
+from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.models.reference import ByHand, CacheError, UnifiedRadixCache, calls
+from sanitree.models.reference.faults import FAULTS, inject
+from sanitree.models.reference.observe import flights, reading, settings_of, subject
+from sanitree.models.reference.touching import Nodes
+from sanitree.models.reference.workload import Room, Workload, config
+from sanitree.models.step import Call
+from tests.hook.steps import false_of, name_of
+
+
+class Both:
+    """Follows one cache both ways. found: how often each rule was violated."""
+
+    def __init__(self, cache: UnifiedRadixCache) -> None:
+        settings = settings_of(cache)
+        # Whoever holds a lock is not asked: that would be every node's business.
+        read = replace(reading(settings), requests=None)
+        rules = step_rules_for(settings)
+        self.steps = compile_steps(rules, ghosts_for(settings), settings, read)
+        wanted = [c for c in checks(catalogue_for(settings), settings) if c.rule.cost not in (Cost.SLOT, Cost.BYTES)]
+        self.cache, self.root = cache, cache.root
+        compiled = compile_touched(wanted, read, self.steps.kept)
+        self.ledger = Ledger(cache, compiled, lambda cache, books: flights(cache), None)
+        self.history = History(self.steps, self.ledger)
+        self.nodes = Nodes(cache)
+        self.follower = Follower(subject(cache).snapshot(None), rules)
+        self.calls, self.found = 0, Counter[str]()
+        calls.listen(cache, self.before, self.after)
+
+    def before(self) -> None:
+        assert not self.nodes.take(), "what is between two calls changes no node"
+        self.begun = {o: self.history.begin(o, self.cache) for o in self.steps.of}
+
+    def after(self, call: Call) -> None:
+        touched, self.calls = self.nodes.take(), self.calls + 1
+        report = self.follower.follow(call, subject(self.cache).snapshot(None))
+        if self.cache.root is not self.root:
+            self.root = self.cache.root
+            self.ledger.open(self.cache)
+            self.history.open()
+            return
+        self.ledger.judge(self.cache, touched)
+        found = self.history.end(call.operation, self.cache, call, self.begun.get(call.operation, ()))
+        if not self.ledger.irregular:
+            ours = {(c.name, name_of(x)) for c, x in found}
+            assert ours == false_of(report, self.steps.checks), call
+            self.found.update(c.rule.id for c, _ in found)
+
+
+COMPONENTS = [(FULL,), (FULL, SWA), (FULL, MAMBA)]
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
+@pytest.mark.parametrize("page", [1, 4])
+@pytest.mark.parametrize("room", ["plenty", "tight host"])
+def test_they_agree_on_legal_work(
+    policy: Policy, components: tuple[Component, ...], page: int, room: Room
+) -> None:
+    both = Both(UnifiedRadixCache(config(policy, components, page, room), ByHand()))
+    for _ in Workload(both.cache, seed=7).steps(100):
+        pass
+    assert both.calls > 150 and not both.found
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_they_agree_on_faults(fault: str) -> None:
+    for policy in Policy:
+        for room in ("plenty", "tight host"):
+            cache = UnifiedRadixCache(config(policy, (FULL, SWA), 1, room), ByHand())
+            try:
+                inject(cache, fault)
+            except CacheError:
+                continue
+            both = Both(cache)
+            try:
+                for _ in Workload(cache, seed=6).steps(80):
+                    pass
+            except AssertionError:
+                raise
+            except Exception:  # noqa: BLE001  a cache that is wrong may fail anywhere
+                pass
+            print(fault, policy.name, room, both.calls, dict(both.found))
