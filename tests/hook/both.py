@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,8 @@ from sanitree.models.engines.python_core import reading
 from sanitree.models.engines.told import OF_THE_CACHE
 from sanitree.models.engines.view import View
 from sanitree.models.step import Call
+from tests.hook.misdeeds import MISDEEDS
+from tests.hook.sometimes import sometimes
 from tests.hook.steps import false_of, name_of
 
 
@@ -27,11 +28,16 @@ def agree(version: str, cells: list[dict[str, Any]], steps: int, seed: int, faul
     return [_one(version, cell, steps, seed, fault) for cell in cells]
 
 
+def misdeeds(version: str, cell: dict[str, Any], steps: int, seed: int, faults: list[str]) -> dict[str, Any]:
+    """The same on a cache for each fault."""
+    return {fault: _one(version, cell, steps, seed, fault) for fault in faults}
+
+
 def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) -> dict[str, Any]:
     live = build(version, EngineConfig.from_json(cell), mode="polled")
     view = View(live.cache, version)
     if fault:
-        FAULTS[fault](live)
+        (FAULTS | MISDEEDS)[fault](live)
     told: list[Broken] = []
     watcher: Incremental | None = None
     compared: Compared | None = None
@@ -145,20 +151,8 @@ def _acks(table: Any) -> list[int]:
 # Faults, planted into what the engine itself calls. Each comes after some calls, and again.
 
 
-def _sometimes(owner: Any, name: str, wrong: Callable[..., Any], every: int = 7) -> None:
-    """Replaces a method by `wrong(method, *args)` at every so manieth call."""
-    method, times = getattr(owner, name), itertools.count(1)
-
-    def called(*args: Any, **more: Any) -> Any:
-        if next(times) % every:
-            return method(*args, **more)
-        return wrong(method, *args, **more)
-
-    setattr(owner, name, called)
-
-
 def leaf_forgotten(live: LiveEngine) -> None:
-    _sometimes(live.tree, "_update_evictable_leaf_sets", lambda method, node: None)
+    sometimes(live.tree, "_update_evictable_leaf_sets", lambda method, node: None)
 
 
 def slot_short(live: LiveEngine) -> None:
@@ -169,7 +163,7 @@ def slot_short(live: LiveEngine) -> None:
         node.component_data[0].value = node.component_data[0].value[:-1]
         return node
 
-    _sometimes(live.tree, "_add_new_node", wrong)
+    sometimes(live.tree, "_add_new_node", wrong)
 
 
 def counted_twice(live: LiveEngine) -> None:
@@ -178,7 +172,7 @@ def counted_twice(live: LiveEngine) -> None:
         live.tree.component_evictable_size_[0] += len(node.key)
         return node
 
-    _sometimes(live.tree, "_add_new_node", wrong)
+    sometimes(live.tree, "_add_new_node", wrong)
 
 
 def locked_above(live: LiveEngine) -> None:
@@ -192,7 +186,7 @@ def locked_above(live: LiveEngine) -> None:
             node.parent.component_data[0].lock_ref -= 1
         return result
 
-    _sometimes(full, "acquire_component_lock", wrong)
+    sometimes(full, "acquire_component_lock", wrong)
 
 
 def wrong_edge(live: LiveEngine) -> None:
@@ -206,7 +200,7 @@ def wrong_edge(live: LiveEngine) -> None:
         node.children[(777, 777)] = child
         return result
 
-    _sometimes(live.tree, "_split_node", wrong, every=3)
+    sometimes(live.tree, "_split_node", wrong, every=3)
 
 
 def wrong_parent(live: LiveEngine) -> None:
@@ -218,12 +212,12 @@ def wrong_parent(live: LiveEngine) -> None:
         next(iter(node.children.values())).parent = node.parent
         return result
 
-    _sometimes(live.tree, "_split_node", wrong, every=3)
+    sometimes(live.tree, "_split_node", wrong, every=3)
 
 
 def left_behind(live: LiveEngine) -> None:
     """A leaf that is removed, and stays in its parent's map."""
-    _sometimes(live.tree, "_remove_leaf_from_parent", lambda method, node: None, every=2)
+    sometimes(live.tree, "_remove_leaf_from_parent", lambda method, node: None, every=2)
 
 
 def hole_above(live: LiveEngine) -> None:
@@ -236,7 +230,7 @@ def hole_above(live: LiveEngine) -> None:
             live.tree._update_evictable_leaf_sets(node.parent)
         return node
 
-    _sometimes(live.tree, "_add_new_node", wrong, every=2)
+    sometimes(live.tree, "_add_new_node", wrong, every=2)
 
 
 def ack_lost(live: LiveEngine) -> None:
@@ -247,7 +241,7 @@ def ack_lost(live: LiveEngine) -> None:
         live.cache.ongoing_write_through.clear()
         return result
 
-    _sometimes(live.cache, "insert", wrong, every=3)
+    sometimes(live.cache, "insert", wrong, every=3)
 
 
 FAULTS: dict[str, Callable[[LiveEngine], None]] = {

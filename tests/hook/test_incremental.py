@@ -34,12 +34,27 @@ FAULTS = {
 }
 """Planted into the engine's own methods, and the rules of which one at least is told."""
 
+MISDEEDS = {
+    "evicts_less": "eviction_frees_what_was_asked",
+    "says_more": "eviction_says_what_it_freed",
+    "match_locks": "query_keeps_locks_and_copies",
+    "promise_forgotten": "promised_backup_is_made",
+    "backup_thrown_away": "eviction_keeps_backups",
+    "stops_waiting": "write_is_pending_until_acked",
+    "ack_lost": "every_submit_is_acked_once",
+}
+"""The same of what only shows in what a call did, and the rule about calls that is told."""
 
-def agree(version: str, cells: list[dict[str, Any]], steps: int, seed: int, fault: str = "") -> list[dict[str, Any]]:
+
+def in_engine(version: str, function: str, **arguments: Any) -> Any:
     if version not in {i.version for i in store.installed()} or not deps.ready():
         pytest.skip(f"sglang {version} is not here: make engines, or sanitree engine fetch {version}")
-    where = {"version": version, "cells": cells, "steps": steps, "seed": seed, "fault": fault}
-    answers: list[dict[str, Any]] = run_in_engine(version, "tests.hook.both:agree", where, search=[ROOT], timeout=3000)
+    where = {"version": version, **arguments}
+    return run_in_engine(version, f"tests.hook.both:{function}", where, search=[ROOT], timeout=3000)
+
+
+def agree(version: str, cells: list[dict[str, Any]], steps: int, seed: int, fault: str = "") -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = in_engine(version, "agree", cells=cells, steps=steps, seed=seed, fault=fault)
     return answers
 
 
@@ -63,6 +78,7 @@ def test_what_was_touched_says_what_the_whole_says(version: str, core: str | Non
     for answer in agree(version, cells(core), steps=40, seed=11):
         assert answer["apart"] == [] and answer["irregular"] == "", answer
         assert answer["compared"] > 10 and answer["checks"] >= 42, answer
+        assert answer["steps"] > 10 and answer["step checks"] >= 12, answer
         if not (version == "0.5.12" and answer["config"]["policy"] == "write_back"):
             assert not unlike(answer), answer
             assert answer["judged"] < answer["nodes"], "fewer nodes are judged than there are"
@@ -78,6 +94,16 @@ def test_planted_faults_are_told_and_the_two_agree(version: str, fault: str) -> 
     (answer,) = agree(version, wanted, steps=80, seed=5, fault=fault)
     assert answer["apart"] == [], answer
     assert answer["false"] > 0 and FAULTS[fault] & set(answer["rules"]), answer
+
+
+@pytest.mark.parametrize(("version", "core"), [("0.5.13.post1", None), ("0.5.23", "python")])
+def test_misdeeds_are_told_and_the_two_agree(version: str, core: str | None) -> None:
+    """Rules about calls: those of two whole states, instance by instance."""
+    cell = {"policy": "write_through", "components": ["full"], "page_size": 1, "core": core}
+    answers = in_engine(version, "misdeeds", cell=cell, steps=80, seed=5, faults=list(MISDEEDS))
+    for fault, answer in answers.items():
+        assert answer["apart"] == [], answer
+        assert MISDEEDS[fault] in answer["rules"], answer
 
 
 @pytest.mark.slow
