@@ -55,6 +55,7 @@ test-matrix: dev  ## every engine version, policy, component set, page size and 
 	$(BIN)/sanitree engine setup
 	$(BIN)/sanitree engine fetch $(ALL_ENGINES)
 	$(BIN)/python -m tests.live.matrix
+	$(BIN)/python -m tests.hook.matrix
 
 mutants: dev  ## mutates every rule; prints the mutants that no test would notice
 	$(BIN)/python -m tests.mutation

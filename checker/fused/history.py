@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from sanitree.checker.fused.ledger import Ledger
-from sanitree.checker.fused.stepped import OfCall, Stepped
+from sanitree.checker.fused.stepped import Stepped
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.rules import Check
 from sanitree.models.step import Ack
@@ -22,8 +22,11 @@ Found = tuple[Check, Any]
 class Told(Protocol):
     """What a call says of itself, as `models.step.Call` has it."""
 
-    submitted: Collection[Ack]
-    acked: Collection[Ack]
+    @property
+    def submitted(self) -> Collection[Ack]: ...
+
+    @property
+    def acked(self) -> Collection[Ack]: ...
 
 
 class Transfer:
@@ -91,7 +94,7 @@ class History:
         for key in dict.fromkeys((*submitted, *acked, *self._wrong, *(was.keys() ^ here.keys()))):
             x = Transfer(key, was.get(key), here.get(key))
             x.submitted, x.acked = (count[key] for count in times)
-            x.before = self._ghosts.pop(key, None) or self.rules.first(x)
+            x.before = self._ghosts.pop(key, ()) or self.rules.first(x)
             x.after = self.rules.following(x)
             if x.here:
                 self._ghosts[key] = x.after

@@ -34,7 +34,7 @@ class Entry:
     fields that step rules speak of, as they were when it was judged last.
     """
 
-    __slots__ = ("asked", "bad", "count", "deep", "edge", "every", "keyed", "kept", "kids", "node", "open", "own", "up")
+    __slots__ = ("asked", "bad", "count", "deep", "edge", "every", "kept", "keyed", "kids", "node", "open", "own", "up")
 
     def __init__(self, node: Any, up: Entry | None, edge: Any, nothing: Sequence[Any]) -> None:
         self.node, self.up, self.edge = node, up, edge

@@ -126,7 +126,7 @@ class _Compiler:
         if scope is not Sort.NODE:
             lines = [f"        {line}" for line in self._lines(judged, scope, element, _Moments(self))]
             return [f"    {head}", *lines] if lines else []
-        body = []
+        body: list[str] = []
         for when, there in zip(("b is None", "a is None", "True"), _THERE, strict=True):
             lines = self._lines(judged, scope, element, _Moments(self, there=there))
             body += [f"        {'elif' if body else 'if'} {when}:", *(f"            {x}" for x in lines or ["pass"])]
@@ -137,13 +137,14 @@ class _Compiler:
         wrong = {i: self._no(c, moments) for i, c in enumerate(judged) if c.rule.scope is scope}
         return [f"if {text(no)}: found.append(({i}, {element}))" for i, no in wrong.items() if no != FALSE]
 
-    def _of_tree(self, wanted: Iterable[str]) -> Callable[[Any], tuple[Any, ...]] | None:
+    def _of_tree(self, wanted: Mapping[str, int]) -> Callable[[Any], tuple[Any, ...]] | None:
         body = f"    return ({''.join(f'{x}, ' for x in wanted)})"
         if not wanted:
             return None
-        names = {n: make for n, make in self.reading.prepare.items() if re.search(rf"\b{n}\b", body)}
-        head = ["def of_tree(T):", *(f"    {n} = _{n}(T)" for n in names)]
-        return _made("\n".join([*head, body]), "of_tree", {f"_{n}": make for n, make in names.items()})
+        names = {f"_{n}": make for n, make in self.reading.prepare.items() if re.search(rf"\b{n}\b", body)}
+        head = ["def of_tree(T):", *(f"    {n[1:]} = {n}(T)" for n in names)]
+        made: Callable[[Any], tuple[Any, ...]] = _made("\n".join([*head, body]), "of_tree", names)
+        return made
 
     def ghosts(self) -> tuple[Callable[[Any], tuple[int, ...]], Callable[[Any], tuple[int, ...]]]:
         """Of a transfer: what its ghosts begin with, and what they are after a call."""

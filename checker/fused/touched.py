@@ -125,8 +125,8 @@ class _FromNodeToNode(Writer):
         asked = [a for a in child.needs("p") if a != IS_ROOT]
         every = _all(f.name for f in self.of_nodes)
         own = {"p": "()", "n": _all(f.name for f in self.of_children)}
-        for block, at, name in ((root, "root", "p"), (child, "child", "n")):
-            kept = _all(block.text(self.grounding.ground(e, Place(at, {KEPT: name}))) for e in self.kept)
+        for block, place, name in ((root, "root", "p"), (child, "child", "n")):
+            kept = _all(block.text(self.grounding.ground(e, Place(place, {KEPT: name}))) for e in self.kept)
             block.say(f"put(r, bad, open, {own[name]}, {every}, {_tokens(block, name, asked)}, {kept})")
         for line in ("n = r.node", "bad = 0", "open = False"):
             loop.say(line)

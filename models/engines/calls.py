@@ -34,6 +34,7 @@ OF_THE_SLOTS: Mapping[str, Operation] = {
     "free_host": Operation.FREE,
 }
 
+
 def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call], None]) -> Callable[[], None]:
     """Calls `before` ahead of each public call on the engine's cache, and `after` when it has returned.
 
@@ -80,7 +81,7 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
             heard.result(name, args, result)
             after(
                 Call(
-                    operation, _text(name, args, more, result), asked(name, args, more), dict(heard.evicted or {}), None,
+                    operation, _text(name, args, more, result), asked(name, args, more), heard.evicted, heard.dropped,
                     heard.refused, request, tuple(heard.submitted), tuple(heard.acked),
                 )
             )  # fmt: skip

@@ -19,7 +19,8 @@ class Finding:
     """`first` shows it, `fixed` is the first that does not (None: not yet fixed).
 
     rules: those of ours that report it, what it leads to included; none where it is the
-    engine's own check that is wrong. crash: words of the exception that it ends in, or the
+    engine's own check that is wrong. slots: the same of the rules about slots that are
+    followed in a server. crash: words of the exception that it ends in, or the
     place that raises it, if no state before that is illegal. complaint: how the engine's own
     check begins, where that errs. leaks: slots are left when everything is evicted. report: the
     page under docs that tells its developers.
@@ -36,6 +37,7 @@ class Finding:
     complaint: tuple[str, ...] = ()
     leaks: bool = False
     report: str = ""
+    slots: frozenset[str] = frozenset()
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
@@ -60,6 +62,8 @@ class Finding:
                 return bool(self.complaint) and all(any(w in line for w in self.complaint) for line in lines)
         return False
 
+
+_IN_FLIGHT = frozenset({"slot_in_flight_is_not_freed", "slot_in_flight_is_not_handed_out"})
 
 FINDINGS = (
     Finding(
@@ -91,6 +95,7 @@ FINDINGS = (
                 "settled_copy_keeps_its_bytes",
             }
         ),
+        slots=_IN_FLIGHT,
     ),
     Finding(
         "write-back-ack-unlocks-root-path",
@@ -135,6 +140,7 @@ FINDINGS = (
                 "free_slot_is_not_held",
             }
         ),
+        slots=_IN_FLIGHT,
     ),
     Finding(
         "split-forgets-pending-write",

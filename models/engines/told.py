@@ -62,7 +62,7 @@ class Told:
         if self.asked or self.asked is None:
             self.asked = {}
         if self.evicted or self.evicted is None:
-            self.evicted = Counter()
+            self.evicted = Counter()  # another one: a call that was told keeps its own
         self.refused = 0
 
     def result(self, name: str, args: Sequence[Any], result: Any) -> None:

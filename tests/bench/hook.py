@@ -178,11 +178,12 @@ def touched(version: str, components: list[str], nodes: int, rounds: int) -> dic
     live, count = grown(version, components, nodes)
     spent: list[float] = []
 
-    def timed(judge: Callable[..., None]) -> Callable[..., None]:
+    def timed(judge: Callable[..., Any]) -> Callable[..., Any]:
         def judged(*args: Any) -> Any:
             start = clock()
             result = judge(*args)
             spent.append(clock() - start)
+            return result
 
         return judged
 

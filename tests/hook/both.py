@@ -73,7 +73,7 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
         "apart": compared.apart,
         "irregular": watcher.ledger.irregular,
         "rules": sorted({b.check.split("[")[0] for b in told}),
-        "steps": compared.steps,
+        "calls": compared.calls,
         "step checks": len(watcher.steps.checks),
         "checks": len(watcher.checks),
         "skipped": sorted({c.rule.id for c in watcher.skipped}),
@@ -81,7 +81,9 @@ def _one(version: str, cell: dict[str, Any], steps: int, seed: int, fault: str) 
 
 
 class Compared:
-    """times: comparisons of states so far, steps: of calls. false: those in which something did not hold. apart: how the two differ, if they do.
+    """times: comparisons of states so far, calls: of what was done. false: those in which something did not hold.
+
+    apart: how the two differ, if they do.
 
     nodes: how many a walk over everything has met, all comparisons together.
     """
@@ -90,7 +92,7 @@ class Compared:
         self._view, self._watcher = view, watcher
         self._whole = compile_checks(watcher.checks, reading(view))
         self._follower = Follower(snapshot(view))
-        self.times = self.false = self.nodes = self.steps = 0
+        self.times = self.false = self.nodes = self.calls = 0
         self.apart: list[str] = []
 
     def step(self, call: Call) -> None:
@@ -98,7 +100,7 @@ class Compared:
         report = self._follower.violation(call, snapshot(self._view))
         if call.operation not in OF_THE_CACHE.values() or self._watcher.ledger.irregular:
             return
-        self.steps += 1
+        self.calls += 1
         ours = {(c.name, name_of(x)) for c, x in self._watcher.of_call}
         theirs = set() if report is None else false_of(report, self._watcher.steps.checks)
         if ours != theirs:

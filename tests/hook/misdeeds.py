@@ -94,6 +94,5 @@ def evicted(node: Any) -> bool:
 
 
 MISDEEDS: dict[str, Callable[[LiveEngine], None]] = {
-    f.__name__: f
-    for f in (evicts_less, says_more, match_locks, promise_forgotten, backup_thrown_away, stops_waiting)
+    f.__name__: f for f in (evicts_less, says_more, match_locks, promise_forgotten, backup_thrown_away, stops_waiting)
 }

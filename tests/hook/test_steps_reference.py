@@ -70,9 +70,7 @@ COMPONENTS = [(FULL,), (FULL, SWA), (FULL, MAMBA)]
 @pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
 @pytest.mark.parametrize("page", [1, 4])
 @pytest.mark.parametrize("room", ["plenty", "tight host"])
-def test_they_agree_on_legal_work(
-    policy: Policy, components: tuple[Component, ...], page: int, room: Room
-) -> None:
+def test_they_agree_on_legal_work(policy: Policy, components: tuple[Component, ...], page: int, room: Room) -> None:
     both = Both(UnifiedRadixCache(config(policy, components, page, room), ByHand()))
     for _ in Workload(both.cache, seed=7).steps(100):
         pass

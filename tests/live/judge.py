@@ -29,6 +29,14 @@ class Case:
     core: str
 
     @property
+    def config(self) -> EngineConfig:
+        """How its cache is built."""
+        return EngineConfig(
+            policy=self.policy, components=tuple(self.components), page_size=self.page_size, core=self.core,  # type: ignore[arg-type]
+            device_tokens=96 * self.page_size,
+        )  # fmt: skip
+
+    @property
     def name(self) -> str:
         return f"{self.version} {self.core} {self.policy} {'+'.join(self.components)} page {self.page_size}"
 
@@ -43,10 +51,7 @@ def drive_cell(
     version: str, policy: str, components: list[str], page_size: int, core: str, steps: int, seed: int
 ) -> dict[str, Any]:
     """Drives one cell; returns what was judged, violated and complained about."""
-    config = EngineConfig(
-        policy=policy, components=tuple(components), page_size=page_size, core=core, device_tokens=96 * page_size
-    )
-    live = build(version, config, mode="polled")
+    live = build(version, Case(version, policy, tuple(components), page_size, core).config, mode="polled")
     checker = LiveChecker()
     violated: Counter[str] = Counter()
     first: dict[str, str] = {}

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from sanitree.models.engines import store
-from sanitree.models.engines.build import EngineConfig
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.engines.findings import Finding, applying
 from sanitree.models.engines.process import run_in_engine
@@ -58,11 +57,7 @@ def crashes_as_known(case: Case, crash: str) -> bool:
 
 def known(case: Case) -> list[Finding]:
     """The findings that a cell may show."""
-    config = EngineConfig(
-        policy=case.policy, components=case.components, page_size=case.page_size, core=case.core,  # type: ignore[arg-type]
-        device_tokens=96 * case.page_size,
-    )  # fmt: skip
-    return applying(case.version, config)
+    return applying(case.version, case.config)
 
 
 def problems(case: Case, answer: dict[str, Any]) -> list[str]:
