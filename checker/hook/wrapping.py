@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import ismethod
 from types import FrameType
@@ -41,6 +42,10 @@ class Wrapped:
 
         Components keep `allocator.free` as theirs. Returns who keeps one where it cannot be replaced.
         """
+        with _thawed():
+            return self._rebind(owner)
+
+    def _rebind(self, owner: Any) -> list[str]:
         left = []
         for kept in gc.get_referrers(owner):
             if not ismethod(kept) or kept.__self__ is not owner or _OURS.get(id(kept)) is kept:
@@ -74,6 +79,23 @@ class Wrapped:
         else:
             self._before.append((owner, name, vars(owner).get(name, _MISSING)))
             setattr(owner, name, heard)
+
+
+@contextmanager
+def _thawed() -> Iterator[None]:
+    """Has Python's collector see what was frozen, which a server does to all that it has when it is warm.
+
+    Nobody finds out who refers to an object from among what is frozen.
+    """
+    frozen = gc.get_freeze_count() > 0
+    if frozen:
+        gc.collect()  # else what is garbage by now would be frozen too, and stay
+        gc.unfreeze()
+    try:
+        yield
+    finally:
+        if frozen:
+            gc.freeze()
 
 
 def _names_in(holder: Any, kept: Any) -> list[str]:
