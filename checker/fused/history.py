@@ -6,12 +6,11 @@ Between two calls the books may be brought up to date too; what changed then is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from sanitree.checker.fused.ledger import Ledger
-from sanitree.checker.fused.stepped import Stepped
-from sanitree.invariants.calls import Operation
+from sanitree.checker.fused.stepped import OfCall, Stepped
 from sanitree.invariants.rules import Check
 from sanitree.models.step import Ack
 
@@ -47,7 +46,7 @@ class Transfer:
 
 
 class History:
-    """What step rules need of the past, for one tree. `begin` ahead of a call, `end` after it, `rest` between calls."""
+    """What step rules need of the past, for one tree: `end` after each call, `rest` after what is none."""
 
     def __init__(self, rules: Stepped, ledger: Ledger) -> None:
         self.rules, self._ledger = rules, ledger
@@ -60,20 +59,18 @@ class History:
         self._ghosts: dict[Ack, tuple[int, ...]] = {}
         self._wrong: set[Ack] = set()
 
-    def begin(self, operation: Operation, tree: Any) -> tuple[Any, ...]:
-        """What must be known of the state before a call of this operation, besides what the books keep."""
-        of = self.rules.of.get(operation)
-        return () if of is None or of.of_tree is None else of.of_tree(tree)
+    def end(self, of: OfCall | None, tree: Any, call: Told, begun: tuple[Any, ...]) -> Sequence[Found]:
+        """What does not hold of a call, once the books are up to date.
 
-    def end(self, operation: Operation, tree: Any, call: Told, begun: tuple[Any, ...]) -> list[Found]:
-        """What does not hold of a call, once the books are up to date. begun: what `begin` returned ahead of it."""
-        moved = self._moved(call.submitted, call.acked)
-        of = self.rules.of.get(operation)
+        of: what is judged of its operation, if anything is. begun: what `of.of_tree` read ahead of it.
+        """
+        quiet = self._ledger.transfers is self._list and not (call.submitted or call.acked or self._wrong)
+        moved: Sequence[Transfer] = () if quiet else self._moved(call.submitted, call.acked)
         if of is None or self._ledger.irregular:
-            return []
+            return ()
         now = () if of.of_tree is None else of.of_tree(tree)
         if not (moved or self._ledger.changed or of.always or now != begun):
-            return []
+            return ()
         found = of.run(self._ledger.changed, moved, call, begun, now)
         self._wrong = {(x.is_write, x.ack) for _, x in found if isinstance(x, Transfer) and x.here}
         return [(of.checks[i], x) for i, x in found]
@@ -82,14 +79,12 @@ class History:
         """Takes what happened between two calls as given."""
         self._moved(submitted, acked)
 
-    def _moved(self, submitted: Collection[Ack], acked: Collection[Ack]) -> list[Transfer]:
+    def _moved(self, submitted: Collection[Ack], acked: Collection[Ack]) -> Sequence[Transfer]:
         """The transfers that were heard of, came or left, or were wrong before; their ghosts go on."""
         was, now = self._flying, self._ledger.transfers
-        if now is self._list and not (submitted or acked or self._wrong):
-            return []
         if now is not self._list:
             self._list, self._flying = now, _by_ack(now)
-        here, moved = self._flying, []
+        here, moved = self._flying, list[Transfer]()
         times = Counter(submitted), Counter(acked)
         for key in dict.fromkeys((*submitted, *acked, *self._wrong, *(was.keys() ^ here.keys()))):
             x = Transfer(key, was.get(key), here.get(key))

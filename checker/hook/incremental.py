@@ -15,7 +15,7 @@ from typing import Any
 from sanitree.checker.fused.codegen import IRREGULAR, compile_checks
 from sanitree.checker.fused.history import Found, History
 from sanitree.checker.fused.ledger import Ledger
-from sanitree.checker.fused.stepped import compile_steps
+from sanitree.checker.fused.stepped import OfCall, compile_steps
 from sanitree.checker.fused.touched import compile_touched
 from sanitree.checker.hook.faults import Broken, Did
 from sanitree.checker.hook.shadow import SHOWN, Clock
@@ -107,30 +107,42 @@ class Incremental:
     # A call.
 
     def _operation(self, name: str, operation: Operation, method: Heard) -> Heard:
-        begin, end = self._begin, self._end
+        begin, end, between = self._begin, self._end, self._between
+        told, touched, view = self._told, self._nodes.touched, self._view
+        of, asks = self.steps.of.get(operation), operation in _EVICTIONS
+        of_tree = None if of is None else of.of_tree
         if name in SAYING:
             method = self._says(name, method)
 
         def called(*args: Any, **more: Any) -> Any:
             if self._depth:
                 return method(*args, **more)
-            begun = begin(name, operation, args, more)
+            if touched or told.submitted or told.acked:
+                between()  # what changed since the last call is not this one's
+            begun = ()
+            if asks:
+                begin(name, args, more)
+            if of_tree is not None:
+                try:
+                    begun = of_tree(view)
+                except Exception:  # noqa: BLE001  `end` finds that it is not there, and is guarded
+                    begun = ()
             self._depth += 1
             try:
                 result = method(*args, **more)
             finally:
                 self._depth -= 1
-            end(name, operation, begun)
+            end(name, of, begun)
             return result
 
         return called
 
     def _composite(self, name: str, method: Heard) -> Heard:
-        between = self._between
+        between, touched = self._between, self._nodes.touched
 
         def called(*args: Any, **more: Any) -> Any:
             result = method(*args, **more)
-            if not self._depth and self._is_behind():
+            if touched and not self._depth:
                 between(name)
             return result
 
@@ -147,29 +159,17 @@ class Incremental:
         said = self._said
         return says
 
-    def _begins(self, name: str, operation: Operation, args: Any, more: Any) -> tuple[Any, ...]:
-        told = self._told
-        if self._is_behind():
-            self.judge()  # what changed since the last call is not this one's
-        else:
-            told.clear()
-        if operation in _EVICTIONS:
-            # Where frees are put off, what is available says nothing of what was freed.
-            later = frees_later(self._view)
-            told.asked = None if later else asked(name, args, more)
-            told.evicted = None if later else told.evicted
-        return self._history.begin(operation, self._view)
+    def _begins(self, name: str, args: Any, more: Any) -> None:
+        """An eviction is asked for something. Where frees are put off, what is available does not say what it did."""
+        told, later = self._told, frees_later(self._view)
+        told.clear()
+        told.asked = None if later else asked(name, args, more)
+        told.evicted = None if later else told.evicted
 
-    def _ends(self, name: str, operation: Operation, begun: tuple[Any, ...]) -> None:
-        self.of_call = ()
-        if self._bring():
-            self.of_call = self._history.end(operation, self._view, self._told, begun)
+    def _ends(self, name: str, of: OfCall | None, begun: tuple[Any, ...]) -> None:
+        self.of_call = self._history.end(of, self._view, self._told, begun) if self._bring() else ()
         self._told.clear()
         self._tell_news(name, self.of_call)
-
-    def _is_behind(self) -> bool:
-        """Whether something was touched that is not in the books."""
-        return bool(self._nodes.touched or self._told.submitted or self._told.acked)
 
     def _confirm(self) -> None:
         """A walk over everything must say so too; else the books are wrong, and not the tree."""

@@ -5,7 +5,6 @@ Heard of a view alone, in a server as on an engine that is driven.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ class Told:
         self.submitted: list[Ack] = []
         self.acked: list[Ack] = []
         self.asked: Mapping[Pool, int] | None = {}
-        self.evicted: Counter[Pool] | None = Counter()
+        self.evicted: dict[Pool, int] | None = {}
         self.refused: int | None = 0
 
     def clear(self) -> None:
@@ -62,7 +61,7 @@ class Told:
         if self.asked or self.asked is None:
             self.asked = {}
         if self.evicted or self.evicted is None:
-            self.evicted = Counter()  # another one: a call that was told keeps its own
+            self.evicted = {}  # another one: a call that was told keeps its own
         self.refused = 0
 
     def result(self, name: str, args: Sequence[Any], result: Any) -> None:
@@ -79,8 +78,10 @@ class Told:
                 self.refused = None  # it says how much was written, not what was not
 
     def _evicted(self, slots: Mapping[Pool, int]) -> None:
-        if self.evicted is not None:
-            self.evicted.update(slots)
+        so_far = self.evicted
+        if so_far is not None:
+            for pool, count in slots.items():
+                so_far[pool] = so_far.get(pool, 0) + count
 
 
 class Registry(dict[Any, Any]):

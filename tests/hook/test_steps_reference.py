@@ -15,7 +15,7 @@ from sanitree.checker.fused.touched import compile_touched
 from sanitree.invariants.plugins import catalogue_for, ghosts_for, step_rules_for
 from sanitree.invariants.rules import Cost, checks
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
-from sanitree.models.reference import ByHand, CacheError, UnifiedRadixCache, calls
+from sanitree.models.reference import ByHand, UnifiedRadixCache, calls
 from sanitree.models.reference.faults import FAULTS, inject
 from sanitree.models.reference.observe import flights, reading, settings_of, subject
 from sanitree.models.reference.touching import Nodes
@@ -45,53 +45,76 @@ class Both:
 
     def before(self) -> None:
         assert not self.nodes.take(), "what is between two calls changes no node"
-        self.begun = {o: self.history.begin(o, self.cache) for o in self.steps.of}
+        self.begun = {o: of.of_tree(self.cache) for o, of in self.steps.of.items() if of.of_tree is not None}
 
     def after(self, call: Call) -> None:
         touched, self.calls = self.nodes.take(), self.calls + 1
-        report = self.follower.follow(call, subject(self.cache).snapshot(None))
+        report = self.follower.violation(call, subject(self.cache).snapshot(None))
         if self.cache.root is not self.root:
             self.root = self.cache.root
             self.ledger.open(self.cache)
             self.history.open()
             return
         self.ledger.judge(self.cache, touched)
-        found = self.history.end(call.operation, self.cache, call, self.begun.get(call.operation, ()))
+        of = self.steps.of.get(call.operation)
+        found = self.history.end(of, self.cache, call, self.begun.get(call.operation, ()))
         if not self.ledger.irregular:
             ours = {(c.name, name_of(x)) for c, x in found}
-            assert ours == false_of(report, self.steps.checks), call
+            assert ours == (false_of(report, self.steps.checks) if report else set()), call
             self.found.update(c.rule.id for c, _ in found)
 
+
+JUDGED = {
+    "every_submit_is_acked_once",
+}
+"""Step rules that can be judged on what an operation touched."""
 
 COMPONENTS = [(FULL,), (FULL, SWA), (FULL, MAMBA)]
 
 
 @pytest.mark.parametrize("policy", list(Policy))
 @pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
-@pytest.mark.parametrize("page", [1, 4])
-@pytest.mark.parametrize("room", ["plenty", "tight host"])
+@pytest.mark.parametrize(("page", "room"), [(1, "tight host"), (4, "plenty")])
 def test_they_agree_on_legal_work(policy: Policy, components: tuple[Component, ...], page: int, room: Room) -> None:
     both = Both(UnifiedRadixCache(config(policy, components, page, room), ByHand()))
-    for _ in Workload(both.cache, seed=7).steps(100):
+    for _ in Workload(both.cache, seed=7).steps(60):
         pass
-    assert both.calls > 150 and not both.found
+    assert both.calls > 100 and not both.found
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_they_agree_on_faults(fault: str) -> None:
-    for policy in Policy:
-        for room in ("plenty", "tight host"):
-            cache = UnifiedRadixCache(config(policy, (FULL, SWA), 1, room), ByHand())
-            try:
+BEHIND = {"query_counts_hits"}
+"""Faults that change a node in no method that changes nodes: nobody hears that it was touched."""
+
+
+def test_they_agree_on_faults() -> None:
+    """Whether what is wrong shows in a step or not; the rules that can be judged here are all found to be broken."""
+    found: Counter[str] = Counter()
+    for fault in FAULTS:
+        for policy in Policy:
+            cache = UnifiedRadixCache(config(policy, (FULL, SWA), 1, "tight host"), ByHand())
+            if fault not in BEHIND and FAULTS[fault].fits(cache.config):
                 inject(cache, fault)
-            except CacheError:
-                continue
-            both = Both(cache)
-            try:
-                for _ in Workload(cache, seed=6).steps(80):
-                    pass
-            except AssertionError:
-                raise
-            except Exception:  # noqa: BLE001  a cache that is wrong may fail anywhere
-                pass
-            print(fault, policy.name, room, both.calls, dict(both.found))
+                found += followed(cache).found
+    assert set(found) == JUDGED, JUDGED ^ set(found)
+
+
+@pytest.mark.parametrize("fault", BEHIND)
+def test_what_is_changed_behind_all_methods_is_not_heard(fault: str) -> None:
+    cache = UnifiedRadixCache(config(Policy.WRITE_THROUGH, (FULL,), 1), ByHand())
+    inject(cache, fault)
+    with pytest.raises(AssertionError, match="query_removes_no_node"):
+        followed(cache)
+
+
+def followed(cache: UnifiedRadixCache) -> Both:
+    """Work on a cache that is wrong, and so may fail anywhere."""
+    both = Both(cache)
+    try:
+        for _ in Workload(cache, seed=6).steps(50):
+            if both.found.total() > 3:
+                break
+    except AssertionError:
+        raise
+    except Exception:  # noqa: BLE001
+        pass
+    return both
