@@ -140,7 +140,7 @@ FINDINGS = (
                 "free_slot_is_not_held",
             }
         ),
-        slots=_IN_FLIGHT,
+        slots=_IN_FLIGHT | {"freed_slot_is_not_used"},
     ),
     Finding(
         "split-forgets-pending-write",
