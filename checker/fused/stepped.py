@@ -12,7 +12,7 @@ than that is `skipped`: slots, requests, sums over nodes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -71,10 +71,15 @@ class Stepped:
     following: Callable[[Any], tuple[int, ...]]
 
 
-def compile_steps(rules: Iterable[Rule], ghosts: Sequence[Ghost], settings: Settings, reading: Reading) -> Stepped:
-    """The functions for these step rules, one for each operation that some of them are about."""
+def compile_steps(
+    rules: Iterable[Rule], ghosts: Sequence[Ghost], settings: Settings, reading: Reading, unsaid: Collection[str] = ()
+) -> Stepped:
+    """The functions for these step rules, one for each operation that some of them are about.
+
+    unsaid: fields that this adapter's calls never tell.
+    """
     wanted = checks(rules, settings)
-    made = _Compiler(reading, [g for g in ghosts if g.field.owner is Sort.TRANSFER], settings)
+    made = _Compiler(reading, [g for g in ghosts if g.field.owner is Sort.TRANSFER], settings, unsaid)
     takes = tuple(c for c in wanted if made.takes(c))
     about = {o: tuple(c for c in takes if o in c.rule.on) for o in Operation}
     of = {o: made.of_call(judged) for o, judged in about.items() if judged}
@@ -86,8 +91,8 @@ class _Beyond(Exception):  # noqa: N818  a way out, and no error
 
 
 class _Compiler:
-    def __init__(self, reading: Reading, ghosts: Sequence[Ghost], settings: Settings) -> None:
-        self.reading, self.settings = reading, settings
+    def __init__(self, reading: Reading, ghosts: Sequence[Ghost], settings: Settings, unsaid: Collection[str]) -> None:
+        self.reading, self.settings, self.unsaid = reading, settings, unsaid
         self.kept: dict[E, int] = {}
         self._ghosts = {g.field: (i, g) for i, g in enumerate(ghosts)}
 
@@ -198,7 +203,8 @@ class _Moments(TwoValued):
             raise _Beyond
         match get.field.owner:
             case Sort.CALL:
-                it, known = self._told(get), _name(f"(C.{get.field.name} is not None)")
+                said = get.field.name not in self.by.unsaid
+                it, known = self._told(get), _name(f"(C.{get.field.name} is not None)") if said else FALSE
             case Sort.TREE:
                 it, known = self._of_the_tree(get, earlier)
             case Sort.TRANSFER:

@@ -24,7 +24,7 @@ from sanitree.invariants.calls import Operation
 from sanitree.invariants.plugins import catalogue_for, ghosts_for, step_rules_for
 from sanitree.invariants.rules import Check, Cost, checks
 from sanitree.models.engines.python_core import reading, requests
-from sanitree.models.engines.told import OF_THE_CACHE, SAYING, Told, asked, hear_transfers, unhear_transfers
+from sanitree.models.engines.told import OF_THE_CACHE, SAYING, UNSAID, Told, asked, hear_transfers, unhear_transfers
 from sanitree.models.engines.touching import Nodes, components
 from sanitree.models.engines.view import View, flights, flying, frees_later
 
@@ -51,7 +51,7 @@ class Incremental:
         self._flying: object = None
         self._flights: list[Any] = []
         settings, read = view.settings, reading(view)
-        self.steps = compile_steps(step_rules_for(settings), ghosts_for(settings), settings, read)
+        self.steps = compile_steps(step_rules_for(settings), ghosts_for(settings), settings, read, UNSAID)
         wanted = checks(catalogue_for(settings), settings)
         whole = (c for c in wanted if c.rule.cost not in (Cost.SLOT, Cost.BYTES))
         compiled = compile_touched(whole, read, self.steps.kept)

@@ -34,6 +34,9 @@ OF_THE_CACHE: Mapping[str, Operation] = {
 SAYING = ("evict", "evict_for_alloc", "write_backup", "_execute_and_commit_kv_backup", "drive_host_eviction")
 """Methods whose results say what a call has done, also where they are called inside another."""
 
+UNSAID = ("dropped",)
+"""What no call says."""
+
 REGISTRIES: Mapping[str, bool] = {"ongoing_write_through": True, "ongoing_load_back": False}
 """Where the cache notes its transfers, and whether they are writes."""
 
@@ -45,7 +48,6 @@ class Told:
     """What came up during one call; attributes as of `models.step.Call`."""
 
     dropped: Mapping[Pool, int] | None = None
-    """It never says."""
 
     def __init__(self) -> None:
         self.submitted: list[Ack] = []
