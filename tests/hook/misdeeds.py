@@ -40,6 +40,27 @@ def match_locks(live: LiveEngine) -> None:
     sometimes(live.cache, "match_prefix", wrong, every=3)
 
 
+def match_evicts(live: LiveEngine) -> None:
+    """A match that makes room."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        live.cache.evict(live.names.EvictParams(num_tokens=8))
+        live.cache.evict_host(8)
+        return method(*args, **more)
+
+    sometimes(live.cache, "match_prefix", wrong, every=4)
+
+
+def match_acknowledges(live: LiveEngine) -> None:
+    """A match that polls for what has arrived."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        live.cache.writing_check()
+        return method(*args, **more)
+
+    sometimes(live.cache, "match_prefix", wrong, every=2)
+
+
 def promise_forgotten(live: LiveEngine) -> None:
     """An insert that counts a hit and does not look whether it is the one that a backup was promised for."""
     for name in ("_inc_hit_count", "_inc_hit_count_and_check"):
@@ -94,5 +115,15 @@ def evicted(node: Any) -> bool:
 
 
 MISDEEDS: dict[str, Callable[[LiveEngine], None]] = {
-    f.__name__: f for f in (evicts_less, says_more, match_locks, promise_forgotten, backup_thrown_away, stops_waiting)
+    f.__name__: f
+    for f in (
+        evicts_less,
+        says_more,
+        match_locks,
+        match_evicts,
+        match_acknowledges,
+        promise_forgotten,
+        backup_thrown_away,
+        stops_waiting,
+    )
 }

@@ -35,15 +35,17 @@ FAULTS = {
 """Planted into the engine's own methods, and the rules of which one at least is told."""
 
 MISDEEDS = {
-    "evicts_less": "eviction_frees_what_was_asked",
-    "says_more": "eviction_says_what_it_freed",
-    "match_locks": "query_keeps_locks_and_copies",
-    "promise_forgotten": "promised_backup_is_made",
-    "backup_thrown_away": "eviction_keeps_backups",
-    "stops_waiting": "write_is_pending_until_acked",
-    "ack_lost": "every_submit_is_acked_once",
+    "evicts_less": {"eviction_frees_what_was_asked"},
+    "says_more": {"eviction_says_what_it_freed"},
+    "match_locks": {"query_keeps_locks_and_copies"},
+    "match_evicts": {"query_removes_no_node", "query_keeps_sizes"},
+    "match_acknowledges": {"query_keeps_marks", "query_moves_no_transfer"},
+    "promise_forgotten": {"promised_backup_is_made"},
+    "backup_thrown_away": {"eviction_keeps_backups"},
+    "stops_waiting": {"write_is_pending_until_acked"},
+    "ack_lost": {"every_submit_is_acked_once"},
 }
-"""The same of what only shows in what a call did, and the rule about calls that is told."""
+"""The same of what only shows in what a call did, and the rules about calls that are told."""
 
 
 def in_engine(version: str, function: str, **arguments: Any) -> Any:
@@ -103,7 +105,7 @@ def test_misdeeds_are_told_and_the_two_agree(version: str, core: str | None) -> 
     answers = in_engine(version, "misdeeds", cell=cell, steps=80, seed=5, faults=list(MISDEEDS))
     for fault, answer in answers.items():
         assert answer["apart"] == [], answer
-        assert MISDEEDS[fault] in answer["rules"], answer
+        assert set(answer["rules"]) >= MISDEEDS[fault], answer
 
 
 @pytest.mark.slow
