@@ -1,7 +1,8 @@
-"""Tier 2: the rules about a state, after each operation, on what it touched.
+"""Tier 2: the rules about a state and about the call that led to it, after each operation, on what it touched.
 
 Of a Python core. The books (`fused.ledger`) say after every public call of the cache which
-instances of which rules are false; those that were not before are the call's. What takes
+instances of which rules are false; those that were not before are the call's. What it did
+is judged by what they kept of the nodes that it touched (`fused.history`). What takes
 more than what was touched is left to the full walk and to dumps: slots, which tier 1
 follows, and the order of LRU lists.
 """
