@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sanitree.checker.agreement import Did, Heard, disagreements
 from sanitree.checker.hunt.both import DifferenceError
 from sanitree.checker.hunt.wrong import Kind
 from sanitree.models.driving.driver import Driver, Hidden
-from sanitree.models.driving.open import open_driver
+from sanitree.models.driving.open import open_driver, together
 from sanitree.models.driving.operations import Copy, CopyAt, Operation, Poll
 from sanitree.models.driving.setup import Setup
-from sanitree.models.ranks.together import Together, Turn
+from sanitree.models.ranks.together import Turn
 from sanitree.models.snapshot import Snapshot
 from sanitree.models.step import Ack, Call
 from sanitree.models.subject import Subject
@@ -67,8 +67,9 @@ class Ranks:
 
     def __init__(self, on: str, setup: Setup) -> None:
         self.on, self.setup = on, setup
-        self._together = Together(setup.ranks)
-        self.ranks = tuple(open_driver(on, setup, member) for member in self._together.members)
+        self._together = together(on, setup.ranks)
+        turns = self._together.run([partial(open_driver, on, setup, member) for member in self._together.members])
+        self.ranks = tuple(_came_of(turn) for turn in turns)
         self._listen()
 
     def fresh(self) -> None:
@@ -150,8 +151,7 @@ class Ranks:
 
     def _all(self, act: Callable[[int, Driver], None]) -> None:
         for turn in self._run(act):
-            if turn.error is not None:
-                raise turn.error
+            _came_of(turn)
 
     def _agreed(self, turns: Sequence[Turn[str]]) -> str:
         """What all say; raises what one has raised, and where they do not agree."""
@@ -171,6 +171,12 @@ class Ranks:
         driver = self.ranks[rank]
         state = driver.subject().snapshot(None)
         return Did(turn.result or "", tuple(turn.calls), False, calls, state, driver.hidden().used)
+
+
+def _came_of(turn: Turn[T]) -> T:
+    if turn.error is not None:
+        raise turn.error
+    return cast(T, turn.result)
 
 
 def _settled(_: int, driver: Driver) -> str:

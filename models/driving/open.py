@@ -5,6 +5,16 @@ from __future__ import annotations
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.ranks.group import ALONE, Group
+from sanitree.models.ranks.together import Together
+
+
+def together(on: str, size: int) -> Together:
+    """Ranks in this process, for drivers of the same name."""
+    if on == "reference":
+        return Together(size)
+    from sanitree.models.engines.groups import OwnNames
+
+    return Together(size, OwnNames().turn)
 
 
 def open_driver(on: str, setup: Setup, group: Group = ALONE) -> Driver:

@@ -7,7 +7,9 @@ A cache asks `torch.distributed` how many ranks its group has, and calls `all_re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +17,41 @@ import torch.distributed as distributed
 
 from sanitree.models.ranks.gloo import Gloo
 from sanitree.models.ranks.group import Group, Reduction
+
+
+class OwnNames:
+    """Each of several ranks in one process numbers its nodes by itself, as in a process of its own.
+
+    An engine counts them in an attribute of their class, and what ranks tell each other
+    may be made of those numbers: the digest of reclaimed copies is, from 0.5.18 on.
+    """
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._next: dict[int, int] = {}
+
+    @contextmanager
+    def turn(self, rank: int) -> Iterator[None]:
+        """Around what a rank does."""
+        nodes = _node_class()
+        if self._first is None:
+            self._first = 0 if nodes is None else nodes.counter
+        if nodes is not None:
+            nodes.counter = self._next.get(rank, self._first)
+        try:
+            yield
+        finally:
+            if (nodes := _node_class()) is not None:
+                self._next[rank] = nodes.counter
+
+
+def _node_class() -> Any:
+    """The class of an engine's nodes; None while none is loaded."""
+    for module in ("unified_cache.unified_tree_core", "unified_radix_cache"):
+        found = getattr(sys.modules.get(f"sglang.srt.mem_cache.{module}"), "UnifiedTreeNode", None)
+        if found is not None:
+            return found
+    return None
 
 
 class TorchGroup:

@@ -12,7 +12,7 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -116,10 +116,11 @@ class Member:
 
 
 class Together:
-    """Threads for so many ranks. members: their groups."""
+    """Threads for so many ranks. members: their groups. turn: what is around everything that a rank does, for what
+    in a process of its own would be its own; none where there is nothing of that kind."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, turn: Callable[[int], AbstractContextManager[None]] | None = None) -> None:
+        self.size, self._turn = size, turn
         self._workers = [_Worker(r) for r in range(size)]
         self._turns: list[Turn[Any]] = []
         self.members = tuple(Member(self, r) for r in range(size))
@@ -136,7 +137,7 @@ class Together:
         todo: list[Any] = list(acts)
         try:
             while True:
-                now = [w.goes_on(act) for w, act in zip(self._workers, todo, strict=True)]
+                now = [self._goes_on(rank, act) for rank, act in enumerate(todo)]
                 waiting = [x for x in now if isinstance(x, _Waits)]
                 if len({x.call for x in waiting}) != 1 or len(waiting) < self.size:
                     break
@@ -145,7 +146,7 @@ class Together:
             for rank, x in enumerate(now):
                 if isinstance(x, _Waits):
                     turns[rank].stranded = True
-                    while isinstance(self._workers[rank].goes_on(_STRANDED), _Waits):
+                    while isinstance(self._goes_on(rank, _STRANDED), _Waits):
                         pass
                 else:
                     turns[rank].result, turns[rank].error = x.result, x.error
@@ -155,6 +156,10 @@ class Together:
                 self._workers[number] = _Worker(number)
             raise
         return turns
+
+    def _goes_on(self, rank: int, what: Any) -> _Waits | _Done:
+        with nullcontext() if self._turn is None else self._turn(rank):
+            return self._workers[rank].goes_on(what)
 
     def ask(self, rank: int, call: Collective, values: Sequence[int]) -> list[int]:
         """A rank's collective call, from its thread."""
