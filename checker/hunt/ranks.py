@@ -14,10 +14,10 @@ from sanitree.checker.agreement import Did, Heard, disagreements
 from sanitree.checker.hunt.both import DifferenceError
 from sanitree.checker.hunt.wrong import Kind
 from sanitree.models.driving.driver import Driver, Hidden
-from sanitree.models.driving.open import open_driver, together
+from sanitree.models.driving.open import around_ranks, open_driver
 from sanitree.models.driving.operations import Copy, CopyAt, Operation, Poll
 from sanitree.models.driving.setup import Setup
-from sanitree.models.ranks.together import Turn
+from sanitree.models.ranks.together import Together, Turn
 from sanitree.models.snapshot import Snapshot
 from sanitree.models.step import Ack, Call
 from sanitree.models.subject import Subject
@@ -67,13 +67,15 @@ class Ranks:
 
     def __init__(self, on: str, setup: Setup) -> None:
         self.on, self.setup = on, setup
-        self._together = together(on, setup.ranks)
+        self._together = Together(setup.ranks)
+        self._together.around = around_ranks(on)
         turns = self._together.run([partial(open_driver, on, setup, member) for member in self._together.members])
         self.ranks = tuple(_came_of(turn) for turn in turns)
         self._listen()
 
     def fresh(self) -> None:
         """As many empty caches."""
+        self._together.around = around_ranks(self.on)  # the ranks may have parted in what they have counted
         self._all(lambda _, driver: driver.fresh())
         self._listen()
 

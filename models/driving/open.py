@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.ranks.group import ALONE, Group
-from sanitree.models.ranks.together import Together
 
 
-def together(on: str, size: int) -> Together:
-    """Ranks in this process, for drivers of the same name."""
+def around_ranks(on: str) -> Callable[[int], AbstractContextManager[None]] | None:
+    """What is around all that a rank does (`Together.around`), for caches that are all new."""
     if on == "reference":
-        return Together(size)
+        return None
     from sanitree.models.engines.groups import OwnNames
 
-    return Together(size, OwnNames().turn)
+    return OwnNames().around
 
 
 def open_driver(on: str, setup: Setup, group: Group = ALONE) -> Driver:

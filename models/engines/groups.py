@@ -31,7 +31,7 @@ class OwnNames:
         self._next: dict[int, int] = {}
 
     @contextmanager
-    def turn(self, rank: int) -> Iterator[None]:
+    def around(self, rank: int) -> Iterator[None]:
         """Around what a rank does."""
         nodes = _node_class()
         if self._first is None:

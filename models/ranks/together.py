@@ -116,11 +116,12 @@ class Member:
 
 
 class Together:
-    """Threads for so many ranks. members: their groups. turn: what is around everything that a rank does, for what
-    in a process of its own would be its own; none where there is nothing of that kind."""
+    """Threads for so many ranks. members: their groups. around: what is around everything that a rank does, for what
+    in a process of its own would be its own; None where there is nothing of that kind."""
 
-    def __init__(self, size: int, turn: Callable[[int], AbstractContextManager[None]] | None = None) -> None:
-        self.size, self._turn = size, turn
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.around: Callable[[int], AbstractContextManager[None]] | None = None
         self._workers = [_Worker(r) for r in range(size)]
         self._turns: list[Turn[Any]] = []
         self.members = tuple(Member(self, r) for r in range(size))
@@ -158,7 +159,7 @@ class Together:
         return turns
 
     def _goes_on(self, rank: int, what: Any) -> _Waits | _Done:
-        with nullcontext() if self._turn is None else self._turn(rank):
+        with nullcontext() if self.around is None else self.around(rank):
             return self._workers[rank].goes_on(what)
 
     def ask(self, rank: int, call: Collective, values: Sequence[int]) -> list[int]:

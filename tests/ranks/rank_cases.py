@@ -14,7 +14,7 @@ from sanitree.checker.hunt.ranks import DisagreementError, Ranks
 from sanitree.invariants.vocabulary import COMPONENTS, Policy
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
-from sanitree.models.driving.operations import Copy, CopyAt, Finish, Operation, Poll, Release, Start
+from sanitree.models.driving.operations import NAMES, Copy, CopyAt, Finish, Operation, Poll, Release, Start
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Trace, decode, encode
 from sanitree.models.ranks.gloo import Gloo
@@ -72,6 +72,34 @@ def followed(driver: Driver, operations: Sequence[Operation], group: Group) -> l
         else:
             said.append(f"{driver.do(op)} · {mark(driver)}")
     return said
+
+
+def asked(on: str, core: str | None) -> dict[str, list[str]]:
+    """The collective calls of each operation, by guess under two policies."""
+    found: dict[str, set[str]] = {}
+    for policy in ("write_through", "write_back"):
+        setup = setup_of(policy, ["full"], core)
+        driver, rng = Ranks(on, setup), Random(1)
+        for _ in range(10):
+            play, chooser = Play(driver, watched=False), Chooser(rng, Style.eventful(setup), setup)
+            for op in (op for _ in range(8) for op in chooser.move(play.books)):
+                if play.can(op) and play.do(op):
+                    copied = isinstance(op, Copy | CopyAt)  # which no rank is asked for
+                    calls = "" if copied else ", ".join(map(str, driver._together._turns[0].calls))
+                    found.setdefault(NAMES[type(op)], set()).add(calls)
+    return {name: sorted(calls) for name, calls in found.items()}
+
+
+def names_of_nodes(on: str, core: str | None) -> list[list[list[int]]]:
+    """Ids of each rank's nodes, after ranks have parted and begun anew."""
+    driver, told = Ranks(on, setup_of("write_through", ["full"], core)), []
+    driver.ranks[0].do(Start((9,)))
+    driver._all(lambda rank, d: None if rank else [d.do(op) for op in (Finish(0), Start((8,)))])  # type: ignore[func-returns-value]
+    driver.fresh()
+    for op in (Start((1, 2)), Finish(0), Start((1, 3)), Finish(1)):
+        driver.do(op)
+        told.append([s.nodes.ids.tolist() for s in driver.states()])
+    return told
 
 
 def out_of_step(on: str, how: str, core: str | None) -> list[str]:

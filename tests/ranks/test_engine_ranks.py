@@ -29,6 +29,29 @@ def test_a_rank_out_of_step_is_found(version: str, core: str | None, how: str) -
     assert names == (["same_collectives"] if how == "asks nobody" else ["same_acks", "same_decisions", "same_tree"])
 
 
+ASKS = {
+    "0.5.12": ["min of 1"],
+    "0.5.13.post1": ["min of 1, min of 1"],
+    "0.5.18": ["min of 4"],
+    "0.5.23": ["min of 4"],
+}
+
+
+@engine
+@pytest.mark.parametrize(("version", "core"), [("0.5.12", None), ("0.5.18", None), *CORES])
+def test_a_poll_alone_asks_other_ranks(version: str, core: str | None) -> None:
+    told = on_engine(version, "asked", core=core)
+    assert told.pop("poll") == ASKS[version]
+    assert len(told) >= 10 and all(calls == [""] for calls in told.values())
+
+
+@engine
+@pytest.mark.parametrize(("version", "core"), CORES)
+def test_ranks_number_their_nodes_alike(version: str, core: str | None) -> None:
+    told = on_engine(version, "names_of_nodes", core=core)
+    assert all(ours == theirs for ours, theirs in told) and len(told[-1][0]) == 4
+
+
 def same_results(told: dict[str, Any], ranks: list[list[str]]) -> None:
     """Whether each rank said over gloo what it said in one process."""
     assert told["wrong"] == ""
