@@ -106,7 +106,13 @@ FINDINGS = (
         "evicted node's missing device value: the scheduler dies at the first ack.",
         lambda config: config.host_tier and config.policy == "write_back",
         frozenset(
-            {"lock_has_its_holders", "lock_is_not_negative", "path_lock_covers_children", "request_holds_its_node"}
+            {
+                "lock_has_its_holders",
+                "lock_is_not_negative",
+                "path_lock_covers_children",
+                "request_holds_its_node",
+                "transfer_is_acknowledged_once",
+            }
         ),
         crash="FullComponent.release_component_lock",
     ),
@@ -138,6 +144,8 @@ FINDINGS = (
                 "prefix_stays_in_the_tree",
                 "held_slot_is_not_in_the_tree",
                 "free_slot_is_not_held",
+                "copy_holds_its_own_bytes",
+                "copies_agree",
             }
         ),
         slots=_IN_FLIGHT | {"freed_slot_is_not_used"},

@@ -71,7 +71,7 @@ def rows(where: str, operations: int, ranks: int, seed: int, save: Path | None) 
                 write(f.trace(on), save / f"{where}-{number}-{i}.json")
         done = Counter(ended[number].operations) if number in ended else Counter()
         names = "+".join(c.name for c in task.setup.components)
-        what = failed.get(number) or ", ".join(words) or "nothing"
+        what = failed.get(number, "not run") if number not in ended else ", ".join(words) or "nothing"
         yield (
             f"| {where} | {task.setup.policy.value} | {names} | {done.total():,} | {done['copy_at']:,} "
             f"| {done['poll']:,} | {what} |"
