@@ -48,7 +48,7 @@ def _faults(m: Pages, legal: System) -> Iterator[Cause]:
         if not f.fits(m) or not f.extra <= m.extra:
             continue
         forms = (f.change(known, m), *(change(known, m) for change in f.otherwise))
-        changed = tuple(a for form in forms for a in form.values() if known.get(a.name) != a)
+        changed = tuple(dict.fromkeys(a for form in forms for a in form.values() if known.get(a.name) != a))
         if changed:
             yield Cause(Assumed.FAULT, f.name, f.what, changed)
 

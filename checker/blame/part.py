@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sanitree.checker.render.marks import marks
 from sanitree.checker.report import Report
 from sanitree.models.snapshot import Snapshot
+
+LONGEST = 3
+"""Moves of the last call, at most."""
+
+SITES = 4
+"""Nodes where something is wrong that are looked at with each child alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Rows that are looked at, and how many moves there may have been. alike: rows to which a fault may have done the
+    same. alone: one node of several where something is wrong. narrow: asked about what assumes little alone."""
+
+    rows: Sequence[int]
+    longest: int = LONGEST
+    alike: Sequence[int] = ()
+    alone: bool = False
+    narrow: bool = False
+
+
+def looks(report: Report, nodes: Sequence[int], most: int) -> list[Look]:
+    """What is looked at, one after the other: all that is wrong, each node of it alone, each with one child alone.
+
+    A fault may have done the same to several, once or in one call after the other; and what came beside a
+    node later has nothing to do with it.
+    """
+    s, wrong = report.snapshot, suspects(report)
+    everything = part(s, [*nodes, *wrong], most)
+    if len(wrong) < 2:
+        found = [Look(everything)]
+    else:
+        found = [Look(everything, 1, tuple(wrong))]
+        found += [Look(part(s, [*nodes, row], most, others), alone=True) for row, others in sites(s, wrong)]
+    parent = s.parent.tolist()
+    for row, others in sites(s, wrong)[:SITES]:
+        below = [child for child in range(1, len(parent)) if parent[child] == row and child not in others]
+        found += [Look([*s.path_to(row), child], 2, alone=len(wrong) > 1, narrow=True) for child in below]
+    seen = [frozenset(look.rows) for look in found]
+    return [look for i, look in enumerate(found) if seen[i] not in seen[:i]]
 
 
 def suspects(report: Report) -> list[int]:

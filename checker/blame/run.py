@@ -9,7 +9,7 @@ from itertools import groupby
 
 from sanitree.checker.blame.books import Misdefined, misdefined
 from sanitree.checker.blame.causes import Assumed, Cause, causes
-from sanitree.checker.blame.part import part, sites, suspects
+from sanitree.checker.blame.part import LONGEST, Look, looks
 from sanitree.checker.blame.search import Explanation, Search
 from sanitree.checker.render.words import count
 from sanitree.checker.report import Report
@@ -20,8 +20,8 @@ from sanitree.models.protocol.pages.abstracted import Abstraction, abstracted
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import System
 
-LONGEST = 3
-"""Moves of the last call, at most."""
+CALLS = 2
+"""That may have been: the last, and for a fault that is known by name the one before it."""
 
 NODES = 10
 """That are looked at, where the snapshot has more."""
@@ -62,21 +62,21 @@ def blame(
 ) -> Blamed:
     """Of a snapshot that was judged. nodes: rows to look at besides those where something is wrong. operations: that
     the last call may have been of. Raises NotAStateError for a snapshot that the page model has no state for."""
-    begun, s = time.perf_counter(), report.snapshot
-    wrong = suspects(report)
-    looks = [(part(s, [*nodes, *wrong], most), LONGEST, tuple(Assumed))]
-    if len(wrong) > 1:  # a call may have done the same to several: then each is looked at alone
-        looks = [(looks[0][0], 1, (Assumed.FAULT,))]
-        looks += [(part(s, [*nodes, row], most, others), LONGEST, tuple(Assumed)) for row, others in sites(s, wrong)]
+    begun = time.perf_counter()
+    until = begun + seconds
+    tried = looks(report, nodes, most)
+    several = sum(look.alone and not look.narrow for look in tried)
+    parts: dict[int, _Part] = {}
     answer: Blamed | None = None
-    for rows, longest, assumed in looks:
-        left = seconds - (time.perf_counter() - begun)
-        if left <= 0 and answer is not None:
+    for step, i in _schedule(tried):
+        if answer is not None and time.perf_counter() > until:
             answer = replace(answer, complete=False)
             break
-        found = _of_part(report, rows, longest, assumed, left, operations, tell)
+        if i not in parts:
+            parts[i] = _Part(report, tried[i], seconds / 10, operations)
+        found = parts[i].explained(step, until, tell)
         if answer is None or found.explanations:
-            answer = replace(found, sites=1 if answer is None else len(wrong))
+            answer = replace(found, sites=max(1, several) if tried[i].alone else 1)
         if found.explanations:
             break
     assert answer is not None
@@ -85,32 +85,65 @@ def blame(
     return replace(answer, seconds=time.perf_counter() - begun, misdefined=books)
 
 
-def _of_part(
-    report: Report, rows: Sequence[int], longest: int, assumed: Collection[Assumed], seconds: float,
-    operations: Sequence[Operation], tell: Callable[[str], None],
-) -> Blamed:  # fmt: skip
-    begun = time.perf_counter()
-    a = abstracted(report.snapshot, rows)
-    system, all_causes = causes(a.model)
-    search = Search(a, system, seconds / 10, operations)
-    legal = _legal(report, search)
-    found: list[Explanation] = []
-    complete = True
-    tried = [c for c in all_causes if c.assumed in assumed]
-    for asked in _by_cost(tried, longest) if legal is False else ():
-        for cause, length in asked:
-            if time.perf_counter() - begun > seconds:
-                complete = False
+_STEPS = ((0,), (1,), range(2, 99))
+"""Costs that are asked about of every part before dearer ones."""
+
+
+def _schedule(tried: Sequence[Look]) -> Iterator[tuple[int, int]]:
+    """Which step of which look comes when; what has two moves is sought in small parts first."""
+    order = range(len(tried))
+    yield from ((0, i) for i in order)
+    yield from ((1, i) for i in sorted(order, key=lambda i: not tried[i].narrow))
+    yield from ((2, i) for i in order if not tried[i].narrow)
+
+
+class _Part:
+    """A part of a snapshot, ready to be asked about."""
+
+    def __init__(self, report: Report, look: Look, seconds: float, operations: Sequence[Operation]) -> None:
+        self.report, self.look = report, look
+        self.a = abstracted(report.snapshot, look.rows, more=CALLS)
+        self.system, self.causes = causes(self.a.model)
+        self.search = Search(self.a, self.system, seconds, operations)
+        self.legal = _legal(report, self.search)
+
+    def explained(self, step: int, until: float, tell: Callable[[str], None]) -> Blamed:
+        """What explains it at the costs of a step; all of the least cost."""
+        found: list[Explanation] = []
+        complete = True
+        for asked in self._asked(_STEPS[step]) if self.legal is False else ():
+            for cause, length in asked:
+                if time.perf_counter() > until:
+                    complete = False
+                    break
+                tell(f"{cause.name}, in {count(length, 'move')}")
+                if (e := self.search.explained(cause, length)) is not None:
+                    found.append(e)
+            if found or not complete:
                 break
-            tell(f"{cause.name}, in {count(length, 'move')}")
-            if (e := search.explained(cause, length)) is not None:
-                found.append(e)
-        if found or not complete:
-            break
-    if legal:
-        found += search.outdated(report)
-    found.sort(key=lambda e: (_COSTS[e.cause.assumed], not one_call([m.action.name for m in e.moves]), e.changed))
-    return Blamed(report, a, system, tuple(found), legal, complete, search.unsure, search.asked, 0.0)
+        if step == 0 and self.legal is False and not found:
+            found += self._repeated(until)
+        if step == 0 and self.legal:
+            found += self.search.outdated(self.report)
+        found.sort(key=lambda e: (_COSTS[e.cause.assumed], not one_call([m.action.name for m in e.moves]), e.changed))
+        told, search = tuple(found), self.search
+        return Blamed(self.report, self.a, self.system, told, self.legal, complete, search.unsure, search.asked, 0.0)
+
+    def _asked(self, costs: Collection[int]) -> Iterator[list[tuple[Cause, int]]]:
+        """What is asked together: a cause costs more the less it is known, and half a step more a further move."""
+        lengths = range(1, self.look.longest + 1)
+        asked = [(_COSTS[c.assumed] + length - 1, c, length) for c in self.causes for length in lengths]
+        asked = sorted((x for x in asked if x[0] in costs), key=lambda x: x[0])
+        for _, same in groupby(asked, lambda x: x[0]):
+            yield [(c, length) for _, c, length in same]
+
+    def _repeated(self, until: float) -> Iterator[Explanation]:
+        """Known faults that did the same to several."""
+        pages = {page for row in self.look.alike for page in self.a.pages_of.get(row, ())}
+        for c in self.causes if pages else ():
+            known = c.assumed is Assumed.FAULT and time.perf_counter() < until
+            if known and (e := self.search.repeated(c, pages, LONGEST)) is not None:
+                yield e
 
 
 def _legal(report: Report, search: Search) -> bool | None:
@@ -123,11 +156,3 @@ def _legal(report: Report, search: Search) -> bool | None:
     if all(c.rule.scope in (Sort.NODE, Sort.TREE) and c.rule.family in _BOOKS for c in wrong):
         return not search.violated()
     return search.legal()
-
-
-def _by_cost(all_causes: Sequence[Cause], longest: int) -> Iterator[list[tuple[Cause, int]]]:
-    """What is asked together: a cause costs more the less it is known, and half a step more a further move."""
-    asked = [(_COSTS[c.assumed] + length - 1, c, length) for c in all_causes for length in range(1, longest + 1)]
-    asked.sort(key=lambda x: x[0])
-    for _, same in groupby(asked, lambda x: x[0]):
-        yield [(c, length) for _, c, length in same]

@@ -110,6 +110,21 @@ class Search:
                     return found
         return None
 
+    def repeated(self, cause: Cause, pages: Collection[int], most: int) -> Explanation | None:
+        """How one call goes wrong at several of these pages in the same way, at so many of them at most."""
+        wrong = [m for m in self._moves(cause) if m.node in pages]
+        tails: list[tuple[tuple[Move, ...], Partial]] = [((), self.seen)]
+        for _ in range(most):
+            tails = [
+                ((m, *tail), left) for tail, known in tails for m in wrong
+                if all(m.node != x.node for x in tail) and self._one_call((m, *tail))
+                and (left := before(m, known)) is not None
+            ]  # fmt: skip
+            for moves, _ in tails:
+                if len(moves) > 1 and (found := self._asked(cause, moves)) is not None:
+                    return found
+        return None
+
     def outdated(self, report: Report) -> Iterator[Explanation]:
         """Legal moves that lead to the tree that was seen, before which what follows from it was as was seen too."""
         found: list[E] = []
@@ -124,12 +139,19 @@ class Search:
             return
         what = " and ".join(dict.fromkeys(fields))
         then = [substituted(e, {}, self.ground.top, {}) for e in found]
+        what = " and ".join(dict.fromkeys(fields))
+        # The model has no words for some of what a call does: where none of it explains, any call's is tried.
+        yield from self._moved_on(what, then, self.operations) or self._moved_on(what, then, tuple(STAGES))
+
+    def _moved_on(self, what: str, then: Sequence[E], operations: Sequence[Operation]) -> list[Explanation]:
+        explained = []
         for m in self.t.moves:
-            if self._one_call((m,)) and before(m, self.seen) is not None:
+            if one_call([m.action.name], operations) and before(m, self.seen) is not None:
                 name, told = f"{m.action.name} does not bring {what} up to date", f"{what} is right of the tree before."
                 cause = Cause(Assumed.UPDATE, name, told, (m.action,))
                 if (e := self._asked(cause, (m,), then)) is not None:
-                    yield e
+                    explained.append(e)
+        return explained
 
     def _calls(self, cause: Cause, moves: Sequence[Move]) -> bool:
         """Whether it is one call; or two, where nothing shows what a known fault did before the next one."""

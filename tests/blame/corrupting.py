@@ -21,6 +21,9 @@ from sanitree.models.snapshot import Snapshot
 MOVES = 60
 """Of one life of a cache."""
 
+SMALL = (3, 2)
+"""Pages of host tiers that are soon full."""
+
 
 @dataclass(frozen=True, eq=False)
 class Corrupted:
@@ -45,20 +48,22 @@ def corrupted(
 ) -> Corrupted | None:
     """The first state with something wrong in it; None where the fault cannot show, or did not in so many lives.
 
+    Where it does not show in a host tier as large as the device's, it is tried in small ones, in which backups fail.
     work: a name for the workload; each fault has its own unless told otherwise.
     """
-    setup = Setup(
-        policy=policy, components=components, device_pages=pages, host_pages=pages, states=4, window=2, fault=fault
-    )
     rng = Random(f"{work or fault} {policy.value} {[c.name for c in components]} {seed}")
-    try:
-        driver = open_driver("reference", setup)
-        for _ in range(lives):
-            if (found := _life(driver, rng)) is not None:
-                wrong = found.calls[-1]
-                return Corrupted(fault, setup, seed, found.report, wrong.operation, len(found.calls))
-    except CacheError:
-        return None
+    for host in (pages, *SMALL):
+        setup = Setup(
+            policy=policy, components=components, device_pages=pages, host_pages=host, states=4, window=2, fault=fault
+        )
+        try:
+            driver = open_driver("reference", setup)
+            for _ in range(lives):
+                if (found := _life(driver, rng)) is not None:
+                    wrong = found.calls[-1]
+                    return Corrupted(fault, setup, seed, found.report, wrong.operation, len(found.calls))
+        except CacheError:
+            return None
     return None
 
 

@@ -1,6 +1,6 @@
 """How often `sanitree blame` names the fault that corrupted a tree: `python -m tests.blame.measure RECORD`.
 
-    python -m tests.blame.measure RECORD [--seeds 0 8] [--fault NAME] [--seconds 30]   adds to a record
+    python -m tests.blame.measure RECORD [--seeds 0 8] [--fault NAME] [--seconds 60]   adds to a record
     python -m tests.blame.measure RECORD --write                                      writes docs/blame-measured.md
 
 Reference caches with each fault that a snapshot can show do random work; at the first violation a snapshot is
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("record", type=Path)
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 4))
     parser.add_argument("--fault", choices=SHOWN, action="append")
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     if args.write:

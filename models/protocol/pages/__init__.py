@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from sanitree.invariants.catalogue import CATALOGUE
 from sanitree.invariants.vocabulary import DEVICE, FULL
-from sanitree.models.protocol.pages import releases  # noqa: F401  # it declares faults
+from sanitree.models.protocol.pages import flights, releases  # noqa: F401  # they declare faults
 from sanitree.models.protocol.pages.actions import actions
 from sanitree.models.protocol.pages.config import Pages, binary
 from sanitree.models.protocol.pages.faults import FAULTS, Fault, planted

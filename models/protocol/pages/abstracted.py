@@ -64,13 +64,18 @@ class Abstraction:
     left_out: tuple[str, ...]
 
     def somebody(self) -> list[list[Cell]]:
-        """Groups of variables of spare pages, of each of which one at least is not 0: what strays is somebody's."""
+        """Groups of variables, of each of which one at least is not 0: what strays is somebody's.
+
+        Requests and transfers are a spare page's; slots may be those of a copy that went.
+        """
         found = [[(key, page) for page in self.spare] for what, key in _STRAYS.items() if self.strays[what]]
         for c in self.model.components:
             for tier in BOTH:
                 for what, name in _OF_SLOTS.items():
                     if self.strays[f"{c.name} {tier.value}{what}"]:
-                        found.append([(Key.of(name, c, tier), page) for page in self.spare])
+                        key = Key.of(name, c, tier)
+                        pages = range(1, self.model.count + 1)
+                        found.append([(key, page) for page in pages if (key, page) not in self.known])
         return found
 
     @cached_property
@@ -254,8 +259,10 @@ class _Part:
         self._tell(Key.of("present", c, tier), page, present)
         self._tell(Key.of("free_twice", c, tier), page, 0)
         if not present:
-            for name in ("taken", "right") if present is not None else ():
-                self._tell(Key.of(name, c, tier), page, 0)
+            if present is not None:
+                self._tell(Key.of("right", c, tier), page, 0)
+                if not self.strays[f"{c.name} {tier.value}"]:  # else it may be what became of its copy
+                    self._tell(Key.of("taken", c, tier), page, 0)
             return
         taken = own_slots(self.s, row, c, tier)
         self._tell(Key.of("taken", c, tier), page, taken)
@@ -282,7 +289,8 @@ class _Part:
             if child in self.pages_of:
                 found += self._of_others(child, c, tier)
             else:
-                found += self._column(Key.of("lock", c, tier), child) or 0
+                # What fell below 0 there says nothing of who holds it.
+                found += max(0, self._column(Key.of("lock", c, tier), child) or 0)
         return found
 
     # Transfers.
@@ -296,10 +304,13 @@ class _Part:
         return found
 
     def _moved(self, i: int) -> set[int]:
-        """Rows with slots that a transfer reads or writes, or that wait for it."""
-        return {
-            row for row in self.rows if any(self._copies(i, row, c) for c in self.components) or self._waits(i, row)
-        }
+        """Rows with slots that a transfer reads or writes, or that wait for it.
+
+        Those on the path to its node, where that is in the tree: slots that were freed may be another's by now.
+        """
+        node, there = references(self.s.transfers)[i]
+        rows = set(self.s.path_to(node)).intersection(self.rows) if there else self.rows
+        return {row for row in rows if any(self._copies(i, row, c) for c in self.components) or self._waits(i, row)}
 
     def _spanned(self, i: int, node: int, there: bool) -> set[int]:
         """Rows that a transfer was submitted for: those with something of it, its node, and what is between."""

@@ -102,7 +102,7 @@ def lock(m: Pages, n: Element, tier: Tier, far: Expr) -> Assigns:
 
 def unlock(m: Pages, n: Element, tier: Tier, far: Expr) -> Assigns:
     """Undoes just that."""
-    return tuple(a for c in m.components for a in _shift(c, n, tier, far, _one_less))
+    return tuple(a for c in m.components for a in _shift(c, n, tier, far, one_less))
 
 
 Shift = Callable[[Element, Component, Tier], Assigns]
@@ -117,7 +117,8 @@ def _one_more(x: Element, c: Component, tier: Tier) -> Assigns:
     return (becomes(held, held + 1),)
 
 
-def _one_less(x: Element, c: Component, tier: Tier) -> Assigns:
+def one_less(x: Element, c: Component, tier: Tier) -> Assigns:
+    """A lock of a copy is released once."""
     if tier is DEVICE:
         return (becomes(x[c].lock, x[c].lock - 1),)
     left = x[c, HOST]

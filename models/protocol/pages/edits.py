@@ -23,6 +23,11 @@ def forgets_copies(a: Action, name: str, tier: object) -> Action:
     return replace(a, assigns=tuple(x for x in a.assigns if (x.target.field.name, x.target.tier) != (name, tier)))
 
 
+def forgets_tier(a: Action, tier: object) -> Action:
+    """An action without its assignments to copies on one tier."""
+    return replace(a, assigns=tuple(x for x in a.assigns if x.target.tier != tier))
+
+
 def asks_not(a: Action, condition: Callable[[Element], Expr]) -> Action:
     """An action whose guard does not ask for a condition, which must be a part of it."""
     left = list(_parts(a.guard))

@@ -10,16 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sanitree.invariants.catalogue import BY_ID
-from sanitree.invariants.language import Element, Expr, all_of, any_of, children, ite, path_sum, some
+from sanitree.invariants.language import Element, Expr, any_of, children, ite, path_sum, some
 from sanitree.invariants.rules import Family
 from sanitree.invariants.terms import Const, make
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component, Policy, Tier
 from sanitree.models.protocol.pages import words as w
-from sanitree.models.protocol.pages.actions import all_on_host
 from sanitree.models.protocol.pages.config import Pages
-from sanitree.models.protocol.pages.copies import parents_backed_up
 from sanitree.models.protocol.pages.doing import Assigns, free, lock, named, reach, saved
-from sanitree.models.protocol.pages.edits import Actions, asks_not, besides, edit, forgets, forgets_copies
+from sanitree.models.protocol.pages.edits import Actions, asks_not, besides, edit, forgets, forgets_copies, forgets_tier
 from sanitree.models.protocol.system import Action, System, becomes, on_children, on_path
 
 Fits = Callable[[Pages], bool]
@@ -148,17 +146,32 @@ def eviction_ignores_locks(actions: Actions, m: Pages) -> Actions:
     return {n: asks_not(a, lambda x: w.unlocked(x, m.components)) if n in names else a for n, a in actions.items()}
 
 
-@fault(Family.SLOTS, auxiliary)
-def tombstone_keeps_its_slots(actions: Actions, m: Pages) -> Actions:
-    """Auxiliary data of an inner node is evicted: the slots are free, and the node still names them."""
-
+def _still_named(actions: Actions) -> Actions:
     def kept(a: Action) -> Action:
         return forgets_copies(forgets_copies(a, "present", DEVICE), "right", DEVICE)
 
     return {n: kept(a) if n.startswith("evict_copy_") else a for n, a in actions.items()}
 
 
-@fault(Family.SLOTS)
+def _not_saved_either(actions: Actions, m: Pages) -> Actions:
+    """Nor is the node written to the host before."""
+    named_still = _still_named(actions)
+    return {n: forgets_tier(a, HOST) if n.startswith("evict_copy_") else a for n, a in named_still.items()}
+
+
+@fault(Family.SLOTS, auxiliary, (_not_saved_either,))
+def tombstone_keeps_its_slots(actions: Actions, m: Pages) -> Actions:
+    """Auxiliary data of an inner node is evicted: the slots are free, and the node still names them."""
+    return _still_named(actions)
+
+
+def _auxiliary_data_too(actions: Actions, m: Pages) -> Actions:
+    """Nor are those of auxiliary data that leaves it alone."""
+    named_so = "evict_host_copy_"
+    return {n: forgets_copies(a, "taken", HOST) if n.startswith(named_so) else a for n, a in actions.items()}
+
+
+@fault(Family.SLOTS, otherwise=(_auxiliary_data_too,))
 def removed_node_keeps_host_slots(actions: Actions, m: Pages) -> Actions:
     """A node leaves the host tier, and its host slots are never given back."""
     return edit(actions, "evict_host", lambda a: forgets_copies(a, "taken", HOST))
@@ -272,9 +285,7 @@ def split_forgets_the_host_lock(actions: Actions, m: Pages) -> Actions:
     return _split(actions, lambda x: (becomes(x[FULL, HOST].locks, 0),))
 
 
-@fault(Family.CONTENT, state)
-def split_moves_the_state(actions: Actions, m: Pages) -> Actions:
-    """Recurrent state, which belongs to the end of a run, goes to the upper part of a split node."""
+def _moves_state(actions: Actions, m: Pages, more: Callable[[Element, Expr], Assigns]) -> Actions:
     c = next(c for c in m.auxiliary if not c.per_token)
 
     def of_suffix(n: Element, tier: Tier) -> Expr:
@@ -288,9 +299,30 @@ def split_moves_the_state(actions: Actions, m: Pages) -> Actions:
                 becomes(n[c, tier].present, below), becomes(n[c, tier].taken, below), becomes(n[c, tier].right, False),
             )  # fmt: skip
             found += on_children(lambda y, tier=tier: free(y, c, tier), where=lambda y: ~y.cut)  # type: ignore[misc]
-        return found
+        return found + more(n)
 
     return edit(actions, "split", lambda a: besides(a, moved))
+
+
+def _in_flight_too(actions: Actions, m: Pages) -> Actions:
+    """What copies it goes on with it."""
+    c = next(c for c in m.auxiliary if not c.per_token)
+
+    def flags(x: Element) -> tuple[Expr, ...]:
+        return x[c].being_written, x[c].being_loaded
+
+    def more(n: Element) -> Assigns:
+        below = [some(children(n), lambda y, i=i: ~y.cut & flags(y)[i]) for i in range(2)]  # type: ignore[misc]
+        gone = on_children(lambda y: tuple(becomes(f, False) for f in flags(y)), where=lambda y: ~y.cut)
+        return (*map(becomes, flags(n), below), *gone)
+
+    return _moves_state(actions, m, more)
+
+
+@fault(Family.CONTENT, state, (_in_flight_too,))
+def split_moves_the_state(actions: Actions, m: Pages) -> Actions:
+    """Recurrent state, which belongs to the end of a run, goes to the upper part of a split node."""
+    return _moves_state(actions, m, lambda n: ())
 
 
 # Locks.
@@ -308,79 +340,3 @@ def load_takes_no_lock(actions: Actions, m: Pages) -> Actions:
     """A node that is being loaded can be evicted meanwhile, and its target slots handed out."""
     actions = edit(actions, "submit_load", lambda a: forgets(a, "lock"))
     return edit(actions, "ack_load", lambda a: forgets(a, "lock"))
-
-
-# Transfers.
-
-
-@fault(Family.TRANSFERS)
-def host_reclaims_the_source_of_a_load(actions: Actions, m: Pages) -> Actions:
-    """When the host is short, it reclaims copies of nodes that are on the device too: those being loaded, for one."""
-
-    def said(n: Element) -> tuple[Expr, Assigns]:
-        """A host eviction takes the host copy of a node that is being loaded."""
-        guard = all_of(w.tail(n), n.load_pending, n[FULL].on_host)
-        return guard, on_path(lambda x: free(x, FULL, HOST), where=lambda x: w.in_node_of(n, x))
-
-    return {**actions, "reclaim": named("reclaim", said)}
-
-
-@fault(Family.BACKUP, through)
-def child_is_backed_up_first(actions: Actions, m: Pages) -> Actions:
-    """A backup does not look whether the ancestors have one."""
-    return edit(actions, "submit_write", lambda a: asks_not(a, parents_backed_up))
-
-
-@fault(Family.BACKUP, through)
-def refill_under_a_parent_without_backup(actions: Actions, m: Pages) -> Actions:
-    """A prefetch puts host copies below a node that has none."""
-    return edit(actions, "prefetch", lambda a: asks_not(a, all_on_host))
-
-
-def _by_evictions_too(actions: Actions, m: Pages) -> Actions:
-    """An eviction waits for what is not copied either."""
-    return edit(actions, "write_back", lambda a: forgets_copies(a, "right", HOST))
-
-
-@fault(Family.CONTENT, otherwise=(_by_evictions_too,))
-def copy_is_skipped(actions: Actions, m: Pages) -> Actions:
-    """A transfer is acknowledged although nothing was copied."""
-    return {n: forgets(a, "right") if n in ("copy_write", "copy_load") else a for n, a in actions.items()}
-
-
-@fault(Family.CONTENT)
-def ack_comes_too_early(actions: Actions, m: Pages) -> Actions:
-    """A transfer is acknowledged before its bytes have arrived."""
-    actions = edit(actions, "ack_load", lambda a: asks_not(a, lambda n: n.load_copied))
-    return edit(actions, "ack_write", lambda a: asks_not(a, lambda n: n.write_copied))
-
-
-def _marked_by_evictions(actions: Actions, m: Pages) -> Actions:
-    """So does an eviction that waits for its write."""
-    marked = lambda n: on_path(lambda x: (becomes(x.write_pending, True),), where=lambda x: w.in_node_of(n, x))  # noqa: E731
-    return edit(actions, "write_back", lambda a: besides(a, marked))
-
-
-@fault(Family.TRANSFERS, otherwise=(_marked_by_evictions,))
-def ack_forgets_the_marks(actions: Actions, m: Pages) -> Actions:
-    """An acknowledgement releases the lock, and leaves the nodes marked as pending."""
-    actions = edit(actions, "ack_load", lambda a: forgets(a, "load_pending"))
-    return edit(actions, "ack_write", lambda a: forgets(a, "write_pending"))
-
-
-@fault(Family.PROGRESS, through)
-def writes_are_never_acknowledged(actions: Actions, m: Pages) -> Actions:
-    """The acknowledgement of a write is lost: its lock is held for ever."""
-    return {n: a for n, a in actions.items() if n != "ack_write"}
-
-
-@fault(Family.PROGRESS)
-def loads_are_never_acknowledged(actions: Actions, m: Pages) -> Actions:
-    """The acknowledgement of a load is lost: its locks are held for ever."""
-    return {n: a for n, a in actions.items() if n != "ack_load"}
-
-
-@fault(Family.BACKUP, back)
-def check_demands_backed_up_parents(actions: Actions, m: Pages) -> Actions:
-    """A check judges write_back by the rules of write_through: it complains of a legal tree."""
-    return actions
