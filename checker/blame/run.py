@@ -91,10 +91,13 @@ _STEPS = ((0,), (1,), range(2, 99))
 
 def _schedule(tried: Sequence[Look]) -> Iterator[tuple[int, int]]:
     """Which step of which look comes when; what has two moves is sought in small parts first."""
-    order = range(len(tried))
-    yield from ((0, i) for i in order)
-    yield from ((1, i) for i in sorted(order, key=lambda i: not tried[i].narrow))
-    yield from ((2, i) for i in order if not tried[i].narrow)
+    narrow = [i for i, look in enumerate(tried) if look.narrow]
+    wide = [i for i, look in enumerate(tried) if not look.narrow]
+    yield 0, wide[0]
+    for parts in (narrow, wide):
+        for step in (0, 1):
+            yield from ((step, i) for i in parts if (step, i) != (0, wide[0]))
+    yield from ((2, i) for i in wide)
 
 
 class _Part:

@@ -25,6 +25,7 @@ from sanitree.checker.explore.evaluate import evaluate
 from sanitree.checker.explore.ground import Ground, UnsaidError
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move, Transitions, assigned, transitions
+from sanitree.checker.prove.asking import asked
 from sanitree.checker.prove.claims import Claim, claims
 from sanitree.checker.prove.connectives import is_number, number_of
 from sanitree.checker.prove.words import Words
@@ -238,14 +239,8 @@ class Search:
         return self._confirmed(cause, moves, state)
 
     def _check(self, touched: Collection[Cell]) -> Any:
-        """Asks, all that was seen being kept but what is touched.
-
-        Of hundreds of assumptions z3's wrapper would look at each, which takes longer than the answer.
-        """
-        kept = [k.as_ast() for c, k in self.kept.items() if c not in touched]
-        array = (z3.Ast * len(kept))(*kept)
-        context = self.solver.ctx.ref()
-        return z3.CheckSatResult(z3.Z3_solver_check_assumptions(context, self.solver.solver, len(kept), array))
+        """Asks, all that was seen being kept but what is touched."""
+        return asked(self.solver, (k for c, k in self.kept.items() if c not in touched))
 
     def _now(self, e: E, cells: Mapping[Cell, E], done: dict[E, E]) -> E:
         return substituted(e, cells, self.ground.top, done)

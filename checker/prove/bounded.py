@@ -7,7 +7,8 @@ done again by the interpreter of expressions, and judged on columns, before anyo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from sanitree.checker.explore.confirm import MismatchError
 from sanitree.checker.explore.evaluate import after, evaluate
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move
+from sanitree.checker.prove.asking import asked
 from sanitree.checker.prove.claims import RANGE, Claim, claims
 from sanitree.checker.prove.connectives import number_of
 from sanitree.checker.prove.results import INITIALLY, Answer, Counterexample, Pair
@@ -30,16 +32,18 @@ SECONDS = 10.0
 
 
 class Induction:
-    """A model of a given size, ready to be asked about its pairs. seconds: for each."""
+    """A model of a given size, ready to be asked about its pairs. seconds: for each. without: claims that are not
+    supposed, nor asked about."""
 
-    def __init__(self, m: Model, seconds: float = SECONDS) -> None:
+    def __init__(self, m: Model, seconds: float = SECONDS, without: Collection[str] = ()) -> None:
         self.m, self.t, self.system = m, m.transitions, m.system
-        self.claims = claims(self.t)
+        self.claims = tuple(c for c in claims(self.t) if c.name not in without)
         self.seconds = seconds
         self.before = Words(self.system)
         self.solver = z3.SolverFor("QF_FD")
         self.solver.set("timeout", int(seconds * 1000))
         self.holding: dict[str, Any] = {}
+        self._said: dict[str, _Asking] = {}
         for c in self.claims:
             self.holding[c.name] = z3.Bool(f"holds {c.name}")
             self.solver.add(z3.Implies(self.holding[c.name], z3.Not(self.before(c.wrong))))
@@ -65,7 +69,7 @@ class Induction:
         guards = [self.before(x.guard) for x in self.t.moves if x.action.name == action]
         self.solver.push()
         self.solver.add(z3.Or(*guards))
-        found = self.solver.check(*self.holding.values())
+        found = asked(self.solver, self.holding.values())
         self.solver.pop()
         return None if found == z3.unknown else bool(found == z3.sat)
 
@@ -80,31 +84,36 @@ class Induction:
 
     def kept(self, action: str, wanted: Iterable[str]) -> Iterator[Pair]:
         """For each claim, whether the action keeps it."""
-        moves = [x for x in self.t.moves if x.action.name == action]
-        if not moves:
+        if not (a := self._asking(action)).moves:
             return
         by_name = {c.name: c for c in self.claims}
-        chosen = [z3.Bool(f"{action} of {x.node}") for x in moves]
-        new, bad = self._after(moves, chosen)
-        then = Words(self.system, {c: self.before.cell(c) for c in self._cells()} | new)
         self.solver.push()
-        self.solver.add(
-            z3.Or(*chosen), *(z3.Implies(c, self.before(x.guard)) for c, x in zip(chosen, moves, strict=True))
-        )
-        self.solver.add(z3.AtMost(*chosen, 1))
-        touched = {cell for x in moves for cell in x.assigned}
+        self.solver.add(*a.supposed)
         for name in wanted:
             begun = time.perf_counter()
             if name == RANGE:
-                wrong = z3.Or(*bad) if bad else None
+                wrong = z3.Or(*a.bad) if a.bad else None
             else:
                 claim = by_name[name]
-                wrong = then(claim.wrong) if _cells_of(claim.wrong) & touched else None
+                wrong = a.then(claim.wrong) if _cells_of(claim.wrong) & a.touched else None
             if wrong is None:
                 yield Pair(action, name, Answer.PROVED, 0.0, frozenset(() if name == RANGE else (name,)))
                 continue
-            yield self._asked(action, name, wrong, list(zip(chosen, moves, strict=True)), begun)
+            yield self._asked(action, name, wrong, a.moves, begun)
         self.solver.pop()
+
+    def _asking(self, action: str) -> _Asking:
+        """What is said of an action, once for all claims."""
+        if action not in self._said:
+            moves = [x for x in self.t.moves if x.action.name == action]
+            chosen = [z3.Bool(f"{action} of {x.node}") for x in moves]
+            new, bad = self._after(moves, chosen)
+            then = Words(self.system, {c: self.before.cell(c) for c in self._cells()} | new)
+            guards = (z3.Implies(c, self.before(x.guard)) for c, x in zip(chosen, moves, strict=True))
+            supposed = (z3.Or(*chosen), *guards, z3.AtMost(*chosen, 1)) if moves else ()
+            touched = frozenset(cell for x in moves for cell in x.assigned)
+            self._said[action] = _Asking(list(zip(chosen, moves, strict=True)), supposed, then, bad, touched)
+        return self._said[action]
 
     def _after(self, moves: Sequence[Move], chosen: Sequence[Any]) -> tuple[dict[Cell, Any], list[Any]]:
         """What cells become by whichever move is chosen, and the conditions under which a number leaves its range."""
@@ -125,7 +134,7 @@ class Induction:
     def _asked(self, action: str, name: str, wrong: Any, moves: list[tuple[Any, Move]], begun: float) -> Pair:
         self.solver.push()
         self.solver.add(wrong)
-        found = self.solver.check(*self.holding.values())
+        found = asked(self.solver, self.holding.values())
         answer, uses, counterexample, reason = Answer.UNKNOWN, frozenset[str](), None, ""
         if found == z3.unsat:
             core = set(map(str, self.solver.unsat_core()))
@@ -148,7 +157,7 @@ class Induction:
             while count := sum(z3.is_true(model.eval(x, model_completion=True)) for x in what):
                 self.solver.push()
                 self.solver.add(z3.AtMost(*what, count - 1))
-                found = self.solver.check(*self.holding.values())
+                found = asked(self.solver, self.holding.values())
                 if found == z3.sat:
                     model = self.solver.model()
                 self.solver.pop()
@@ -172,6 +181,18 @@ class Induction:
         if not found and alike:  # else the state is no tree of nodes, and only its pages can be judged
             raise MismatchError(f"the solver says that {claim.name} is violated, and columns that it is not")
         return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asking:
+    """An action of whichever node: its moves by the truth values that choose one, what is true of those, the state
+    after, how a number leaves its range, and all cells that it assigns."""
+
+    moves: list[tuple[Any, Move]]
+    supposed: tuple[Any, ...]
+    then: Words
+    bad: list[Any]
+    touched: frozenset[Cell]
 
 
 def confirmed(i: Induction, name: str, before: Values, move: Move) -> Counterexample:

@@ -38,11 +38,11 @@ def applied(op: str, a: Sequence[Any]) -> Any:
     """An operator applied to its arguments in z3."""
     match op:
         case "and":
-            return z3.And(*a)
+            return _joined(z3.Z3_mk_and, a)
         case "or":
-            return z3.Or(*a)
+            return _joined(z3.Z3_mk_or, a)
         case "not":
-            return z3.Not(a[0])
+            return z3.BoolRef(z3.Z3_mk_not(a[0].ctx.ref(), a[0].as_ast()), a[0].ctx)
         case "differ":
             return z3.Xor(*a)
         case "if":
@@ -66,3 +66,9 @@ def applied(op: str, a: Sequence[Any]) -> Any:
         case "distinct":
             return z3.Distinct(*a)
     raise NotImplementedError(f"z3 is not told what {op} means")
+
+
+def _joined(make: Callable[..., Any], a: Sequence[Any]) -> Any:
+    """Truth values joined. What z3's wrapper does besides is to look at each, which takes most of the time."""
+    context = a[0].ctx
+    return z3.BoolRef(make(context.ref(), len(a), (z3.Ast * len(a))(*[x.as_ast() for x in a])), context)

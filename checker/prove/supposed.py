@@ -13,6 +13,7 @@ from typing import Any
 import z3
 
 from sanitree.checker.prove import lemmas
+from sanitree.checker.prove.asking import asked
 from sanitree.checker.prove.changes import none_of
 from sanitree.checker.prove.instances import Said
 from sanitree.checker.prove.lemmas import Counter, H
@@ -182,7 +183,7 @@ class Supposed:
         solver.push()
         Said(self.tree, solver.add, i).ask(wrong, goals)
         solver.set("rlimit", effort)
-        found = solver.check(*(self.marks.values() if supposed is None else supposed))
+        found = asked(solver, self.marks.values() if supposed is None else supposed)
         self.why = "" if found == z3.unsat else solver.reason_unknown()
         core = {str(x).removeprefix("holds ") for x in solver.unsat_core()} if found == z3.unsat else set()
         solver.pop()

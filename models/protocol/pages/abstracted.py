@@ -274,7 +274,10 @@ class _Part:
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         lock = self._lock_of(row, c, tier) if here else 0
         if lock is not None:
-            self._tell(Key.of("lock" if tier is DEVICE else "locks", c, tier), page, max(lock, 0))
+            # Whose window reaches up here from what is not shown, nobody says.
+            window = c.per_token and not c.backbone and lock > 0
+            if not (window and any(child not in self.pages_of for child in self.children.get(row, ()))):
+                self._tell(Key.of("lock" if tier is DEVICE else "locks", c, tier), page, max(lock, 0))
             self._tell(Key.of("below_zero", c, tier), page, lock < 0)
 
     def _lock_of(self, row: int, c: Component, tier: Tier) -> int | None:
