@@ -21,7 +21,7 @@ from sanitree.checker.explore.evaluate import after, evaluate
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Move
 from sanitree.checker.prove.asking import asked
-from sanitree.checker.prove.claims import RANGE, Claim, claims
+from sanitree.checker.prove.claims import BELOW, RANGE, Claim, claims
 from sanitree.checker.prove.connectives import number_of
 from sanitree.checker.prove.results import INITIALLY, Answer, Counterexample, Pair
 from sanitree.checker.prove.words import Words
@@ -91,13 +91,14 @@ class Induction:
         self.solver.add(*a.supposed)
         for name in wanted:
             begun = time.perf_counter()
-            if name == RANGE:
-                wrong = z3.Or(*a.bad) if a.bad else None
+            if name in (BELOW, RANGE):
+                bad = a.below if name == BELOW else [*a.below, *a.over]
+                wrong = z3.Or(*bad) if bad else None
             else:
                 claim = by_name[name]
                 wrong = a.then(claim.wrong) if _cells_of(claim.wrong) & a.touched else None
             if wrong is None:
-                yield Pair(action, name, Answer.PROVED, 0.0, frozenset(() if name == RANGE else (name,)))
+                yield Pair(action, name, Answer.PROVED, 0.0, frozenset(() if name in (BELOW, RANGE) else (name,)))
                 continue
             yield self._asked(action, name, wrong, a.moves, begun)
         self.solver.pop()
@@ -107,18 +108,20 @@ class Induction:
         if action not in self._said:
             moves = [x for x in self.t.moves if x.action.name == action]
             chosen = [z3.Bool(f"{action} of {x.node}") for x in moves]
-            new, bad = self._after(moves, chosen)
+            new, below, over = self._after(moves, chosen)
             then = Words(self.system, {c: self.before.cell(c) for c in self._cells()} | new)
             guards = (z3.Implies(c, self.before(x.guard)) for c, x in zip(chosen, moves, strict=True))
             supposed = (z3.Or(*chosen), *guards, z3.AtMost(*chosen, 1)) if moves else ()
             touched = frozenset(cell for x in moves for cell in x.assigned)
-            self._said[action] = _Asking(list(zip(chosen, moves, strict=True)), supposed, then, bad, touched)
+            self._said[action] = _Asking(list(zip(chosen, moves, strict=True)), supposed, then, below, over, touched)
         return self._said[action]
 
-    def _after(self, moves: Sequence[Move], chosen: Sequence[Any]) -> tuple[dict[Cell, Any], list[Any]]:
-        """What cells become by whichever move is chosen, and the conditions under which a number leaves its range."""
+    def _after(self, moves: Sequence[Move], chosen: Sequence[Any]) -> tuple[dict[Cell, Any], list[Any], list[Any]]:
+        """What cells become by whichever move is chosen, and the conditions under which a number falls below 0, or
+        grows beyond its largest."""
         new: dict[Cell, Any] = {}
-        bad: list[Any] = []
+        below: list[Any] = []
+        over: list[Any] = []
         for c, move in zip(chosen, moves, strict=True):
             for cell, e in move.assigned.items():
                 top = self.system.variables[cell[0]].top
@@ -127,9 +130,10 @@ class Induction:
                     new[cell] = z3.If(c, flag, old)
                     continue
                 value = self.before(e)
-                bad.append(z3.And(c, z3.Or(value < 0, value > top)))
+                below.append(z3.And(c, value < 0))
+                over.append(z3.And(c, value > top))
                 new[cell] = z3.If(c, value == 1 if top == 1 else value, old)
-        return new, bad
+        return new, below, over
 
     def _asked(self, action: str, name: str, wrong: Any, moves: list[tuple[Any, Move]], begun: float) -> Pair:
         self.solver.push()
@@ -186,12 +190,13 @@ class Induction:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asking:
     """An action of whichever node: its moves by the truth values that choose one, what is true of those, the state
-    after, how a number leaves its range, and all cells that it assigns."""
+    after, how a number leaves its range on either side, and all cells that it assigns."""
 
     moves: list[tuple[Any, Move]]
     supposed: tuple[Any, ...]
     then: Words
-    bad: list[Any]
+    below: list[Any]
+    over: list[Any]
     touched: frozenset[Cell]
 
 
@@ -203,9 +208,9 @@ def confirmed(i: Induction, name: str, before: Values, move: Move) -> Counterexa
     then = after(move, before)
     if then is None:
         raise MismatchError(f"{move.action.name} of node {move.node} cannot happen in the state before")
-    if name == RANGE:
+    if name in (BELOW, RANGE):
         tops = [(i.system.variables[c[0]].top, n) for c, n in then.items()]
-        if all(0 <= n <= top for top, n in tops):
+        if all(0 <= n and (name == BELOW or n <= top) for top, n in tops):
             raise MismatchError("every number of the state after is in its range")
         return Counterexample(i.m, before, move, then)
     claim = next(c for c in i.claims if c.name == name)

@@ -13,6 +13,9 @@ from sanitree.models.protocol.system import System
 RANGE = "numbers_stay_in_range"
 """The claim that no number of the model grows beyond its largest or falls below 0."""
 
+BELOW = "numbers_are_not_below_0"
+"""The half of it that is said of trees of any size too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

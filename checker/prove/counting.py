@@ -26,7 +26,7 @@ def compare(op: Op, a: E, b: E) -> E:
     """A comparison of two numbers, as far as it can be said."""
     if op is Op.EQ:
         for x, y in ((a, b), (b, a)):
-            if x.op == "if" and (y.op in ("if", "const", "number") or _pages(x)):
+            if x.op == "if" and (y.op in ("if", "const", "number") or _pages(x) or _hard(x)):
                 c, then, otherwise = x.args
                 return disj(conj(c, compare(op, then, y)), conj(neg(c), compare(op, otherwise, y)))
             if x.op == "number" and y.op == "const":

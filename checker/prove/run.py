@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 
 from sanitree.checker.cores import cores
 from sanitree.checker.explore.configured import Configuration, Model, model
 from sanitree.checker.prove.bounded import Induction
-from sanitree.checker.prove.claims import RANGE
+from sanitree.checker.prove.claims import BELOW, RANGE
 from sanitree.checker.prove.results import Answer, Pair, Proof
 from sanitree.checker.prove.supposed import TIED
-from sanitree.checker.prove.unbounded import Unbounded
+from sanitree.checker.prove.unbounded import Refuted, Unbounded
 from sanitree.models.protocol.system import Action
 
 SMALL = ((0, 1, 1), (0, 1, 2))
@@ -22,6 +23,9 @@ SMALL = ((0, 1, 1), (0, 1, 2))
 
 REQUESTS = 2
 """At once, in those: enough for one to go and another to stay."""
+
+BOUNDS = "transfers_and_requests_are_few"
+"""What bounds the model itself: of trees of any size it is no claim, and nothing hangs on it."""
 
 Told = Callable[[str], None]
 
@@ -53,6 +57,8 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     begun = time.perf_counter()
     first = _small(c, SMALL[0])
     u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
+    if lost := [name for name in u.s.unsaid if name != BOUNDS]:
+        u.refuted = _Refuting(u, lambda: (Induction(_small(c, tree), seconds, lost) for tree in SMALL))
     auxiliary = frozenset(f.name for f in u.s.formulas if f.auxiliary).union(u.s.tied)
     left_out = {name: why for name, why in u.s.unsaid.items() if name not in auxiliary}
     wanted = _wanted((*(f.name for f in u.s.formulas), *u.s.tied), rules)
@@ -65,11 +71,40 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
             told(f"{a.name}, after {len(pairs)} pairs")
             found = [p for p in proved.result() if p.claim in wanted]
             pairs += [p for p in found if p.answer is Answer.PROVED]
-            pairs += _smaller(small, a.name, [p for p in found if p.answer is not Answer.PROVED])
+            pairs += _smaller(small, a.name, [p for p in found if p.answer is not Answer.PROVED], u.refuted)
     return Proof(
         c, "any number of pages", wanted, auxiliary, tuple(pairs), idle, time.perf_counter() - begun, left_out
     )  # fmt: skip
 
+
+class _Refuting:
+    """Small trees of which no more is supposed than of trees of any size: a pair that one of them breaks has no proof.
+
+    For one thread at a time, since its z3 is that of all.
+    """
+
+    def __init__(self, u: Unbounded, small: Callable[[], Iterator[Induction]]) -> None:
+        self._lock, self._made = threading.Lock(), small
+        self._names = {name: [BELOW] for name in u.s.tied}
+        for f in u.s.formulas:
+            for name in f.tied:
+                self._names[name].append(f.name)
+
+    @cached_property
+    def _small(self) -> list[Induction]:
+        return list(self._made())
+
+    def __call__(self, action: str, claim: str) -> Pair | None:
+        with self._lock:
+            for i in self._small:
+                names = [n for n in self._names.get(claim, [claim]) if n == BELOW or n in i.names]
+                for p in i.kept(action, names):
+                    if p.answer is Answer.BROKEN:
+                        return replace(p, claim=claim, answer=Answer.UNKNOWN, reason=_LOST)
+        return None
+
+
+_LOST = "it hangs on what cannot be said of trees of any size: a small tree breaks it in which all else holds"
 
 Proved = Future[list[Pair]]
 
@@ -120,7 +155,7 @@ def _small(c: Configuration, tree: tuple[int, ...]) -> Model:
     return model(replace(c, pages=None, tree=tree, requests=REQUESTS if c.requests is None else c.requests))
 
 
-def _smaller(small: Iterable[Induction], action: str, pairs: Sequence[Pair]) -> Iterator[Pair]:
+def _smaller(small: Iterable[Induction], action: str, pairs: Sequence[Pair], refuted: Refuted | None) -> Iterator[Pair]:
     """Pairs that were not proved: with a counterexample on a small tree, where there is one."""
     left = {p.claim: p for p in pairs}
     for i in small:
@@ -131,8 +166,10 @@ def _smaller(small: Iterable[Induction], action: str, pairs: Sequence[Pair]) -> 
                 for name in names:
                     yield replace(p, claim=name, seconds=p.seconds + left.pop(name).seconds)
     for p in left.values():
+        if p.counterexample is None and refuted is not None and (found := refuted(action, p.claim)) is not None:
+            p = replace(found, seconds=p.seconds)
         size = len(SMALL[0])
-        yield replace(p, reason=f"{p.reason}; nor is there a counterexample of {size} pages")
+        yield p if p.counterexample else replace(p, reason=f"{p.reason}; nor is there a counterexample of {size} pages")
 
 
 def _idle(inductions: Iterable[Induction]) -> tuple[str, ...]:

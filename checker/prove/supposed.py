@@ -193,6 +193,11 @@ class Supposed:
         # What is not there is left out of every sum.
         return frozenset(claims | {ABSENT} if claims & set(self.tied) else claims)
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the last question was given up, and not found to be open with all that is said."""
+        return "incomplete" not in self.why
+
     def _closed(self) -> Iterator[tuple[E, frozenset[str]]]:
         """What is true of the page above a page wherever it is true of that: by the claims, which z3 is asked."""
         solver, i = self.solver()

@@ -12,7 +12,8 @@ what is proved holds of trees of any size. What is not proved need not be wrong:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sanitree.checker.prove import lemmas
@@ -38,9 +39,13 @@ from sanitree.checker.symbolic import FALSE, E, conj, neg
 from sanitree.models.protocol.system import Action, System
 from sanitree.models.snapshot import Key
 
+Refuted = Callable[[str, str], Pair | None]
+"""Of an action and a claim: the pair, where it is known to have no proof."""
+
 
 class Unbounded:
-    """A model on trees of any size, ready to be asked about its pairs. wanted: rules. seconds: for each question."""
+    """A model on trees of any size, ready to be asked about its pairs. wanted: rules. seconds: for each question.
+    refuted: asked about what is not proved soon."""
 
     def __init__(
         self, system: System, wanted: Iterable[str], seconds: float = SECONDS, like: Supposed | None = None
@@ -48,10 +53,13 @@ class Unbounded:
         self.system = system
         self.s = Supposed(system, wanted, seconds, like)
         self.stopped = False
+        self.refuted: Refuted | None = None
 
     def another(self) -> Unbounded:
         """The same, with a z3 of its own."""
-        return Unbounded(self.system, self.s.wanted, self.s.seconds, self.s)
+        other = Unbounded(self.system, self.s.wanted, self.s.seconds, self.s)
+        other.refuted = self.refuted
+        return other
 
     def stop(self) -> None:
         """Nothing more is asked; may be called by any thread."""
@@ -178,8 +186,15 @@ class Unbounded:
         uses: set[str] = set()
         for way in wrong:
             supposed = () if action == INITIALLY else None
-            found = self.s.excluded(solver, i, way, goals, PAIR // 2, supposed)
-            if found is None and not self.stopped:  # once more from elsewhere: where z3 begins is a matter of luck
+            found = None
+            if self.refuted is not None and action != INITIALLY:
+                found = self.s.excluded(solver, i, way, goals, PAIR // 8, supposed)
+                if found is None and (pair := self.refuted(action, name)) is not None:
+                    return replace(pair, seconds=time.perf_counter() - begun)
+            if found is None:
+                found = self.s.excluded(solver, i, way, goals, PAIR // 2, supposed)
+            hopeful = self.refuted is None and self.s.cut_short and not self.stopped
+            if found is None and hopeful:  # once more from elsewhere: where z3 begins is a matter of luck
                 solver.set("random_seed", 1)
                 found = self.s.excluded(solver, i, way, goals, PAIR, supposed)
                 solver.set("random_seed", 0)

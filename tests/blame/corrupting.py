@@ -22,7 +22,7 @@ MOVES = 60
 """Of one life of a cache."""
 
 SMALL = (3, 2)
-"""Pages of host tiers that are soon full."""
+"""Pages of host tiers that are soon full: then backups fail, and some faults show only there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +45,15 @@ def corrupted(
     lives: int = 4,
     pages: int = 8,
     work: str | None = None,
+    small: tuple[int, ...] = (),
 ) -> Corrupted | None:
     """The first state with something wrong in it; None where the fault cannot show, or did not in so many lives.
 
-    Where it does not show in a host tier as large as the device's, it is tried in small ones, in which backups fail.
-    work: a name for the workload; each fault has its own unless told otherwise.
+    work: a name for the workload; each fault has its own unless told otherwise. small: pages of host tiers to try
+    where it does not show in one as large as the device's.
     """
     rng = Random(f"{work or fault} {policy.value} {[c.name for c in components]} {seed}")
-    for host in (pages, *SMALL):
+    for host in (pages, *small):
         setup = Setup(
             policy=policy, components=components, device_pages=pages, host_pages=host, states=4, window=2, fault=fault
         )

@@ -24,7 +24,7 @@ from sanitree.checker.blame.run import Blamed, blame
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Policy
 from sanitree.models.reference.faults import FAULTS
 from tests.blame.classes import SAME
-from tests.blame.corrupting import Corrupted, corrupted
+from tests.blame.corrupting import SMALL, Corrupted, corrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ((FULL,), (FULL, SWA), (FULL, MAMBA))
@@ -85,7 +85,7 @@ def gather(record: Path, seeds: range, faults: Sequence[str], seconds: float) ->
                 for policy in Policy:
                     for components in COMPONENTS:
                         place = (fault, policy.value, "+".join(c.name for c in components), seed)
-                        if place in done or (c := corrupted(fault, policy, components, seed)) is None:
+                        if place in done or (c := corrupted(fault, policy, components, seed, small=SMALL)) is None:
                             continue
                         for row in rows(c, seconds):
                             print(json.dumps(row), file=file, flush=True)

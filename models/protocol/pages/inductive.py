@@ -68,6 +68,7 @@ def _all(m: Pages) -> Iterator[Said]:
     if m.auxiliary and not m.windowed:
         yield states_are_at_ends(m)
     if m.windowed:
+        yield absent_pages_are_in_no_window(m)
         yield from (reaches_stay_within_the_path, windows_in_flight_are_locked(m))
 
 
@@ -93,12 +94,25 @@ def absent_pages_have_nothing(m: Pages) -> Said:
         flags += [n[c, t].present for c in m.components for t in BOTH]
         flags += [n[c, HOST].below_zero for c in m.components]
         flags += [getattr(n[c], x) for c in m.components for x in ("being_written", "being_loaded") if m.auxiliary]
-        numbers = [n.held, *(n[c].lock for c in m.components), *(n[c, HOST].locks for c in m.components)]
+        of_all = [c for c in m.components if c is not m.windowed]
+        numbers = [n.held, *(n[c].lock for c in of_all), *(n[c, HOST].locks for c in of_all)]
         numbers += [n.hits] if m.hits_to_back_up > 1 else []
         numbers += [n.write_reach, n.load_reach, n.held_reach] if m.windowed else []
         return implies(~w.there(n), all_of(*(~f for f in flags), *(x == 0 for x in numbers)))
 
     return absent_pages_have_nothing
+
+
+def absent_pages_are_in_no_window(m: Pages) -> Said:
+    """A claim of its own: how far a window reaches is measured, which not everybody can."""
+
+    def absent_pages_are_in_no_window(n: Element) -> Expr:
+        """A page that is not in the tree has no lock of a window."""
+        c = m.windowed
+        assert c is not None
+        return implies(~w.there(n), (n[c].lock == 0) & (n[c, HOST].locks == 0))
+
+    return absent_pages_are_in_no_window
 
 
 def above_is_there(n: Element) -> Expr:
