@@ -125,10 +125,12 @@ def page(found: list[tuple[str, list[str]]], rounds: int) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     kept = PAGE.read_text().partition(MEASURED) if PAGE.exists() else ("", "", "")
+    table = "\n".join([*head, *(row for row, _ in found)])
+    left = "\n".join(x for _, told in found for x in told) or "Nothing."
     return TEXT.format(
         rounds=rounds, machine=f"a virtual machine with 2 cores of an AMD EPYC, Python {platform.python_version()}",
-        date=datetime.now(UTC).date(), load=f"{os.getloadavg()[1]:.0f}", table="\n".join([*head, *(r for r, _ in found)]),
-        left="\n".join(x for _, left in found for x in left) or "Nothing.", measured="\n" + "".join(kept[1:]) if kept[1] else "",
+        date=datetime.now(UTC).date(), load=f"{os.getloadavg()[1]:.0f}", table=table, left=left,
+        measured="\n" + "".join(kept[1:]) if kept[1] else "",
     )  # fmt: skip
 
 

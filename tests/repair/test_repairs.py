@@ -11,6 +11,7 @@ from sanitree.checker.difference import difference
 from sanitree.checker.live import InvariantViolated
 from sanitree.checker.repair.cells import NODES, Cell, Cells
 from sanitree.checker.repair.observable import OBSERVABLE
+from sanitree.checker.repair.pools import Pool
 from sanitree.checker.repair.results import Ending, Outcome
 from sanitree.checker.repair.search import repair
 from sanitree.checker.report import Verdict, check
@@ -277,3 +278,15 @@ def test_changes_are_of_the_fields_that_a_snapshot_holds() -> None:
         if cell.place[0] is not Sort.SLOT:
             assert after.value(cell) == value
     assert (NODES, Key("parent")) not in columns(cells)
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_no_spare_slot_is_there_twice(left: int) -> None:
+    """In a pool of fewer slots than a page has, too: its padding and what comes after it overlap."""
+    d = next(d for d in map(legal, range(200)) if d.snapshot().settings.page_size > 3)
+    d.tree("capacity", FULL, DEVICE)[0] = left
+    s = d.snapshot()
+    pool = Pool(s, FULL, DEVICE, spare=16)
+    assert len(set(pool.numbers)) == len(pool.numbers)
+    assert pool.more <= 16
+    assert set(pool.numbers) <= {*s.slots(FULL, DEVICE).ids.tolist(), *range(left + s.settings.page_size)}

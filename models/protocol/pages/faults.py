@@ -285,7 +285,7 @@ def split_forgets_the_host_lock(actions: Actions, m: Pages) -> Actions:
     return _split(actions, lambda x: (becomes(x[FULL, HOST].locks, 0),))
 
 
-def _moves_state(actions: Actions, m: Pages, more: Callable[[Element, Expr], Assigns]) -> Actions:
+def _moves_state(actions: Actions, m: Pages, more: Callable[[Element], Assigns]) -> Actions:
     c = next(c for c in m.auxiliary if not c.per_token)
 
     def of_suffix(n: Element, tier: Tier) -> Expr:
