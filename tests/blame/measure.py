@@ -108,9 +108,9 @@ def page(told: list[dict[str, Any]]) -> str:
         "Reference caches with a fault each at random work, in small pools; a snapshot at the first violation that a",
         "state shows, blamed once with the call that came last (history) and once without. *First* and *in three*: the",
         "fault that was planted, or one of its [class](blame-classes.md), is what is blamed first, or among the first",
-        f"three. Nodes and seconds are medians. Seeds {min(seeds)} to {max(seeds)}: lower ones were looked at while the",
-        "ranking was made, and these were not. Where a fault does not show in a host tier as large as the device's, one",
-        "that is soon full was tried.", "",
+        f"three. Nodes and seconds are medians. Seeds {min(seeds)} to {max(seeds)}, as far as the run came: lower ones",
+        "were looked at while the ranking was made, and these were not. Where a fault does not show in a host tier as",
+        "large as the device's, one that is soon full was tried.", "",
         f"Seconds are of CPU, for one core of a virtual machine with {os.cpu_count()} cores of an AMD EPYC, Python "
         f"{platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}. A question had 120 seconds in all, on a machine",
         "that had three times as much to do as it has cores.", "",
@@ -128,11 +128,11 @@ def page(told: list[dict[str, Any]]) -> str:
 
 
 def _missed(r: dict[str, Any]) -> str:
-    place = f"in place {r['place']}, after" if r["place"] else "not among"
-    blamed = ", ".join(f"`{b}`" for b in r["blamed"]) or "nothing that was found"
+    blamed = ", ".join(f"`{b}`" for b in r["blamed"])
+    found = "nothing was found" if not blamed else f"in place {r['place'] or 'none'} of {blamed}"
     return (
-        f"- `{r['fault']}`, {r['policy']}, {r['components']}, seed {r['seed']}, {'with' if r['history'] else 'without'} "
-        f"history, {r['pages']} pages, {r['seconds']:.0f} s: {place} {blamed}"
+        f"- `{r['fault']}`, {r['policy']}, {r['components']}, seed {r['seed']}, "
+        f"{'with' if r['history'] else 'without'} history, {r['pages']} pages, {r['seconds']:.0f} s: {found}"
     )
 
 
