@@ -130,11 +130,17 @@ def _left_out(met: Met, d: Difference) -> bool:
     return met.operation in _WRITING and auxiliary and of_host and (d.model, d.live) == (1, 0)
 
 
+def _leaf_stays(met: Met, d: Difference) -> bool:
+    auxiliary = any(c.name == d.key.component and not c.backbone for c in met.settings.components)
+    mine = met.operation in (Operation.EVICT, Operation.ALLOCATE) and met.settings.policy is Policy.WRITE_BACK
+    return mine and auxiliary and d.key.name in _COPY and d.key.tier == DEVICE.value and (d.model, d.live) == (1, 0)
+
+
 ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
         "insert-brings-less-window",
         "An insert of the model brings all window data that the path lacks. A caller has it of the last pages alone: "
-        "what is out of its window it has freed, and the tree takes a tombstone.",
+        "what is out of its window it has freed, and the tree takes a tombstone. Nor does it ask for room for that.",
         _less_window,
     ),
     Accepted(
@@ -167,6 +173,13 @@ ACCEPTED: tuple[Accepted, ...] = (
         "A write of the model takes auxiliary data along wherever its pool has room. A cache asks for that room "
         "before or after it has made some for the full copies, as its version has it, and leaves out what had none.",
         _left_out,
+    ),
+    Accepted(
+        "leaf-loses-auxiliary-data-alone",
+        "An eviction of auxiliary data takes a leaf of the model off the device with all that it has. Where the host "
+        "has no room for it, SGLang since 0.5.17 takes the auxiliary copy alone, and the leaf stays.",
+        _leaf_stays,
+        first="0.5.17",
     ),
     Accepted(
         "backed-up-while-it-loads",

@@ -148,7 +148,11 @@ class _Part:
         self.places = m.places
         self.paths: list[Path] = [(), *sorted({*rows, *after.pages}, key=lambda p: (len(p), p))]
         at = {path: i for i, path in enumerate(self.paths)}
-        trie = Trie((0, *(at[path[:-1]] for path in self.paths[1:])), _others(m, rows, before, after))
+        others = _others(m, rows, before, after)
+        if operation is Operation.INSERT and m.config.windowed is not None:
+            # The model's insert brings window data that the cache's does not: no room is asked for it.
+            others[m.config.windowed, DEVICE] = -MANY
+        trie = Trie((0, *(at[path[:-1]] for path in self.paths[1:])), others)
         nothing = [0] * len(self.places)
         self.wanted: list[Sequence[int | None]] = [nothing, *(after.pages.get(p, nothing) for p in self.paths[1:])]
         root = [m.system.root[v.key] for v in m.variables]
