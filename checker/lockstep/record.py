@@ -1,6 +1,6 @@
 """With which engines the page model was last shown to be in lockstep: data that a campaign in lockstep writes.
 
-    python -m tests.lockstep.measured RECORD --write
+python -m tests.lockstep.measured RECORD --write
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from sanitree.models.engines.findings import FINDINGS
 from sanitree.models.engines.store import version_key
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "campaign.md"
-MEASURED = "2026-11-25, two cores of an Intel Xeon, shared with other work, at the lowest priority"
+MEASURED = "2026-11-25 and 26, two cores of an Intel Xeon and of an AMD EPYC, at the lowest priority beside other work"
 
 _INTERFACE = "unified_tree_core_interface.py: UnifiedTreeCoreInterface"
 MENDED = {
