@@ -19,7 +19,7 @@ from sanitree.invariants.rules import Check
 from sanitree.invariants.sentences import sentence
 from sanitree.invariants.terms import TRUE, Apply, Gather, Get, Op, Term, make, walk
 from sanitree.invariants.vocabulary import Sort
-from sanitree.models.protocol.pages.abstracted import Abstraction
+from sanitree.models.protocol.pages.abstraction import Abstraction
 from sanitree.models.snapshot import Key, Snapshot
 
 

@@ -16,7 +16,8 @@ from sanitree.checker.report import Report
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.rules import Family
 from sanitree.invariants.vocabulary import Sort
-from sanitree.models.protocol.pages.abstracted import Abstraction, abstracted
+from sanitree.models.protocol.pages.abstracted import abstracted
+from sanitree.models.protocol.pages.abstraction import Abstraction
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import System
 

@@ -34,7 +34,7 @@ from sanitree.checker.symbolic import FALSE, TRUE, E, const, disj
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.terms import Op
 from sanitree.invariants.vocabulary import Sort
-from sanitree.models.protocol.pages.abstracted import Abstraction
+from sanitree.models.protocol.pages.abstraction import Abstraction
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.system import Action, System
 

@@ -89,7 +89,7 @@ def _blamed(
     """None where no rule is violated."""
     from sanitree.checker.blame.run import blame
     from sanitree.checker.explore.confirm import MismatchError
-    from sanitree.models.protocol.pages.abstracted import NotAStateError
+    from sanitree.models.protocol.pages.abstraction import NotAStateError
     from sanitree.models.protocol.pages.calls import STAGES
 
     if not any(f.violated for f in report.findings):

@@ -9,7 +9,8 @@ from sanitree.checker.explore.configured import Configuration, ConfigurationErro
 from sanitree.checker.explore.transitions import transitions
 from sanitree.checker.prove.completed import NoLegalStateError, completed
 from sanitree.models.protocol.pages import pages
-from sanitree.models.protocol.pages.abstracted import Abstraction, NotAStateError, abstracted
+from sanitree.models.protocol.pages.abstracted import abstracted
+from sanitree.models.protocol.pages.abstraction import Abstraction, NotAStateError
 from sanitree.models.protocol.pages.named import as_named, ids_of
 from sanitree.models.snapshot import Snapshot
 

@@ -11,7 +11,7 @@ from sanitree.checker.lockstep.program import Pool
 from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.vocabulary import DEVICE, HOST
 from sanitree.models.driving.setup import Setup
-from sanitree.models.protocol.pages.abstracted import NotAStateError
+from sanitree.models.protocol.pages.abstraction import NotAStateError
 from sanitree.models.snapshot import Key, Snapshot
 from sanitree.models.step import Call
 

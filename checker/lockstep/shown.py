@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sanitree.checker.lockstep.program import Pool
 from sanitree.invariants.vocabulary import DEVICE, HOST
 from sanitree.models.protocol.pages import words as w
-from sanitree.models.protocol.pages.abstracted import UNMARKED, NotAStateError, abstracted
+from sanitree.models.protocol.pages.abstracted import UNMARKED, abstracted
+from sanitree.models.protocol.pages.abstraction import NotAStateError
 from sanitree.models.protocol.pages.strays import is_write, references
 from sanitree.models.snapshot import Key, Snapshot
 

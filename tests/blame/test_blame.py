@@ -15,7 +15,8 @@ from sanitree.checker.blame.run import Blamed, blame
 from sanitree.checker.report import check
 from sanitree.invariants.vocabulary import DEVICE, FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.protocol.pages import Pages
-from sanitree.models.protocol.pages.abstracted import NotAStateError, abstracted
+from sanitree.models.protocol.pages.abstracted import abstracted
+from sanitree.models.protocol.pages.abstraction import NotAStateError
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.pages.named import as_named
 from sanitree.models.snapshot import Key

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 
+from sanitree.checker.explore import run
 from sanitree.checker.explore.evaluate import evaluate, successors
 from sanitree.checker.explore.results import Bounds, Goal, Progress, Searched, Sofar, Trace
 from sanitree.checker.explore.search import search
@@ -191,7 +192,8 @@ def test_a_search_ends_alike_when_it_is_done_again() -> None:
     assert ([m.node for m in first.moves], first.states) == ([m.node for m in again.moves], again.states)
 
 
-def test_it_tells_how_far_it_is() -> None:
+def test_it_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_TOLD_EVERY", 0.0)
     told: list[Sofar] = []
     search(transitions(heap.heap(Policy.WRITE_BACK, 8)), cores=1, told=told.append)
     assert told

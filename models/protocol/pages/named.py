@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from sanitree.models.protocol.pages.abstracted import Abstraction
+from sanitree.models.protocol.pages.abstraction import Abstraction
 from sanitree.models.protocol.pages.observed import Values, snapshot
 from sanitree.models.protocol.system import System
 from sanitree.models.snapshot import Key, Lists, Snapshot
