@@ -83,6 +83,9 @@ def eviction_keeps_backups(n):
 
 @step(PROGRESS, Sort.NODE, on=[Operation.EVICT], when=policy_is(Policy.WRITE_BACK))
 def eviction_backs_up_or_says_so(n):
-    """Under write_back, an evicted node stays on the host; where there is no room, the call says what is lost."""
+    """Under write_back, an evicted node stays on the host; where there is no room, the call says what is lost.
+
+    It is dropped from the device, or evicted from the host again by the same call, for the next node.
+    """
     evicted = all_of(before(n).exists, ~before(n).is_root, before(n)[FULL].on_device)
-    return implies(evicted & ~n.exists, call[FULL, DEVICE].dropped > 0)
+    return implies(evicted & ~n.exists, (call[FULL, DEVICE].dropped > 0) | (call[FULL, HOST].evicted > 0))

@@ -41,7 +41,7 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
     Copies that are run by hand are calls too. Returns what ends it. What the engine raises
     gets out, and `after` is not called.
     """
-    heard, inside = Told(), False
+    heard, inside = Told(hears_drops=hasattr(live.tree, "drop_subtree_no_host")), False
     undo: list[Callable[[], None]] = []
 
     def overhear(owner: Any, name: str) -> None:
@@ -97,6 +97,8 @@ def listen(live: LiveEngine, before: Callable[[], None], after: Callable[[Call],
     if live.tree is not live.cache:
         hear(live.tree, "insert_host", Operation.PREFETCH)
         overhear(live.tree, "drive_host_eviction")
+        if heard.dropped is not None:
+            overhear(live.tree, "drop_subtree_no_host")
     else:
         for component in live.cache.components.values():
             overhear(component, "drive_host_eviction")

@@ -112,6 +112,8 @@ FINDINGS = (
                 "path_lock_covers_children",
                 "request_holds_its_node",
                 "transfer_is_acknowledged_once",
+                "prefix_stays_in_the_tree",
+                "eviction_frees_what_was_asked",
             }
         ),
         crash="FullComponent.release_component_lock",
@@ -228,9 +230,73 @@ FINDINGS = (
         "0.5.17",
         "unified_radix_cache.py: UnifiedRadixCache._insert_helper_host",
         "a prompt is inserted while a prefetch of it fetches, and not backed up: what the prefetch brings is hung "
-        "below it, a host copy whose parent has none, which the engine's own check refuses too.",
+        "below it, a host copy whose parent has none, which the engine's own check refuses too. An eviction of the "
+        "parent deletes it, and nobody frees the host slots below.",
         lambda config: config.host_tier and config.policy != "write_back",
-        frozenset({"backup_is_prefix_closed"}),
+        frozenset(
+            {
+                "backup_is_prefix_closed",
+                "host_leaves_are_in_the_tree",
+                "no_slot_leaks",
+                "nothing_leaves_unreported",
+                "eviction_keeps_backups",
+            }
+        ),
+        leaks=True,
+    ),
+    Finding(
+        "list-check-wrong-while-loading",
+        "0.5.14",
+        "0.5.21",
+        "unified_cache/unified_tree_core.py: UnifiedTreeCore.sanity_check; until 0.5.16 "
+        "unified_radix_cache.py: UnifiedRadixCache.sanity_check",
+        "a load back locks the host copies that it reads, and a locked auxiliary copy leaves the host's LRU list on "
+        "purpose; the check wants every host copy without a device copy in that list: a false alarm on a legal tree.",
+        lambda config: config.host_tier and bool({"swa", "mamba"} & set(config.components)),
+        complaint=("host LRU: +S3=",),
+    ),
+    Finding(
+        "rust-keeps-auxiliary-data-while-loading",
+        "0.5.19",
+        "0.5.21",
+        "the Rust core: eviction of auxiliary data (rust_tree_core/adapter.py: evict_device_next_node)",
+        "under write_back the Rust core passes over a node that is marked as being loaded when window or state data "
+        "is evicted, also where that data is neither locked nor loaded, and frees less than was asked and than "
+        "`evictable_size` promises; the Python core evicts it.",
+        lambda config: (
+            config.host_tier
+            and config.policy == "write_back"
+            and config.core == "rust"
+            and bool({"swa", "mamba"} & set(config.components))
+        ),
+        frozenset({"eviction_frees_what_was_asked"}),
+    ),
+    Finding(
+        "eviction-declined-below-its-size",
+        "0.5.17",
+        None,
+        "unified_radix_cache.py: UnifiedRadixCache._evict_components; unified_cache/unified_tree_core.py: "
+        "UnifiedTreeCore.drop_subtree_no_host",
+        "under write_back a device leaf that cannot be backed up, the host being full, is dropped with what is below "
+        "it, unless a prefetch has locked a host copy there: then the eviction frees nothing, while `evictable_size` "
+        "counts the leaf and admission has counted on it.",
+        lambda config: config.host_tier and config.policy == "write_back" and set(config.components) == {"full"},
+        frozenset({"eviction_frees_what_was_asked"}),
+        report="reports/eviction-declined.md",
+    ),
+    Finding(
+        "dropped-subtree-is-not-counted",
+        "0.5.17",
+        None,
+        "unified_cache/unified_tree_core.py: UnifiedTreeCore.drop_subtree_no_host, _evict_component_and_detach_lru",
+        "under write_back a device leaf that cannot be backed up is dropped with the host copies below it; only what "
+        "was freed on the device is counted, so host copies, often the last ones, are lost without a word in the "
+        "eviction's result or in the metric of dropped tokens.",
+        lambda config: (
+            config.host_tier and config.policy == "write_back" and bool({"swa", "mamba"} & set(config.components))
+        ),
+        frozenset({"nothing_leaves_unreported"}),
+        report="reports/dropped-host-copies.md",
     ),
     Finding(
         "load-acks-not-agreed",

@@ -35,7 +35,7 @@ SAYING = ("evict", "evict_for_alloc", "write_backup", "_execute_and_commit_kv_ba
 """Methods whose results say what a call has done, also where they are called inside another."""
 
 UNSAID = ("dropped",)
-"""What no call says."""
+"""What no call says in a server, where what drops a subtree is not heard."""
 
 REGISTRIES: Mapping[str, bool] = {"ongoing_write_through": True, "ongoing_load_back": False}
 """Where the cache notes its transfers, and whether they are writes."""
@@ -45,11 +45,13 @@ _ASKED = {"full": "num_tokens", "swa": "swa_num_tokens", "mamba": "mamba_num"}
 
 
 class Told:
-    """What came up during one call; attributes as of `models.step.Call`."""
+    """What came up during one call; attributes as of `models.step.Call`.
 
-    dropped: Mapping[Pool, int] | None = None
+    hears_drops: whether what drops a subtree is heard; else nobody says what is dropped.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, hears_drops: bool = False) -> None:
+        self.dropped: dict[Pool, int] | None = {} if hears_drops else None
         self.submitted: list[Ack] = []
         self.acked: list[Ack] = []
         self.asked: Mapping[Pool, int] | None = {}
@@ -64,6 +66,8 @@ class Told:
             self.asked = {}
         if self.evicted or self.evicted is None:
             self.evicted = {}  # another one: a call that was told keeps its own
+        if self.dropped:
+            self.dropped = {}
         self.refused = 0
 
     def result(self, name: str, args: Sequence[Any], result: Any) -> None:
@@ -73,6 +77,10 @@ class Told:
         elif name == "drive_host_eviction":
             tracker = result.tracker if hasattr(result, "tracker") else args[1]
             self._evicted({(str(kind.name).lower(), "host"): count for kind, count in tracker.items()})
+        elif name == "drop_subtree_no_host" and result.is_dropped and self.dropped is not None:
+            for kind, count in result.tracker.items():
+                pool = (str(kind.name).lower(), "device")
+                self.dropped[pool] = self.dropped.get(pool, 0) + count
         elif name in ("write_backup", "_execute_and_commit_kv_backup") and self.refused is not None:
             if result <= 0:
                 self.refused += 1

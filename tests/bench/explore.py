@@ -1,10 +1,10 @@
 """The explorer: states per second, bytes a state, compilation, and what symmetry saves.
 
-    python -m tests.bench.explore [--rounds 5] [--cores 1 2] [--large] [--torch]
+    python -m tests.bench.explore [--rounds 5] [--cores 1 2] [--large] [--torch] [--only WORDS]
 
 Models take turns, and a figure is the median over the rounds. CPU is the process's own time,
 of all its threads: on a shared machine it says more than the wall clock. --large: the ones
-of some 10^7 states too. --torch: the same search on tensors, on the CPU and where there is
+of some 10^7 and 10^8 states too; --only takes those with WORDS in their names. --torch: the same search on tensors, on the CPU and where there is
 one on a GPU, on models that it can do in a minute.
 """
 
@@ -35,9 +35,10 @@ MODELS: dict[str, Callable[[], Transitions]] = {
 LARGE: dict[str, Callable[[], Transitions]] = {
     "heap, write_back, 9": lambda: transitions(heap(Policy.WRITE_BACK, 9)),
     "heap, write_through, 12": lambda: transitions(heap(Policy.WRITE_THROUGH, 12)),
+    "heap, write_through, 15": lambda: transitions(heap(Policy.WRITE_THROUGH, 15)),
 }
 TENSORS: dict[str, Callable[[], Transitions]] = {"heap, write_back, 7": lambda: transitions(heap(Policy.WRITE_BACK, 7))}
-LARGE_TENSORS = {"heap, write_back, 9": LARGE["heap, write_back, 9"]}
+LARGE_TENSORS = {name: LARGE[name] for name in ("heap, write_back, 9", "heap, write_through, 15")}
 
 
 def _pages(policy: Policy, components: tuple[Component, ...], count: int) -> Transitions:
@@ -79,13 +80,18 @@ def main() -> None:
     parser.add_argument("--cores", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--torch", action="store_true")
+    parser.add_argument("--only", default="")
     args = parser.parse_args()
+
+    def asked(models: dict[str, Callable[[], Transitions]]) -> dict[str, Callable[[], Transitions]]:
+        return {name: make for name, make in models.items() if args.only in name}
+
     ways = [("cpu", c, symmetry) for c in args.cores for symmetry in (False, True)]
-    table(MODELS | (LARGE if args.large else {}), args.rounds, ways)
+    table(asked(MODELS | (LARGE if args.large else {})), args.rounds, ways)
     if args.torch:
         devices = ["torch", *(["cuda"] if torch.cuda.is_available() else [])]
         table(
-            TENSORS | (LARGE_TENSORS if args.large else {}),
+            asked(TENSORS | (LARGE_TENSORS if args.large else {})),
             args.rounds,
             [(d, c, False) for d in ("cpu", *devices) for c in args.cores],
         )

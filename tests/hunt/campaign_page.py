@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ MENDED = {
     ),
 }
 """What was found and is not the engine's, by kind, first name, place, and whether a fresh process confirmed it."""
+
+FLOOR_OF_OPERATIONS = 50
+"""Times that each operation is to be done in each engine, of those that can do it."""
+FLOOR_OF_RULES = 500
+"""Instances counted that are to put each rule to the test."""
+NOT_BEFORE = {"prefetch": "0.5.13", "finish_prefetch": "0.5.13"}
+"""The first engine that does an operation."""
 
 Record = Sequence[dict[str, Any]]
 
@@ -112,8 +119,11 @@ def _operations(operations: Counter[str], record: Record) -> Iterator[str]:
     engines: dict[str, Counter[str]] = defaultdict(Counter)
     for r in record:
         engines[r["on"]].update(r["operations"])
-    least = {name: min((done[name] for done in engines.values()), default=0) for name in OF_ONE_CACHE}
+    able = {n: [on for on in engines if version_key(on) >= version_key(NOT_BEFORE.get(n, on))] for n in OF_ONE_CACHE}
+    least = {name: min((engines[on][name] for on in able[name]), default=0) for name in OF_ONE_CACHE}
     yield "## Operations"
+    yield ""
+    yield _floor("operation in each engine that can do it", FLOOR_OF_OPERATIONS, least)
     yield ""
     yield "| operation | in all | in the engine that had the fewest |"
     yield "|---|---|---|"
@@ -122,6 +132,11 @@ def _operations(operations: Counter[str], record: Record) -> Iterator[str]:
     yield ""
     yield "Prefetches are of caches with full attention alone, from 0.5.13 on."
     yield ""
+
+
+def _floor(of_each: str, floor: int, counted: Mapping[str, int]) -> str:
+    below = sorted(name for name, count in counted.items() if count < floor)
+    return f"Floor: {floor} of each {of_each}. " + (f"**Not met**: {', '.join(below)}." if below else "Met by all.")
 
 
 def _rules(record: Record) -> Iterator[str]:
@@ -137,6 +152,8 @@ def _rules(record: Record) -> Iterator[str]:
         "Instances that put a rule to the test: its condition held, and it was judged. They are counted in one state "
         f"or step of {EVERY} of its kind, so about {EVERY} times as many were judged."
     )
+    yield ""
+    yield _floor("rule", FLOOR_OF_RULES, {name: tested[name] for name in asked})
     yield ""
     yield "| rule | counted |"
     yield "|---|---|"
