@@ -4,8 +4,8 @@
 
 Models take turns, and a figure is the median over the rounds. CPU is the process's own time,
 of all its threads: on a shared machine it says more than the wall clock. --large: the ones
-of some 10^7 and 10^8 states too; --only takes those with WORDS in their names. --torch: the same search on tensors, on the CPU and where there is
-one on a GPU, on models that it can do in a minute.
+of some 10^7 and 10^8 states too; --only takes those with WORDS in their names. --torch: the
+same search on tensors, on the CPU and where there is one on a GPU.
 """
 
 from __future__ import annotations
