@@ -55,10 +55,14 @@ class Lab:
         """A cache after operations that were judged before, judged from there on; None where it fails on the way."""
         steps = self.steps if self.lockstep else None
         play = Play(self.driver(setup), False, False, overlooking(self.on, setup), self.tally, steps)
+        early = judged and self.lockstep  # the model has to see how it came about
+        if early:
+            play.watch(self.own_check)
         if operations and not play.follow(operations):
             self.over(play)
             return None
-        if judged:
+        play.judged = 0
+        if judged and not early:
             play.watch(self.own_check)
         return play
 

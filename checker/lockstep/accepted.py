@@ -13,25 +13,32 @@ from dataclasses import dataclass
 from sanitree.checker.lockstep.follow import Difference, Followed
 from sanitree.checker.lockstep.shown import Path, Shown
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.vocabulary import DEVICE, HOST, Policy, Settings
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Settings, Tier
 from sanitree.models.engines.store import version_key
-from sanitree.models.snapshot import Origin
+from sanitree.models.snapshot import Key, Origin
 
 _COPY = frozenset({"present", "taken", "right"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Met:
-    """A call after which model and cache differed, and what was seen before and after it."""
+    """A call after which model and cache differed, and what was seen before and after it. places: of each variable in
+    what is seen of a page."""
 
     settings: Settings
     followed: Followed
     before: Shown
     after: Shown
+    places: Mapping[Key, int]
 
     @property
     def operation(self) -> Operation:
         return self.followed.call.operation
+
+    def had(self, path: Path, component: str, tier: Tier) -> bool:
+        """A page had a copy before the call."""
+        row = self.before.pages.get(path)
+        return row is not None and bool(row[self.places[Key("present", component, tier.value)]])
 
     def windowed(self, d: Difference) -> bool:
         """The difference is of window data."""
@@ -103,8 +110,11 @@ def _shared_request(met: Met, d: Difference) -> bool:
 
 
 def _below_device(met: Met, d: Difference) -> bool:
-    of_host = d.key.name in _COPY and d.key.tier == HOST.value
-    return met.operation is Operation.PREFETCH and (of_host or d.key.name == "cut") and (d.model, d.live) == (0, 1)
+    of_host = d.key.name == "cut" or (d.key.name in _COPY and d.key.tier == HOST.value)
+    auxiliary = any(c.name == d.key.component and not c.backbone for c in met.settings.components)
+    above = (d.path[:n] for n in range(1, len(d.path) + 1))
+    below = any(met.had(x, FULL.name, DEVICE) and not met.had(x, FULL.name, HOST) for x in above)
+    return met.operation is Operation.PREFETCH and of_host and (auxiliary or below) and (d.model, d.live) == (0, 1)
 
 
 def _no_state_lock(met: Met, d: Difference) -> bool:
@@ -119,6 +129,16 @@ def _backed_up_while_loading(met: Met, d: Difference) -> bool:
     on_path = any(d.path == load[: len(d.path)] for load in met.before.loads)
     names = _COPY | {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach"}
     return mine and on_path and d.key.name in names
+
+
+_OF_WRITES = {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach", "write_copied"}
+
+
+def _written_at_insert(met: Met, d: Difference) -> bool:
+    window = any(c.per_token and not c.backbone for c in met.settings.components)
+    mine = met.operation in (Operation.INSERT, Operation.COPY, Operation.POLL_WRITES)
+    of_host = met.windowed(d) and d.key.tier == HOST.value and d.key.name in _COPY
+    return mine and window and met.settings.policy is Policy.WRITE_BACK and (d.key.name in _OF_WRITES or of_host)
 
 
 _WRITING = {Operation.EVICT, Operation.ALLOCATE, Operation.INSERT, Operation.BACK_UP, Operation.LOAD_BACK}
@@ -180,6 +200,14 @@ ACCEPTED: tuple[Accepted, ...] = (
         "has no room for it, SGLang since 0.5.17 takes the auxiliary copy alone, and the leaf stays.",
         _leaf_stays,
         first="0.5.17",
+    ),
+    Accepted(
+        "window-written-at-an-insert",
+        "Under write_back the model writes when it evicts. From 0.5.20 to 0.5.22 an insert over a node that is on the "
+        "host writes the window data that the host lacks, and has it acknowledged, as under write_through.",
+        _written_at_insert,
+        first="0.5.20",
+        until="0.5.23",
     ),
     Accepted(
         "backed-up-while-it-loads",

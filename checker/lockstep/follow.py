@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import count
 
 from sanitree.checker.lockstep.program import Changes, Pool, Programs, Row, State, Trie, programs
 from sanitree.checker.lockstep.shown import Path, Shown, shown
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.vocabulary import DEVICE, HOST, Policy, Settings
+from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Policy, Settings
 from sanitree.models.protocol.pages import Pages, pages
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.calls import AT_ANY_TIME, stages_of
@@ -84,18 +84,22 @@ class Followed:
     differences: tuple[Difference, ...] = ()
 
 
-class Follower:
-    """A model that follows one cache. rows: its state, of each page that has anything."""
+NOTHING = Shown({}, {}, {}, (), ())
+"""What is seen before anything is."""
 
-    def __init__(self, made: Model, first: Snapshot) -> None:
+
+class Follower:
+    """A model that follows one cache, from a state that it takes over (`restart`). rows: its state, of each page that
+    has anything. seen: what was seen last."""
+
+    def __init__(self, made: Model) -> None:
         self.model = made
         self.places = made.places
         self.rows: dict[Path, Row] = {}
-        self.seen = self._shown(first)
-        self._take_over({})
+        self.seen = NOTHING
 
     def restart(self, at: Snapshot) -> None:
-        """Takes over what is there now, whatever has been done."""
+        """Takes over what is there now, whatever has been done. Raises NotAStateError where it is not seen."""
         self.seen = self._shown(at)
         self._take_over(self.rows)
 
@@ -117,6 +121,12 @@ class Follower:
             self._take_over(self.rows)
         return Followed(call, took, differences)
 
+    def state(self, more: Iterable[Path] = ()) -> tuple[State, list[Path]]:
+        """The model's state now, and the path of each of its pages. more: paths of pages that are not in the tree, to
+        be there too, each after what is above it."""
+        part = _Part(self.model, self.rows, self.seen, self.seen, Operation.COPY, more)
+        return part.first, part.paths
+
     def _shown(self, s: Snapshot) -> Shown:
         return shown(s, self.places, self.model.config.window)
 
@@ -127,9 +137,12 @@ class Follower:
             path: [old if new is None else new for new, old in zip(row, rows.get(path, nothing), strict=True)]
             for path, row in self.seen.pages.items()
         }
-        if self.model.config.windowed is None:
-            return
         part = _Part(self.model, self.rows, self.seen, self.seen, Operation.COPY)
+        if self.model.config.windowed is not None:
+            self._take_over_reaches(part)
+        self._take_over_host_locks(part)
+
+    def _take_over_reaches(self, part: _Part) -> None:
         defined = self.model.programs.defined
         for page, path in enumerate(part.paths[1:], 1):
             row = self.rows[path]
@@ -139,26 +152,55 @@ class Follower:
                 if self.seen.pages[path][place] is None:
                     row[place] = (row[place] or defined[w.REACH](part.first, page)) if here else 0
 
+    def _take_over_host_locks(self, part: _Part) -> None:
+        """Where nobody sees them: those of the loads in flight, which are all that the model has."""
+        of = {c: self.places[Key.of("locks", c, HOST)] for c in self.model.config.components}
+        open_ = [(c, at) for c, at in of.items() if all(page[at] is None for page in self.seen.pages.values())]
+        below = [self.places[Key.of("below_zero", c, HOST)] for c, _ in open_]
+        for row in self.rows.values():
+            for at in (*(at for _, at in open_), *below):
+                row[at] = 0
+        ends = self.model.programs.defined[_REACHED[w.LOAD_REACH]]  # type: ignore[index]
+        for page, path in enumerate(part.paths[1:], 1):
+            if not ends(part.first, page):
+                continue
+            for c, at in open_:
+                far = len(path) if c.backbone else self.rows[path][self.places[w.LOAD_REACH]] if c.per_token else 1
+                for length in range(len(path), max(0, len(path) - far), -1):
+                    self.rows[path[:length]][at] += 1
+
 
 class _Part:
     """One call: the pages that there were and are, and what is wanted of each."""
 
-    def __init__(self, m: Model, rows: Mapping[Path, Row], before: Shown, after: Shown, operation: Operation) -> None:
+    def __init__(
+        self, m: Model, rows: Mapping[Path, Row], before: Shown, after: Shown, operation: Operation,
+        more: Iterable[Path] = (),
+    ) -> None:  # fmt: skip
         self.model, self.operation = m, operation
         self.places = m.places
-        self.paths: list[Path] = [(), *sorted({*rows, *after.pages}, key=lambda p: (len(p), p))]
+        self.paths: list[Path] = [(), *sorted({*rows, *after.pages, *more}, key=lambda p: (len(p), p))]
         at = {path: i for i, path in enumerate(self.paths)}
         others = _others(m, rows, before, after)
-        if operation is Operation.INSERT and m.config.windowed is not None:
-            # The model's insert brings window data that the cache's does not: no room is asked for it.
-            others[m.config.windowed, DEVICE] = -MANY
+        windowed = m.config.windowed if operation is Operation.INSERT else None
+        if windowed is not None:  # the model's insert brings window data that the cache's does not: see _aim
+            others[windowed, DEVICE] = -MANY
         trie = Trie((0, *(at[path[:-1]] for path in self.paths[1:])), others)
         nothing = [0] * len(self.places)
         self.wanted: list[Sequence[int | None]] = [nothing, *(after.pages.get(p, nothing) for p in self.paths[1:])]
+        self.aim = self.wanted if windowed is None else list(map(partial(self._aim, windowed), self.wanted))
         root = [m.system.root[v.key] for v in m.variables]
         first = [list(rows.get(p, nothing)) for p in self.paths[1:]]
         self._hit(first, after)
         self.first = State(trie, [root, *first])
+
+    def _aim(self, windowed: Component, wanted: Sequence[int | None]) -> Sequence[int | None]:
+        """What to search for: window data that an insert of the model brings and that of the cache does not is no
+        reason to look elsewhere. `differences` tells it."""
+        copy = [self.places[Key.of(name, windowed, DEVICE)] for name in ("present", "taken", "right")]
+        if wanted[copy[0]] != 0:
+            return wanted
+        return [None if i in copy else x for i, x in enumerate(wanted)]
 
     def _hit(self, rows: Sequence[Row], after: Shown) -> None:
         """Hits are the cache's: the model asks for as many as make a backup due, and is told how many there are."""
@@ -173,7 +215,11 @@ class _Part:
     def search(self) -> tuple[State, tuple[Took, ...]]:
         """The state that is wanted and the way there; where there is none, the nearest that was met."""
         tie = count()
-        start = sum(1 for _ in self.differences(self.first))
+        start = sum(
+            a != b and b is not None
+            for row, aim in zip(self.first.rows[1:], self.aim[1:], strict=True)
+            for a, b in zip(row, aim, strict=True)
+        )
         best: tuple[int, State, tuple[Took, ...]] = (start, self.first, ())
         open_: list[tuple[float, int, int, int, State, tuple[Took, ...]]] = []
         heappush(open_, (start, next(tie), start, 0, self.first, ()))
@@ -212,7 +258,7 @@ class _Part:
         """Pages that differ, those right above, and all below."""
         trie = state.trie
         found: set[int] = set()
-        for page, (row, wanted) in enumerate(zip(state.rows, self.wanted, strict=True)):
+        for page, (row, wanted) in enumerate(zip(state.rows, self.aim, strict=True)):
             differs = any(a != b for a, b in zip(row, wanted, strict=True) if b is not None)
             if page and (differs or trie.up[page] in found):
                 found.add(page)
@@ -222,7 +268,7 @@ class _Part:
         """How many variables more differ after some changes; fewer where it is below 0."""
         found = 0
         for (page, variable), value in changes.items():
-            wanted = self.wanted[page][variable]
+            wanted = self.aim[page][variable]
             if wanted is not None:
                 found += (value != wanted) - (state.rows[page][variable] != wanted)
         return found

@@ -35,18 +35,18 @@ class Lockstep:
     def __init__(self, first: Snapshot, setup: Setup, tally: Tally | None = None, made: Model | None = None) -> None:
         """made: the model, where it is not the one of this kind of cache."""
         self.tally = Tally() if tally is None else tally
-        self._follower = Follower(model_of(first, setup) if made is None else made, first)
-        self._lost = False
+        self._follower = Follower(model_of(first, setup) if made is None else made)
+        self._lost = True
+        self._begin(first)
 
     def see(self, call: Call, after: Snapshot) -> Followed | None:
         """A call that the model cannot do, for no reason that is known; None where all is well."""
         before = self._follower.seen
+        if self._lost:
+            self._begin(after)
+            self.tally.unseen += 1
+            return None
         try:
-            if self._lost:
-                self._follower.restart(after)
-                self._lost = False
-                self.tally.unseen += 1
-                return None
             followed = self._follower.follow(call, after)
         except NotAStateError:
             self._lost = True
@@ -56,11 +56,19 @@ class Lockstep:
         self.tally.took.update(name for name, _ in followed.took)
         if not followed.differences:
             return None
-        why = explained(Met(after.settings, followed, before, self._follower.seen), after.origin)
+        why = explained(Met(after.settings, followed, before, self._follower.seen, self._follower.places), after.origin)
         if why is None:
             return followed
         self.tally.accepted.update(a.id for a in why)
         return None
+
+    def _begin(self, at: Snapshot) -> None:
+        """Takes over a state, if it is observed."""
+        try:
+            self._follower.restart(at)
+            self._lost = False
+        except NotAStateError:
+            pass
 
 
 def told(parted: Followed) -> str:

@@ -216,6 +216,8 @@ class _Part:
 
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         lock = self._lock_of(row, c, tier) if here else 0
+        if tier is HOST and lock and lock > 0 and self.s.origin.engine in UNMARKED:
+            lock = None  # a prefetch's, perhaps, which the model does at once
         if lock is not None:
             # Whose window reaches up here from what is not shown, nobody says.
             window = c.per_token and not c.backbone and lock > 0

@@ -28,7 +28,8 @@ def reclaim(m: Pages) -> Action:
 
     def said(n: Element) -> tuple[Expr, Assigns]:
         """A host eviction takes the host copy of a node that is on the device and not being loaded."""
-        guard = all_of(w.tail(n), n[FULL].on_device, n[FULL].on_host, ~n.load_pending)
+        loading = n[FULL].being_loaded if m.auxiliary else n.load_pending
+        guard = all_of(w.tail(n), n[FULL].on_device, n[FULL].on_host, ~loading)
         return guard, on_path(lambda x: free(x, FULL, HOST), where=lambda x: w.in_node_of(n, x))
 
     return named("reclaim", said)
