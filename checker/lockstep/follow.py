@@ -27,7 +27,7 @@ MANY = 1 << 20
 _REACHED = {w.HELD_REACH: None, w.WRITE_REACH: Key("write_ends"), w.LOAD_REACH: Key("load_ends")}
 """How far a lock reached, and what says that one ends at a page: for the first, that somebody holds it."""
 
-PATIENCE = 400
+PATIENCE = 4000
 """States that are looked at for one call."""
 
 Took = tuple[str, Path]
