@@ -20,7 +20,7 @@ from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.abstraction import BOTH, OF_SLOTS, Abstraction, Cell, NotAStateError
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.shown import variables
-from sanitree.models.protocol.pages.strays import is_write, own_slots, references, strays
+from sanitree.models.protocol.pages.strays import arriving, is_write, own_slots, references, strays
 from sanitree.models.snapshot import Key, Snapshot
 
 UNMARKED = frozenset({"sglang"})
@@ -212,7 +212,8 @@ class _Part:
         held, own = (self._column(Key.of(name, c, tier), row) for name in ("bytes", "own_bytes"))
         # Of a slot that is somebody else's, anybody may have written the bytes.
         known = taken is not False and held is not None and own is not None
-        self._tell(Key.of("right", c, tier), page, held == own if known else None)
+        by_chance = held == own and arriving(self.s, row, c, tier)  # left there from a life before, perhaps
+        self._tell(Key.of("right", c, tier), page, held == own if known and not by_chance else None)
 
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         lock = self._lock_of(row, c, tier) if here else 0

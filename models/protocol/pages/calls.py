@@ -17,8 +17,8 @@ _DEVICE = ("demote", "write_back", "save_node", "drop", "evict_copy", *_HOST)
 STAGES: Mapping[Operation, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {
         Operation.MATCH: (("split",),),
-        # SGLang backs up a node that it hits on the way before it takes what is new, and what is new after that. A new
-        # leaf that is longer than a window is split there, so that less of it is locked (_maybe_split_leaf_for_swa_lock).
+        # SGLang backs up a node that it hits on the way before it takes what is new, and what is new after that.
+        # A new leaf that is longer than a window is split there, so that less of it is locked.
         Operation.INSERT: (
             ("split", *_HOST, "submit_write"),
             ("insert", "insert_again"),
