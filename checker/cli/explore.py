@@ -18,7 +18,7 @@ from sanitree.checker.cli.inputs import (
     load,
     shown,
 )
-from sanitree.checker.cli.output import console, print_json, progress, show
+from sanitree.checker.cli.output import console, print_json, progress, show, show_lockstep
 from sanitree.invariants.vocabulary import Policy
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def explore(
         from sanitree.checker.render.explored import render
 
         show(console(), render(told, saved))
+        if told.model.configuration.preset == "pages":
+            show_lockstep(console())
     return code
 
 

@@ -10,7 +10,7 @@ import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.checker.cli.inputs import Names, broken_plugins_told, chosen_components, json_option, known_components
-from sanitree.checker.cli.output import console, print_json, progress, show
+from sanitree.checker.cli.output import console, print_json, progress, show, show_lockstep
 from sanitree.invariants.vocabulary import Policy
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def hunt(
         print_json(plain(found, int(code), files))
     else:
         show(console(), render(found, files))
+        show_lockstep(console())
     return code
 
 

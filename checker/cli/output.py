@@ -48,6 +48,16 @@ def show(out: Console, what: RenderableType) -> None:
     out.print(Segments(done), end="", crop=False)
 
 
+def show_lockstep(out: Console) -> None:
+    """With which engines the page model, which a verdict is about, was seen to keep step."""
+    from rich.text import Text
+
+    from sanitree.checker.lockstep.record import in_words
+
+    if words := in_words():
+        out.print(Text(words, style="dim"))
+
+
 def print_json(data: dict[str, Any]) -> None:
     """One JSON object on stdout, on one line."""
     import orjson

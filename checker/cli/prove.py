@@ -10,7 +10,7 @@ import click
 
 from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.checker.cli.inputs import Names, broken_plugins_told, chosen_components, json_option, known_components
-from sanitree.checker.cli.output import console, print_json, progress, show
+from sanitree.checker.cli.output import console, print_json, progress, show, show_lockstep
 from sanitree.invariants.vocabulary import Policy
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def prove(
         from sanitree.checker.render.proved import render
 
         show(console(), render(found))
+        show_lockstep(console())
     return code
 
 

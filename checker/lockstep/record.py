@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from sanitree.models.engines.store import version_key
+
 FILE = Path(__file__).parent / "record.json"
 
 
@@ -32,15 +34,20 @@ def recorded() -> Recorded:
 
 
 def in_words() -> str:
-    """One line for those who read a verdict about the model."""
-    r = recorded()
+    """One line for those who read a verdict about the model; "" where nothing was recorded."""
+    try:
+        r = recorded()
+    except FileNotFoundError:
+        return ""
     sound = [name for name in r.calls if not r.parted.get(name)]
     if not sound:
         return ""
     calls = sum(r.calls[name] for name in sound)
-    others = f"; not with {', '.join(n for n in r.calls if r.parted.get(n))}" if len(sound) < len(r.calls) else ""
-    engines = [name.removesuffix(" python") for name in sound]
-    return (
-        f"the page model was last in lockstep with {', '.join(engines)} ({r.measured}, {calls:,} calls{others}): "
-        "docs/lockstep.md"
-    )
+    versions = sorted({name.split()[0] for name in sound}, key=version_key)
+    cores = sorted({name.split()[1].capitalize() for name in sound if " " in name})
+    which = versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
+    if cores:
+        which += f", {' and '.join(cores)} core{'s' * (len(cores) > 1)}"
+    apart = [name for name in r.calls if r.parted.get(name)]
+    others = f"; not with {', '.join(apart)}" if apart else ""
+    return f"the page model was last in lockstep with SGLang {which}: {calls:,} calls, {r.measured}{others}"

@@ -12,34 +12,35 @@ from sanitree.models.engines.process import run_in_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = [("0.5.13.post1", None), ("0.5.23", "python")]
-COMPONENTS = (["full"], ["full", "swa"], ["full", "mamba"])
+COMPONENTS = (("full",), ("full", "swa"), ("full", "mamba"))
 
-LOCKS_NO_STATE = ("0.5.13.post1", "write_through_selective", ["full", "mamba"])
-"""A write of a node locks its recurrent state in the model and in later versions; here it does not always."""
+ACCEPTED = {
+    ("write_through_selective", ("full", "mamba")): "backup-locks-no-state, of checker/lockstep/accepted.py",
+    ("write_back", ("full", "swa")): "a window's host copy outlives the full one, which is given up as a duplicate",
+}
+"""Where engines are in states that the model has not, and why."""
 
 
 def states(
-    version: str, core: str | None, policy: str, components: list[str], seeds: list[int]
+    version: str, core: str | None, policy: str, components: tuple[str, ...], seeds: list[int]
 ) -> tuple[int, list[str]]:
     if not deps.ready() or version not in {i.version for i in store.installed()}:
         pytest.skip(f"sglang {version} is not here: make engines")
-    told = run_in_engine(
-        version, "tests.explore.engine_states:states",
-        {"version": version, "core": core, "policy": policy, "components": components, "seeds": seeds}, search=[ROOT],
-    )  # fmt: skip
+    asked = {"version": version, "core": core, "policy": policy, "components": [*components], "seeds": seeds}
+    told = run_in_engine(version, "tests.explore.engine_states:states", asked, search=[ROOT])
     return told["legal"], told["not_legal"]
 
 
 @pytest.mark.parametrize(("version", "core"), ENGINES)
 def test_some_states_are_legal_in_the_model(version: str, core: str | None) -> None:
-    assert states(version, core, "write_back", ["full"], [0, 1, 2]) == (3, [])
+    assert states(version, core, "write_back", ("full",), [0, 1, 2]) == (3, [])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("components", COMPONENTS, ids="+".join)
 @pytest.mark.parametrize("policy", [p.value for p in Policy])
 @pytest.mark.parametrize(("version", "core"), ENGINES)
-def test_all_states_are(version: str, core: str | None, policy: str, components: list[str]) -> None:
+def test_all_states_are(version: str, core: str | None, policy: str, components: tuple[str, ...]) -> None:
     legal, others = states(version, core, policy, components, [0, 1, 2, 3])
     assert legal + len(others) == 4
-    assert len(others) <= ((version, policy, components) == LOCKS_NO_STATE), others
+    assert len(others) <= ((policy, components) in ACCEPTED), others

@@ -24,7 +24,8 @@ from sanitree.models.protocol.pages.strays import arriving, is_write, own_slots,
 from sanitree.models.snapshot import Key, Snapshot
 
 UNMARKED = frozenset({"sglang"})
-"""Engines that lock no host copies for a load, and mark its nodes in some versions and under some policies alone."""
+"""Engines that lock the host copies of a load otherwise than the model, or not, as their version has it, and mark its
+nodes in some versions and under some policies alone."""
 
 
 def abstracted(s: Snapshot, rows: Collection[int], *, longest: int = 2, window: int = 2, more: int = 1) -> Abstraction:
@@ -171,12 +172,10 @@ class _Part:
                         self._lock(row, page, c, tier, here)
 
     def _unmarked_loads(self) -> None:
-        """Leaves open what the model marks and locks of a load, and an engine may not."""
+        """Leaves open what the model marks of a load, and an engine may not."""
         for (key, page), value in list(self.known.items()):
             if key == w.IN_LOAD and value:
                 self.known.pop((Key("load_pending"), page), None)
-                for c in self.components:
-                    self.known.pop((Key.of("locks", c, HOST), page), None)
 
     def _one_request_a_node(self) -> None:
         """With a window the model tells requests apart by their node: of several on one node it shows one.
@@ -217,8 +216,8 @@ class _Part:
 
     def _lock(self, row: int, page: int, c: Component, tier: Tier, here: bool) -> None:
         lock = self._lock_of(row, c, tier) if here else 0
-        if tier is HOST and lock and lock > 0 and self.s.origin.engine in UNMARKED:
-            lock = None  # a prefetch's, perhaps, which the model does at once
+        if tier is HOST and self.s.origin.engine in UNMARKED:
+            lock = None  # a load's, or a prefetch's, which the model does at once
         if lock is not None:
             # Whose window reaches up here from what is not shown, nobody says.
             window = c.per_token and not c.backbone and lock > 0
