@@ -1,6 +1,6 @@
 """Models that are wrong on purpose, in one condition of one guard: is each told from the caches?
 
-    python -m tests.lockstep.mutants [--on 0.5.23 reference] [--seconds 60] [--jobs 2] [--write]
+    python -m tests.lockstep.mutants [--on 0.5.23 reference] [--questions 2000] [--jobs 2] [--write]
 
 Each condition of each guard is negated, and is left out. A negated one forbids what caches do: the mutant cannot follow
 a call that the model follows. One that is left out allows more than the model, and no cache that the model follows
@@ -256,6 +256,7 @@ class Asked:
     asked: Counter[str] = field(default_factory=Counter)
     did: Counter[str] = field(default_factory=Counter)
     twins: Counter[str] = field(default_factory=Counter)
+    questions: int = 0
 
     def told(self, m: Mutant) -> bool:
         """Whether the cache would have done it by now."""
@@ -277,6 +278,7 @@ class Asker:
 
     def ask(self, w: Watched) -> bool:
         """One question, of the mutant that was asked for least of those that there is something to ask of."""
+        self.book.questions += 1
         more = self._beside(w)
         state, paths = w.follower.state(more)
         legal = w.follower.model.programs.actions
@@ -357,8 +359,8 @@ def alone(state: State) -> State:
     return State(Trie(state.trie.up, dict.fromkeys(state.trie.others, 0)), state.rows)
 
 
-def tell(on: str, core: str | None, policy: str, components: list[str], seconds: float) -> dict[str, Any]:
-    """What comes of every mutant on one kind of cache; in the engine's process."""
+def tell(on: str, core: str | None, policy: str, components: list[str], questions: int) -> dict[str, Any]:
+    """What comes of every mutant on one kind of cache, after so many questions at most; in the engine's process."""
     kinds = tuple(map(component, components))
     setup = Setup(
         policy=Policy(policy), components=kinds, device_pages=8, host_pages=8, states=4, window=2, core=core  # type: ignore[arg-type]
@@ -368,7 +370,7 @@ def tell(on: str, core: str | None, policy: str, components: list[str], seconds:
     runs: list[Watched] = []
     often: Counter[str] = Counter()
     told: dict[str, str] = {}
-    while asker is None or (time.monotonic() - begun < seconds and (asker.open or len(runs) < 6)):
+    while asker is None or (asker.book.questions < questions and (asker.open or len(runs) < 6)):
         w = Watched(driver)
         made = w.follower.model
         if asker is None:
@@ -434,22 +436,23 @@ def _more(system: System, m: Mutant, legal: Mapping[tuple[str, int], E]) -> E:
 # The whole.
 
 
-def one(on: str, core: str | None, policy: Policy, components: tuple[Component, ...], seconds: float) -> dict[str, Any]:
+def one(on: str, core: str | None, policy: Policy, components: tuple[Component, ...], questions: int) -> dict[str, Any]:
     arguments = {
-        "on": on, "core": core, "policy": policy.value, "components": [c.name for c in components], "seconds": seconds,
+        "on": on, "core": core, "policy": policy.value, "components": [c.name for c in components],
+        "questions": questions,
     }  # fmt: skip
     told: dict[str, Any]
     if on == "reference":
         told = tell(**arguments)
     else:
-        told = run_in_engine(on, "tests.lockstep.mutants:tell", arguments, search=[ROOT], timeout=seconds * 5 + 600)
+        told = run_in_engine(on, "tests.lockstep.mutants:tell", arguments, search=[ROOT], timeout=7200)
     open_ = {k.removeprefix(f"{LEFT_OUT} ") for k, v in told["told"].items() if v == UNTOLD and k.startswith(LEFT_OUT)}
     for name in indifferent(policy, components, open_):
         told["told"][f"{LEFT_OUT} {name}"] = SAME
     return told
 
 
-def lines(results: list[dict[str, Any]], day: str, seconds: float) -> Iterator[str]:
+def lines(results: list[dict[str, Any]], day: str, questions: int) -> Iterator[str]:
     """The page."""
     count: Counter[str] = Counter(v for r in results for v in r["told"].values())
     share = count[TOLD] / max(1, count[TOLD] + count[UNTOLD])
@@ -463,7 +466,7 @@ def lines(results: list[dict[str, Any]], day: str, seconds: float) -> Iterator[s
     yield " ".join(doc[3].split()).replace("`--write` writes docs/lockstep-mutants.md.", "").strip()
     yield ""
     yield (
-        f"`python -m tests.lockstep.mutants --seconds {seconds:g}`, {day}: **{100 * share:.1f} % are told** "
+        f"`python -m tests.lockstep.mutants --questions {questions}`, {day}: **{100 * share:.1f} % are told** "
         f"({count[TOLD]:,} of {count[TOLD] + count[UNTOLD]:,}; {count[SAME]:,} more make no difference)."
     )
     yield ""
@@ -490,7 +493,7 @@ def lines(results: list[dict[str, Any]], day: str, seconds: float) -> Iterator[s
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--on", nargs="*", default=["0.5.23", "reference"])
-    parser.add_argument("--seconds", type=float, default=60.0, help="of asking, each kind of cache")
+    parser.add_argument("--questions", type=int, default=2000, help="at most, of each kind of cache")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--policies", nargs="*", default=[p.value for p in Policy])
     parser.add_argument("--components", nargs="*", default=["full", "full+swa", "full+mamba"])
@@ -505,7 +508,7 @@ def main() -> int:
     ]
     results = []
     with ThreadPoolExecutor(args.jobs) as pool:
-        for r in pool.map(lambda cell: one(*cell, args.seconds), cells):
+        for r in pool.map(lambda cell: one(*cell, args.questions), cells):
             results.append(r)
             c = Counter(r["told"].values())
             print(r["on"], r["policy"], "+".join(r["components"]), dict(c), f"{r['seconds']} s", flush=True)
@@ -516,7 +519,7 @@ def main() -> int:
             print("   ", {n: f"{r['done'].get(n, 0)}/{k}" for n, k in r["allowed"].items()}, flush=True)
     if args.write:
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        PAGE.write_text("\n".join(lines(results, day, args.seconds)) + "\n", encoding="utf-8")
+        PAGE.write_text("\n".join(lines(results, day, args.questions)) + "\n", encoding="utf-8")
     told = Counter(v for r in results for v in r["told"].values())
     print(json.dumps(told))
     return 0
