@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 
+import z3
+
 from sanitree.checker.cores import cores
 from sanitree.checker.explore.configured import Configuration, Model, model
 from sanitree.checker.prove.bounded import Induction
@@ -28,6 +30,9 @@ BOUNDS = "transfers_and_requests_are_few"
 """What bounds the model itself: of trees of any size it is no claim, and nothing hangs on it."""
 
 Told = Callable[[str], None]
+
+_MAIN = threading.RLock()
+"""Held by whoever uses z3's own context, which small trees share: two threads in one context end the process."""
 
 
 class NoSuchClaimError(ValueError):
@@ -55,6 +60,7 @@ def of_size(c: Configuration, seconds: float, rules: Sequence[str], told: Told) 
 def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: Told) -> Proof:
     """Induction on trees of any size. Raises NoSuchClaimError, ConfigurationError."""
     begun = time.perf_counter()
+    z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())  # Python's collector gives terms back from any thread
     first = _small(c, SMALL[0])
     u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
     if lost := [name for name in u.s.unsaid if name != BOUNDS]:
@@ -64,27 +70,26 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     wanted = _wanted((*(f.name for f in u.s.formulas), *u.s.tied), rules)
     with _Threads(u) as threads:
         initial, proving = threads.prove(wanted)
-        small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
-        idle = _idle(small)
+        with _MAIN:
+            small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
+            idle = _idle(small)
         pairs = [p for p in initial.result() if p.claim in wanted]
         for a, proved in proving:
             told(f"{a.name}, after {len(pairs)} pairs")
             found = [p for p in proved.result() if p.claim in wanted]
             pairs += [p for p in found if p.answer is Answer.PROVED]
-            pairs += _smaller(small, a.name, [p for p in found if p.answer is not Answer.PROVED], u.refuted)
+            with _MAIN:
+                pairs += _smaller(small, a.name, [p for p in found if p.answer is not Answer.PROVED], u.refuted)
     return Proof(
         c, "any number of pages", wanted, auxiliary, tuple(pairs), idle, time.perf_counter() - begun, left_out
     )  # fmt: skip
 
 
 class _Refuting:
-    """Small trees of which no more is supposed than of trees of any size: a pair that one of them breaks has no proof.
-
-    For one thread at a time, since its z3 is that of all.
-    """
+    """Small trees of which no more is supposed than of trees of any size: a pair that one of them breaks has no proof."""
 
     def __init__(self, u: Unbounded, small: Callable[[], Iterator[Induction]]) -> None:
-        self._lock, self._made = threading.Lock(), small
+        self._made = small
         self._names = {name: [BELOW] for name in u.s.tied}
         for f in u.s.formulas:
             for name in f.tied:
@@ -95,7 +100,7 @@ class _Refuting:
         return list(self._made())
 
     def __call__(self, action: str, claim: str) -> Pair | None:
-        with self._lock:
+        with _MAIN:
             for i in self._small:
                 names = [n for n in self._names.get(claim, [claim]) if n == BELOW or n in i.names]
                 for p in i.kept(action, names):

@@ -62,7 +62,7 @@ def proved(policy: Policy, components: str) -> dict[str, Any]:
         [*command, "--components", components, "--size", "any", "--json"], capture_output=True, text=True, check=False
     )
     if done.returncode not in (0, 1, 3):
-        raise SystemExit(done.stderr)
+        raise SystemExit(f"exit {done.returncode}: {done.stderr}")
     told: dict[str, Any] = json.loads(done.stdout)
     return told | {"cpu": _cpu() - before}
 
