@@ -39,6 +39,11 @@ def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
     """window: in pages. Raises NotAStateError for a tree that is none of pages."""
     if Key("key") not in s.nodes.lists:
         raise NotAStateError("the tokens of nodes were not observed", "pages are told apart by them")
+    for c in (c for c in s.settings.components if not c.backbone):
+        for key in (Key.of("lock", c, DEVICE), Key.of("present", c, DEVICE), Key.of("present", c, HOST)):
+            column = s.nodes.columns.get(key)
+            if column is None or (column.mask is not None and not all(column.mask[1:])):
+                raise NotAStateError(f"{key} was not observed of every node", "the model would have to guess")
     a = abstracted(s, range(1, len(s.nodes)), longest=LONGEST, window=window)
     size = s.settings.page_size
     keys, above = s.nodes.lists[Key("key")].each, s.nodes.columns[Key("parent")].listed
