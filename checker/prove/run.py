@@ -86,7 +86,10 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
 
 
 class _Refuting:
-    """Small trees of which no more is supposed than of trees of any size: a pair that one of them breaks has no proof."""
+    """Small trees of which no more is supposed than of trees of any size.
+
+    A pair that one of them breaks has no proof.
+    """
 
     def __init__(self, u: Unbounded, small: Callable[[], Iterator[Induction]]) -> None:
         self._made = small
