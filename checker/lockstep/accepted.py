@@ -119,9 +119,9 @@ def _below_device(met: Met, d: Difference) -> bool:
 
 def _no_state_lock(met: Met, d: Difference) -> bool:
     polled = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
-    selective = met.settings.policy is Policy.WRITE_THROUGH_SELECTIVE
+    backs_up = met.settings.policy is not Policy.WRITE_BACK
     per_node = any(c.name == d.key.component and not c.per_token for c in met.settings.components)
-    return polled and selective and per_node and d.key.name == "lock"
+    return polled and backs_up and per_node and d.key.name == "lock"
 
 
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
@@ -131,12 +131,14 @@ def _backed_up_while_loading(met: Met, d: Difference) -> bool:
     return mine and on_path and d.key.name in names
 
 
+_EVICTING = (Operation.EVICT, Operation.ALLOCATE, Operation.LOAD_BACK)
+"""Calls that may have to wait for writes."""
 _OF_WRITES = {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach", "write_copied"}
 
 
 def _written_at_insert(met: Met, d: Difference) -> bool:
     window = any(c.per_token and not c.backbone for c in met.settings.components)
-    mine = met.operation in (Operation.INSERT, Operation.COPY, Operation.POLL_WRITES)
+    mine = met.operation in (Operation.INSERT, Operation.COPY, Operation.POLL_WRITES, *_EVICTING)
     of_host = met.windowed(d) and d.key.tier == HOST.value and d.key.name in _COPY
     return mine and window and met.settings.policy is Policy.WRITE_BACK and (d.key.name in _OF_WRITES or of_host)
 

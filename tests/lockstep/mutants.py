@@ -1,6 +1,6 @@
 """Models that are wrong on purpose, in one condition of one guard: is each told from the caches?
 
-    python -m tests.lockstep.mutants [--on 0.5.23 reference] [--questions 2000] [--jobs 2] [--write]
+    python -m tests.lockstep.mutants [--on 0.5.23 reference] [--questions 3000] [--jobs 2] [--write]
 
 Each condition of each guard is negated, and is left out. A negated one forbids what caches do: the mutant cannot follow
 a call that the model follows. One that is left out allows more than the model, and no cache that the model follows
@@ -11,8 +11,8 @@ at which they do where the model allows it.
 
 A condition that can be left out without any reachable state in which that allows more, or without anything that would
 change there, or where another action changes just the same, makes no difference, and is no mutant: the explorer looks
-for such a state on a small tree. Of a release
-nothing can be asked, as nobody gives back a lock that he has not taken. `--write` writes docs/lockstep-mutants.md.
+for such a state on a small tree. Of a release nothing can be asked, as nobody gives back a lock that he has not taken;
+hits are the cache's to count. `--write` writes docs/lockstep-mutants.md.
 """
 
 from __future__ import annotations
@@ -80,12 +80,13 @@ PAGE = ROOT / "docs" / "lockstep-mutants.md"
 SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 
 NEGATED, LEFT_OUT = "negated", "left out"
-TOLD, SAME, UNTOLD = "told", "makes no difference", "not told"
+TOLD, SAME, UNTOLD, UNDRIVEN = "told", "makes no difference", "not told", "not driven"
 
 CONFIDENCE = 0.01
 """How likely it may be that a cache which does it has not done it."""
-BOUNDS = ("the number of it among the requests", "the number of it among the transfers")
-"""Conditions of the explorer's bounds: a live cache has none."""
+NOT_OURS = ("the number of it among the requests", "the number of it among the transfers", "n.hits")
+"""In conditions that lockstep does not judge: the explorer's bounds, of which a live cache has none, and hits, which
+are the cache's to count."""
 UNASKED = frozenset({"release"})
 """Actions to which no operation leads where the model forbids them."""
 
@@ -109,7 +110,7 @@ def mutants(system: System) -> Iterator[Mutant]:
         parts = conjuncts(a.guard)
         for i, part in enumerate(parts):
             said = sentence(part)
-            if any(b in said for b in BOUNDS):
+            if any(x in said for x in NOT_OURS):
                 continue
             others = parts[:i] + parts[i + 1 :]
             yield Mutant(NEGATED, said, replace(a, guard=_all((*others, make(Apply, Op.NOT, (part,))))))
@@ -247,8 +248,11 @@ def asking(action: str, prompt: Prompt, books: Any, aux: str) -> tuple[Operation
 
 @dataclass
 class Asked:
-    """For each action how often it was asked for where it is allowed, and done; for each mutant how often it was asked
-    for where the mutant alone allows it, and done, and how often another action that is allowed changes just the same.
+    """How often things were asked for, and done.
+
+    allowed, done: of each action, where the model allows it. asked, did: of each mutant, where it alone allows it.
+    twins: of each mutant, how often another action, which is allowed, changes just the same. refused: of each action,
+    how often it could not be asked for. questions: in all.
     """
 
     allowed: Counter[str] = field(default_factory=Counter)
@@ -256,7 +260,12 @@ class Asked:
     asked: Counter[str] = field(default_factory=Counter)
     did: Counter[str] = field(default_factory=Counter)
     twins: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     questions: int = 0
+
+    def driven(self, action: str) -> bool:
+        """Whether some operation leads there in this kind of cache."""
+        return action not in UNASKED and not (self.refused[action] > 5 and not self.allowed[action])
 
     def told(self, m: Mutant) -> bool:
         """Whether the cache would have done it by now."""
@@ -271,7 +280,7 @@ class Asker:
 
     def __init__(self, system: System, all_: Iterable[Mutant], setup: Setup, rng: Random) -> None:
         self.setup, self.rng, self.book = setup, rng, Asked()
-        self.system = system
+        self.hits = next((i for i, v in enumerate(system.variables) if v.key == words.HITS), None)
         self.open = {m.name: (m, doing(system, m)) for m in all_ if m.how == LEFT_OUT and m.action.name not in UNASKED}
         self.actions = {a.name for a in system.actions} - UNASKED
         self.aux = next((c.name for c in setup.components if not c.backbone), "")
@@ -285,11 +294,13 @@ class Asker:
         found: list[tuple[int, str, str, Path]] = []
         without, twins = alone(state), self._twins(state, legal)
         for name, (m, does) in self.open.items():
+            if not self.book.driven(m.action.name):
+                continue
             own = legal[m.action.name]
             for page in self.rng.sample(range(1, len(paths)), len(paths) - 1):
-                if not does.allowed(state, page) or own.allowed(without, page) or not _changes(does, state, page):
+                if not does.allowed(state, page) or own.allowed(without, page) or not self._changes(does, state, page):
                     continue
-                if _plainly(does, state, page) in twins:
+                if self._changes(does, state, page) in twins:
                     self.book.twins[name] += 1
                     continue
                 found.append((self.book.asked[name], name, m.action.name, paths[page]))
@@ -305,17 +316,21 @@ class Asker:
                 del self.open[name]
         return going
 
+    def _changes(self, does: Doing, state: State, page: int) -> frozenset[tuple[tuple[int, int], int]]:
+        return _plainly(does, state, page, self.hits)
+
     def _twins(self, state: State, legal: Mapping[str, Doing]) -> set[frozenset[tuple[tuple[int, int], int]]]:
         """What the actions that the model allows would change."""
         pages_ = range(1, len(state.rows))
-        return {_plainly(d, state, p) for d in legal.values() for p in pages_ if d.allowed(state, p)}
+        return {self._changes(d, state, p) for d in legal.values() for p in pages_ if d.allowed(state, p)}
 
     def _control(self, w: Watched, state: State, paths: list[Path], legal: Mapping[str, Doing]) -> bool:
         able = [
             (self.book.allowed[n], n, paths[p])
             for n in self.actions
+            if self.book.driven(n)
             for p in self.rng.sample(range(1, len(paths)), len(paths) - 1)
-            if legal[n].allowed(state, p) and _changes(legal[n], state, p)
+            if legal[n].allowed(state, p) and self._changes(legal[n], state, p)
         ]
         if not able:
             return True
@@ -331,6 +346,7 @@ class Asker:
         prompt = tuple(page[0] // self.setup.page_size for page in wanted[2])
         operations = asking(action, prompt, w.play.books, self.aux)
         if not operations or not w.play.can(operations[0]):
+            self.book.refused[action] += 1
             return None, True
         return w.does(operations, wanted)
 
@@ -345,13 +361,10 @@ class Asker:
         return [x for end in ends for x in ((*end, new), (*end, new, more))]
 
 
-def _changes(does: Doing, state: State, page: int) -> bool:
-    return bool(_plainly(does, state, page))
-
-
-def _plainly(does: Doing, state: State, page: int) -> frozenset[tuple[tuple[int, int], int]]:
-    """What an action changes, without what it leaves as it is."""
-    return frozenset((at, n) for at, n in does.changes(state, page).items() if state.rows[at[0]][at[1]] != n)
+def _plainly(does: Doing, state: State, page: int, hits: int | None) -> frozenset[tuple[tuple[int, int], int]]:
+    """What an action changes, without what it leaves as it is, and without hits, by their place."""
+    changes = does.changes(state, page).items()
+    return frozenset((at, n) for at, n in changes if at[1] != hits and state.rows[at[0]][at[1]] != n)
 
 
 def alone(state: State) -> State:
@@ -386,6 +399,9 @@ def tell(on: str, core: str | None, policy: str, components: list[str], question
             runs.append(w)
             often.update(took)
     for m in every:
+        if not asker.book.driven(m.action.name) and not often[m.action.name]:
+            told[f"{m.how} {m.name}"] = UNDRIVEN
+            continue
         if m.how == LEFT_OUT:
             b = asker.book
             told[f"{m.how} {m.name}"] = (
@@ -467,7 +483,9 @@ def lines(results: list[dict[str, Any]], day: str, questions: int) -> Iterator[s
     yield ""
     yield (
         f"`python -m tests.lockstep.mutants --questions {questions}`, {day}: **{100 * share:.1f} % are told** "
-        f"({count[TOLD]:,} of {count[TOLD] + count[UNTOLD]:,}; {count[SAME]:,} more make no difference)."
+        f"({count[TOLD]:,} of {count[TOLD] + count[UNTOLD]:,}; {count[SAME]:,} more make no difference, and of "
+        f"{count[UNDRIVEN]:,} the action is one to which no operation leads in that kind of cache: prefetches are of "
+        "full attention alone)."
     )
     yield ""
     yield "| cache | policy | components | negated: told | left out: told | no difference | not told |"
@@ -493,7 +511,7 @@ def lines(results: list[dict[str, Any]], day: str, questions: int) -> Iterator[s
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--on", nargs="*", default=["0.5.23", "reference"])
-    parser.add_argument("--questions", type=int, default=2000, help="at most, of each kind of cache")
+    parser.add_argument("--questions", type=int, default=3000, help="at most, of each kind of cache")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--policies", nargs="*", default=[p.value for p in Policy])
     parser.add_argument("--components", nargs="*", default=["full", "full+swa", "full+mamba"])
