@@ -124,6 +124,11 @@ def _no_state_lock(met: Met, d: Difference) -> bool:
     return polled and backs_up and per_node and d.key.name == "lock"
 
 
+def _tombstone_unlocked(met: Met, d: Difference) -> bool:
+    mine = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
+    return mine and met.windowed(d) and d.key.name == "lock" and not met.had(d.path, d.key.component or "", DEVICE)
+
+
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.INSERT, Operation.BACK_UP) and bool(met.before.loads)
     on_path = any(d.path == load[: len(d.path)] for load in met.before.loads)
@@ -188,6 +193,13 @@ ACCEPTED: tuple[Accepted, ...] = (
         "A backup of the model locks the node's recurrent state. UnifiedRadixCache does so only where the state was "
         "there before the insert that backs up; the state that this insert brings is not locked.",
         _no_state_lock,
+        first="0.5.12",
+    ),
+    Accepted(
+        "write-locks-no-tombstone",
+        "A write of the model locks a window's pages as a request does. UnifiedRadixCache passes over nodes whose window "
+        "data is gone.",
+        _tombstone_unlocked,
         first="0.5.12",
     ),
     Accepted(

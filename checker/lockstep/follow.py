@@ -207,10 +207,13 @@ class _Part:
         place, most = self.places.get(w.HITS), self.model.config.hits_to_back_up
         if place is None:
             return
+        hits = dict(after.hits)
+        for path in sorted(hits, key=len, reverse=True):  # what is above a node is backed up before it
+            hits[path[:-1]] = max(hits.get(path[:-1], 0), hits[path])
         for path, row in zip(self.paths[1:], rows, strict=True):
             if path in after.pages:
                 asked = self.operation is Operation.BACK_UP  # backed up whatever it was hit by
-                row[place] = most if asked else min(most, after.hits.get(path, most))
+                row[place] = most if asked else min(most, hits.get(path, most))
 
     def search(self) -> tuple[State, tuple[Took, ...]]:
         """The state that is wanted and the way there; where there is none, the nearest that was met."""

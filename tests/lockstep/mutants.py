@@ -72,7 +72,7 @@ from sanitree.models.protocol.pages import Pages, pages, words
 from sanitree.models.protocol.pages.config import binary
 from sanitree.models.protocol.pages.duplicates import duplicates
 from sanitree.models.protocol.system import Action, System
-from sanitree.models.snapshot import Snapshot
+from sanitree.models.snapshot import Key, Snapshot
 from sanitree.models.step import Call
 
 ROOT = File(__file__).resolve().parents[2]
@@ -157,7 +157,8 @@ class Watched:
         call, after = self._open.pop(), self._state()
         before, outcome = self.follower.seen, self._outcome()
         told = self.follower.follow(call, after)
-        self.done |= outcome is not None and outcome == self._plain(self.follower.rows)
+        if outcome is not None and self.wanted is not None:
+            self.done |= outcome == self._of(self.wanted[0], self.follower.rows)
         self.took += told.took
         self.calls.append((call, after))
         if told.differences:
@@ -165,7 +166,8 @@ class Watched:
             self.followed = explained(met, after.origin) is not None
 
     def _outcome(self) -> dict[Path, list[int]] | None:
-        """What the state would be if the next call did what is wanted, and only that."""
+        """What the next call would come to if it did what is wanted, in the variables that this assigns; whatever else
+        it does, as back up what it has inserted."""
         if self.wanted is None:
             return None
         does, legal, path = self.wanted
@@ -174,12 +176,13 @@ class Watched:
         if not does.allowed(state, page) or (legal is not None and legal.allowed(alone(state), page)):
             return None
         after = state.after(does.changes(state, page))
-        return self._plain(dict(zip(paths[1:], after.rows[1:], strict=True)))
+        return self._of(does, dict(zip(paths[1:], after.rows[1:], strict=True)))
 
-    def _plain(self, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
-        """Without hits, which are the cache's to count."""
-        place = self.follower.places.get(words.HITS)
-        plain = {path: [x for i, x in enumerate(row) if i != place] for path, row in rows.items()}
+    def _of(self, does: Doing, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
+        """The variables that an action assigns, without hits, which are the cache's to count."""
+        targets = {Key.of(t.field.name, t.component, t.tier) for t in (x.target for x in does.action.assigns)}  # type: ignore[arg-type]
+        places = [i for key, i in self.follower.places.items() if key in targets and key != words.HITS]
+        plain = {path: [row[i] for i in places] for path, row in rows.items()}
         return {path: row for path, row in plain.items() if any(row)}
 
     def does(self, operations: Iterable[Operation], wanted: tuple[Doing, Doing | None, Path]) -> tuple[bool, bool]:
