@@ -197,8 +197,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     ),
     Accepted(
         "write-locks-no-tombstone",
-        "A write of the model locks a window's pages as a request does. UnifiedRadixCache passes over nodes whose window "
-        "data is gone.",
+        "A write of the model locks a window's pages as a request does. UnifiedRadixCache passes over nodes whose "
+        "window data is gone.",
         _tombstone_unlocked,
         first="0.5.12",
     ),

@@ -45,7 +45,7 @@ from sanitree.checker.symbolic import E, compared, conj, const, disj, neg
 from sanitree.invariants.plugins import component
 from sanitree.invariants.sentences import sentence
 from sanitree.invariants.terms import Apply, Op, Term, make
-from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.invariants.vocabulary import DEVICE, FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import (
@@ -87,6 +87,9 @@ CONFIDENCE = 0.01
 NOT_OURS = ("the number of it among the requests", "the number of it among the transfers", "n.hits")
 """In conditions that lockstep does not judge: the explorer's bounds, of which a live cache has none, and hits, which
 are the cache's to count."""
+HIDDEN = frozenset({"copy_write", "copy_load", "ack_write", "ack_load"})
+"""Actions that depend on what nobody sees, whether bytes have arrived, and what the model loses where a difference is
+accepted."""
 UNASKED = frozenset({"release"})
 """Actions to which no operation leads where the model forbids them."""
 
@@ -141,7 +144,7 @@ class Watched:
         self.follower = Follower(model_of(self.first, driver.setup))
         self.follower.restart(self.first)
         self.took: list[tuple[str, Path]] = []
-        self.followed = True
+        self.followed, self.pure = True, True
         self.wanted: tuple[Doing, Doing | None, Path] | None = None
         self.done = False
         self._open: list[Call] = []
@@ -162,6 +165,7 @@ class Watched:
         self.took += told.took
         self.calls.append((call, after))
         if told.differences:
+            self.pure = False
             met = Met(after.settings, told, before, self.follower.seen, self.follower.places)
             self.followed = explained(met, after.origin) is not None
 
@@ -179,8 +183,12 @@ class Watched:
         return self._of(does, dict(zip(paths[1:], after.rows[1:], strict=True)))
 
     def _of(self, does: Doing, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
-        """The variables that an action assigns, without hits, which are the cache's to count."""
+        """The variables that an action assigns, and what is there; without hits, which are the cache's to count."""
         targets = {Key.of(t.field.name, t.component, t.tier) for t in (x.target for x in does.action.assigns)}  # type: ignore[arg-type]
+        host = does.action.name.startswith("insert")  # what is inserted may be backed up by the same call
+        targets |= {key for key in self.follower.places if key.name in ("cut", "present") and not (host and key.tier)}
+        if host:
+            targets |= {key for key in self.follower.places if key.name == "present" and key.tier == DEVICE.value}
         places = [i for key, i in self.follower.places.items() if key in targets and key != words.HITS]
         plain = {path: [row[i] for i in places] for path, row in rows.items()}
         return {path: row for path, row in plain.items() if any(row)}
@@ -297,7 +305,7 @@ class Asker:
         found: list[tuple[int, str, str, Path]] = []
         without, twins = alone(state), self._twins(state, legal)
         for name, (m, does) in self.open.items():
-            if not self.book.driven(m.action.name):
+            if not self.book.driven(m.action.name) or (m.action.name in HIDDEN and not w.pure):
                 continue
             own = legal[m.action.name]
             for page in self.rng.sample(range(1, len(paths)), len(paths) - 1):
@@ -331,7 +339,7 @@ class Asker:
         able = [
             (self.book.allowed[n], n, paths[p])
             for n in self.actions
-            if self.book.driven(n)
+            if self.book.driven(n) and not (n in HIDDEN and not w.pure)
             for p in self.rng.sample(range(1, len(paths)), len(paths) - 1)
             if legal[n].allowed(state, p) and self._changes(legal[n], state, p)
         ]
@@ -379,7 +387,7 @@ def tell(on: str, core: str | None, policy: str, components: list[str], question
     """What comes of every mutant on one kind of cache, after so many questions at most; in the engine's process."""
     kinds = tuple(map(component, components))
     setup = Setup(
-        policy=Policy(policy), components=kinds, device_pages=8, host_pages=8, states=4, window=2, core=core  # type: ignore[arg-type]
+        policy=Policy(policy), components=kinds, device_pages=8, host_pages=5, states=4, window=2, core=core  # type: ignore[arg-type]
     )  # fmt: skip
     driver, rng, begun = open_driver(on, setup), Random(f"{policy} {components}"), time.monotonic()
     asker: Asker | None = None
