@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from sanitree.checker.hunt.both import CORES
 from sanitree.checker.hunt.known import known
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.checker.replay import Answer, replay
@@ -65,3 +67,11 @@ def test_a_hunt_that_comes_upon_it_says_so(path: Path) -> None:
     assert finding in known(finding.first, t.setup, wrong)
     if finding.fixed:
         assert finding not in known(finding.fixed, t.setup, wrong)
+
+
+def test_both_cores_have_what_either_has() -> None:
+    t = read(next(p for p in TRACES if p.stem == "rust-keeps-auxiliary-data-while-loading"))
+    assert t.found is not None and t.setup.core == "rust"
+    wrong = Wrong(Kind(t.found.kind), t.found.names, t.found.place, t.found.call, t.found.text)
+    found = {core: {f.id for f in known("0.5.20", replace(t.setup, core=core), wrong)} for core in (*CORES, "both")}
+    assert found["both"] == found["python"] | found["rust"] > found["python"]
