@@ -182,6 +182,11 @@ class Watched:
         after = state.after(does.changes(state, page))
         return self._of(does, dict(zip(paths[1:], after.rows[1:], strict=True)))
 
+    def sees_copies(self) -> bool:
+        """Whether the model knows that no bytes of what is in flight have arrived."""
+        transfers = self.driver.subject().snapshot(None).transfers
+        return self.pure and transfers is not None and len(transfers) == self.play.books.flying
+
     def _of(self, does: Doing, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
         """The variables that an action assigns, and what is there; without hits, which are the cache's to count."""
         targets = {Key.of(t.field.name, t.component, t.tier) for t in (x.target for x in does.action.assigns)}  # type: ignore[arg-type]
@@ -305,7 +310,7 @@ class Asker:
         found: list[tuple[int, str, str, Path]] = []
         without, twins = alone(state), self._twins(state, legal)
         for name, (m, does) in self.open.items():
-            if not self.book.driven(m.action.name) or (m.action.name in HIDDEN and not w.pure):
+            if not self.book.driven(m.action.name) or (m.action.name in HIDDEN and not w.sees_copies()):
                 continue
             own = legal[m.action.name]
             for page in self.rng.sample(range(1, len(paths)), len(paths) - 1):
@@ -326,6 +331,49 @@ class Asker:
             if self.book.told(self.open[name][0]):
                 del self.open[name]
         return going
+
+    def _changes(self, does: Doing, state: State, page: int) -> frozenset[tuple[tuple[int, int], int]]:
+        return _plainly(does, state, page, self.hits)
+
+    def _twins(self, state: State, legal: Mapping[str, Doing]) -> set[frozenset[tuple[tuple[int, int], int]]]:
+        """What the actions that the model allows would change."""
+        pages_ = range(1, len(state.rows))
+        return {self._changes(d, state, p) for d in legal.values() for p in pages_ if d.allowed(state, p)}
+
+    def _control(self, w: Watched, state: State, paths: list[Path], legal: Mapping[str, Doing]) -> bool:
+        able = [
+            (self.book.allowed[n], n, paths[p])
+            for n in self.actions
+            if self.book.driven(n) and not (n in HIDDEN and not w.pure)
+            for p in self.rng.sample(range(1, len(paths)), len(paths) - 1)
+            if legal[n].allowed(state, p) and self._changes(legal[n], state, p)
+        ]
+        if not able:
+            return True
+        _, action, path = min(able, key=lambda x: x[0])
+        done, going = self._does(w, action, (legal[action], None, path))
+        if done is not None:
+            self.book.allowed[action] += 1
+            self.book.done[action] += done
+        return going
+
+    def _does(self, w: Watched, action: str, wanted: tuple[Doing, Doing | None, Path]) -> tuple[bool | None, bool]:
+        """Whether the cache does an action when it is asked to, None where it cannot be asked; whether all is well."""
+        prompt = tuple(page[0] // self.setup.page_size for page in wanted[2])
+        operations = asking(action, prompt, w.play.books, self.aux)
+        if not operations or not w.play.can(operations[0]):
+            self.book.refused[action] += 1
+            return None, True
+        return w.does(operations, wanted)
+
+    def _beside(self, w: Watched) -> list[Path]:
+        """Pages that are not in the tree: one after each that is, and a line of more than a pool has."""
+        size = self.setup.page_size
+        fresh = max((page[0] // size for path in w.follower.seen.pages for page in path), default=0)
+        new = tuple(tuple((fresh + n) * size + i for i in range(size)) for n in range(1, self.setup.device_pages + 2))
+        ends: list[Path] = [(), *w.follower.seen.pages]
+        long = self.rng.choice(ends)
+        return [*((*end, new[0]) for end in ends), *((*long, *new[:n]) for n in range(2, len(new) + 1))]
 
     def _changes(self, does: Doing, state: State, page: int) -> frozenset[tuple[tuple[int, int], int]]:
         return _plainly(does, state, page, self.hits)
