@@ -1,6 +1,6 @@
 """Hunts in every kind of cache of every engine, round after round, and the page that says what came of them.
 
-    python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--budget 8]
+    python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--policies …] [--budget 8]
         [--operations MOST] [--rounds 1] [--until OPERATIONS] [--lockstep] [--write]
 
 Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: what was
@@ -183,6 +183,7 @@ def main() -> int:
     parser.add_argument("record", type=Path)
     parser.add_argument("--on", nargs="*", default=[i.version for i in store.installed()][::-1])
     parser.add_argument("--cores", nargs="*", default=["python", "rust"])
+    parser.add_argument("--policies", nargs="*", type=Policy, default=list(Policy))
     parser.add_argument("--budget", type=float, default=8.0, help="seconds a cell, on one core")
     parser.add_argument("--operations", type=int, help="operations a cell at most, whatever time is left")
     parser.add_argument("--rounds", type=int, default=1)
@@ -197,7 +198,7 @@ def main() -> int:
         write(read(args.record))
         return 0
     campaign = Campaign(args.record, args.budget, args.operations, args.jobs, args.lockstep)
-    groups = [list(cells(on, args.cores)) for on in args.on]
+    groups = [[c for c in cells(on, args.cores) if c.setup.policy in args.policies] for on in args.on]
     for _ in range(args.rounds):
         campaign.round(groups, args.until)
     told = read(args.record)

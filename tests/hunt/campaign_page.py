@@ -31,7 +31,7 @@ MENDED = {
 
 FLOOR_OF_OPERATIONS = 50
 """Times that each operation is to be done in each engine, of those that can do it."""
-FLOOR_OF_RULES = 500
+FLOOR_OF_RULES = 100
 """Instances counted that are to put each rule to the test."""
 NOT_BEFORE = {"prefetch": "0.5.13", "finish_prefetch": "0.5.13"}
 """The first engine that does an operation."""

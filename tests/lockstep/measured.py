@@ -28,7 +28,7 @@ from tests.hunt.campaign import read
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "lockstep-measured.md"
 
 NEVER = {
-    "drop": "under write_back a leaf is dropped only where the host has no room and nothing to evict",
+    "prefetch": "what drives engines prefetches full attention alone",
 }
 """Why an action was never taken, where that is known."""
 
