@@ -1,7 +1,7 @@
 """Hunts in every kind of cache of every engine, round after round, and the page that says what came of them.
 
-    python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--policies …] [--budget 8]
-        [--operations MOST] [--rounds 1] [--until OPERATIONS] [--lockstep] [--write]
+    python -m tests.hunt.campaign RECORD [--on reference 0.5.12 …] [--cores python rust both] [--policies write_back …]
+        [--budget 8] [--operations MOST] [--rounds 1] [--until OPERATIONS] [--lockstep] [--write]
 
 Each hunt adds a line of JSON to the record, so that a campaign can be ended at any time and gone on with: what was
 hunted in least comes first, and each hunt has a seed of its own. `--write` writes docs/campaign.md from a record.
