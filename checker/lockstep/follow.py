@@ -11,7 +11,7 @@ from itertools import count
 from sanitree.checker.lockstep.program import Changes, Pool, Programs, Row, State, Trie, programs
 from sanitree.checker.lockstep.shown import Path, Shown, shown
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.vocabulary import DEVICE, HOST, Component, Policy, Settings
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component, Policy, Settings
 from sanitree.models.protocol.pages import Pages, pages
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.calls import AT_ANY_TIME, stages_of
@@ -193,6 +193,21 @@ class _Part:
         first = [list(rows.get(p, nothing)) for p in self.paths[1:]]
         self._hit(first, after)
         self.first = State(trie, [root, *first])
+        self.sources = self._sources(before, after) if operation is Operation.LOAD_BACK else ()
+        for page in self.sources:
+            self.first.rows[page][self._source] += 1
+            self.aim = [*self.aim]
+            self.aim[page] = [None if i == self._source else x for i, x in enumerate(self.aim[page])]
+
+    @property
+    def _source(self) -> int:
+        return self.places[Key.of("locks", FULL, HOST)]
+
+    def _sources(self, before: Shown, after: Shown) -> tuple[int, ...]:
+        """What a new load reads: it is locked while room is made for it, and by the model only when it is submitted."""
+        ends = [load for load in after.loads if load not in before.loads]
+        above = {load[:n] for load in ends for n in range(1, len(load) + 1)}
+        return tuple(page for page, path in enumerate(self.paths) if path in above)
 
     def _aim(self, windowed: Component, wanted: Sequence[int | None]) -> Sequence[int | None]:
         """What to search for: window data that an insert of the model brings and that of the cache does not is no
@@ -243,6 +258,8 @@ class _Part:
                 if left < best[0]:
                     best = (left, new, way)
                 heappush(open_, (left + len(way) / 2, next(tie), left, later, new, way))
+        for page in self.sources:
+            best[1].rows[page][self._source] -= 1
         return best[1], best[2]
 
     def _candidates(self, state: State, stage: int) -> Iterator[tuple[str, int, int]]:
