@@ -28,7 +28,7 @@ _REACHED = {w.HELD_REACH: None, w.WRITE_REACH: Key("write_ends"), w.LOAD_REACH: 
 """How far a lock reached, and what says that one ends at a page: for the first, that somebody holds it."""
 
 PATIENCE = 4000
-"""States that are looked at for one call."""
+"""States that are looked at for one call, where nobody says otherwise."""
 
 Took = tuple[str, Path]
 """An action of the model, and the page that it was of."""
@@ -103,14 +103,15 @@ class Follower:
         self.seen = self._shown(at)
         self._take_over(self.rows)
 
-    def follow(self, call: Call, after: Snapshot) -> Followed:
+    def follow(self, call: Call, after: Snapshot, patience: int = PATIENCE) -> Followed:
         """What has been done since the last one. What the model could not follow, it takes over as it is.
 
-        Raises NotAStateError for a snapshot that is none of pages; nothing was followed then.
+        patience: states that are looked at. Raises NotAStateError for a snapshot that is none of pages; nothing was
+        followed then.
         """
         seen = self._shown(after)
         part = _Part(self.model, self.rows, self.seen, seen, call.operation)
-        state, took = part.search()
+        state, took = part.search(patience)
         differences = tuple(part.differences(state))
         self.seen = seen
         if call.operation is Operation.RESET:
@@ -230,7 +231,7 @@ class _Part:
                 asked = self.operation is Operation.BACK_UP  # backed up whatever it was hit by
                 row[place] = most if asked else min(most, hits.get(path, most))
 
-    def search(self) -> tuple[State, tuple[Took, ...]]:
+    def search(self, patience: int) -> tuple[State, tuple[Took, ...]]:
         """The state that is wanted and the way there; where there is none, the nearest that was met."""
         tie = count()
         start = sum(
@@ -242,7 +243,7 @@ class _Part:
         open_: list[tuple[float, int, int, int, State, tuple[Took, ...]]] = []
         heappush(open_, (start, next(tie), start, 0, self.first, ()))
         met: set[tuple[int, tuple[tuple[int, ...], ...]]] = set()
-        for _ in range(PATIENCE):
+        for _ in range(patience):
             if not open_ or not best[0]:
                 break
             _, _, far, stage, state, took = heappop(open_)

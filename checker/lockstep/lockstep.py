@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sanitree.checker.lockstep.accepted import Met, explained
+from sanitree.checker.lockstep.accepted import Accepted, Met, explained
 from sanitree.checker.lockstep.follow import Followed, Follower, Model, model
 from sanitree.checker.lockstep.program import Pool
-from sanitree.checker.lockstep.shown import Path
+from sanitree.checker.lockstep.shown import Path, Shown
 from sanitree.invariants.vocabulary import DEVICE, HOST
 from sanitree.models.driving.setup import Setup
 from sanitree.models.protocol.pages.abstraction import NotAStateError
 from sanitree.models.snapshot import Key, Snapshot
 from sanitree.models.step import Call
+
+PERSISTENCE = 40_000
+"""States that are looked at before a call is told: one that makes much room comes to many actions."""
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Lockstep:
 
     def see(self, call: Call, after: Snapshot) -> Followed | None:
         """A call that the model cannot do, for no reason that is known; None where all is well."""
-        before = self._follower.seen
+        before, rows = self._follower.seen, self._follower.rows
         if self._lost:
             self._begin(after)
             self.tally.unseen += 1
@@ -52,15 +55,24 @@ class Lockstep:
             self._lost = True
             self.tally.unseen += 1
             return None
+        why = self._why(followed, before, after)
+        if why is None:  # perhaps there is a way, and a long one
+            self._follower.seen, self._follower.rows = before, rows
+            followed = self._follower.follow(call, after, PERSISTENCE)
+            why = self._why(followed, before, after)
         self.tally.calls[call.operation.value] += 1
         self.tally.took.update(name for name, _ in followed.took)
-        if not followed.differences:
-            return None
-        why = explained(Met(after.settings, followed, before, self._follower.seen, self._follower.places), after.origin)
         if why is None:
             return followed
         self.tally.accepted.update(a.id for a in why)
         return None
+
+    def _why(self, followed: Followed, before: Shown, after: Snapshot) -> tuple[Accepted, ...] | None:
+        """What explains all that differs, if anything does."""
+        if not followed.differences:
+            return ()
+        met = Met(after.settings, followed, before, self._follower.seen, self._follower.places)
+        return explained(met, after.origin)
 
     def _begin(self, at: Snapshot) -> None:
         """Takes over a state, if it is observed."""
