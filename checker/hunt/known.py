@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from sanitree.checker.hunt.both import CORES
 from sanitree.checker.hunt.wrong import Kind, Wrong
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines.findings import Finding, applying
@@ -38,7 +39,7 @@ def known(on: str, setup: Setup, wrong: Wrong) -> tuple[Finding, ...]:
         return ()
     from sanitree.models.driving.engine import config_of
 
-    cores = ("python", "rust") if setup.core == "both" else (setup.core,)
+    cores = CORES if setup.core == "both" else (setup.core,)
     configs = [config_of(on, replace(setup, core=core)) for core in cores]
     found = dict.fromkeys(f for config in configs for f in applying(on, config))
     return tuple(f for f in found if f.shows(wrong.kind.value, wrong.names, wrong.text, wrong.place))

@@ -40,6 +40,10 @@ class Met:
         row = self.before.pages.get(path)
         return row is not None and bool(row[self.places[Key("present", component, tier.value)]])
 
+    def auxiliary(self, d: Difference) -> bool:
+        """The difference is of window or state data."""
+        return any(c.name == d.key.component and not c.backbone for c in self.settings.components)
+
     def windowed(self, d: Difference) -> bool:
         """The difference is of window data."""
         return any(c.name == d.key.component and c.per_token and not c.backbone for c in self.settings.components)
@@ -111,10 +115,11 @@ def _shared_request(met: Met, d: Difference) -> bool:
 
 def _below_device(met: Met, d: Difference) -> bool:
     of_host = d.key.name == "cut" or (d.key.name in _COPY and d.key.tier == HOST.value)
-    auxiliary = any(c.name == d.key.component and not c.backbone for c in met.settings.components)
     above = (d.path[:n] for n in range(1, len(d.path) + 1))
     below = any(met.had(x, FULL.name, DEVICE) and not met.had(x, FULL.name, HOST) for x in above)
-    return met.operation is Operation.PREFETCH and of_host and (auxiliary or below) and (d.model, d.live) == (0, 1)
+    return (
+        met.operation is Operation.PREFETCH and of_host and (met.auxiliary(d) or below) and (d.model, d.live) == (0, 1)
+    )
 
 
 def _no_state_lock(met: Met, d: Difference) -> bool:
@@ -152,15 +157,15 @@ _WRITING = {Operation.EVICT, Operation.ALLOCATE, Operation.INSERT, Operation.BAC
 
 
 def _left_out(met: Met, d: Difference) -> bool:
-    auxiliary = any(c.name == d.key.component and not c.backbone for c in met.settings.components)
     of_host = d.key.name == "being_written" or (d.key.name in _COPY and d.key.tier == HOST.value)
-    return met.operation in _WRITING and auxiliary and of_host and (d.model, d.live) == (1, 0)
+    return met.operation in _WRITING and met.auxiliary(d) and of_host and (d.model, d.live) == (1, 0)
 
 
 def _leaf_stays(met: Met, d: Difference) -> bool:
-    auxiliary = any(c.name == d.key.component and not c.backbone for c in met.settings.components)
     mine = met.operation in (Operation.EVICT, Operation.ALLOCATE) and met.settings.policy is Policy.WRITE_BACK
-    return mine and auxiliary and d.key.name in _COPY and d.key.tier == DEVICE.value and (d.model, d.live) == (1, 0)
+    return (
+        mine and met.auxiliary(d) and d.key.name in _COPY and d.key.tier == DEVICE.value and (d.model, d.live) == (1, 0)
+    )
 
 
 ACCEPTED: tuple[Accepted, ...] = (

@@ -55,24 +55,17 @@ class Lockstep:
             self._lost = True
             self.tally.unseen += 1
             return None
-        why = self._why(followed, before, after)
+        why = explanation(followed, before, self._follower, after)
         if why is None:  # perhaps there is a way, and a long one
             self._follower.seen, self._follower.rows = before, rows
             followed = self._follower.follow(call, after, PERSISTENCE)
-            why = self._why(followed, before, after)
+            why = explanation(followed, before, self._follower, after)
         self.tally.calls[call.operation.value] += 1
         self.tally.took.update(name for name, _ in followed.took)
         if why is None:
             return followed
         self.tally.accepted.update(a.id for a in why)
         return None
-
-    def _why(self, followed: Followed, before: Shown, after: Snapshot) -> tuple[Accepted, ...] | None:
-        """What explains all that differs, if anything does."""
-        if not followed.differences:
-            return ()
-        met = Met(after.settings, followed, before, self._follower.seen, self._follower.places)
-        return explained(met, after.origin)
 
     def _begin(self, at: Snapshot) -> None:
         """Takes over a state, if it is observed."""
@@ -81,6 +74,14 @@ class Lockstep:
             self._lost = False
         except NotAStateError:
             pass
+
+
+def explanation(followed: Followed, before: Shown, follower: Follower, after: Snapshot) -> tuple[Accepted, ...] | None:
+    """The accepted differences that explain all that a follower has just parted in, none where it has not; None where
+    they do not. before: what was seen before the call."""
+    if not followed.differences:
+        return ()
+    return explained(Met(after.settings, followed, before, follower.seen, follower.places), after.origin)
 
 
 def told(parted: Followed) -> str:

@@ -73,25 +73,23 @@ class Told:
     def result(self, name: str, args: Sequence[Any], result: Any) -> None:
         """What a call, or one inside it, says it has done."""
         if name in ("evict", "evict_for_alloc"):
-            self._evicted({(c, "device"): getattr(result, said) for c, said in _EVICTED.items()})
+            _add(self.evicted, {(c, "device"): getattr(result, said) for c, said in _EVICTED.items()})
         elif name == "drive_host_eviction":
             tracker = result.tracker if hasattr(result, "tracker") else args[1]
-            self._evicted({(str(kind.name).lower(), "host"): count for kind, count in tracker.items()})
-        elif name == "drop_subtree_no_host" and result.is_dropped and self.dropped is not None:
-            for kind, count in result.tracker.items():
-                pool = (str(kind.name).lower(), "device")
-                self.dropped[pool] = self.dropped.get(pool, 0) + count
+            _add(self.evicted, {(str(kind.name).lower(), "host"): count for kind, count in tracker.items()})
+        elif name == "drop_subtree_no_host" and result.is_dropped:
+            _add(self.dropped, {(str(kind.name).lower(), "device"): count for kind, count in result.tracker.items()})
         elif name in ("write_backup", "_execute_and_commit_kv_backup") and self.refused is not None:
             if result <= 0:
                 self.refused += 1
             elif len(getattr(args[0], "node_ids", ())) > 1:
                 self.refused = None  # it says how much was written, not what was not
 
-    def _evicted(self, slots: Mapping[Pool, int]) -> None:
-        so_far = self.evicted
-        if so_far is not None:
-            for pool, count in slots.items():
-                so_far[pool] = so_far.get(pool, 0) + count
+
+def _add(to: dict[Pool, int] | None, slots: Mapping[Pool, int]) -> None:
+    if to is not None:
+        for pool, count in slots.items():
+            to[pool] = to.get(pool, 0) + count
 
 
 class Registry(dict[Any, Any]):

@@ -36,16 +36,15 @@ from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import transitions
 from sanitree.checker.hunt.moves import Chooser, Style
 from sanitree.checker.hunt.play import Play
-from sanitree.checker.lockstep.accepted import Met, explained
 from sanitree.checker.lockstep.follow import Follower, Model
-from sanitree.checker.lockstep.lockstep import model_of
+from sanitree.checker.lockstep.lockstep import explanation, model_of
 from sanitree.checker.lockstep.program import Doing, State, Trie, programs
 from sanitree.checker.lockstep.shown import Path
 from sanitree.checker.symbolic import E, compared, conj, const, disj, neg
 from sanitree.invariants.plugins import component
 from sanitree.invariants.sentences import sentence
 from sanitree.invariants.terms import Apply, Op, Term, make
-from sanitree.invariants.vocabulary import DEVICE, FULL, MAMBA, SWA, Component, Policy
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import (
@@ -166,8 +165,7 @@ class Watched:
         self.calls.append((call, after))
         if told.differences:
             self.pure = False
-            met = Met(after.settings, told, before, self.follower.seen, self.follower.places)
-            self.followed = explained(met, after.origin) is not None
+            self.followed = explanation(told, before, self.follower, after) is not None
 
     def _outcome(self) -> dict[Path, list[int]] | None:
         """What the next call would come to if it did what is wanted, in the variables that this assigns; whatever else
@@ -184,16 +182,16 @@ class Watched:
 
     def sees_copies(self) -> bool:
         """Whether the model knows that no bytes of what is in flight have arrived."""
-        transfers = self.driver.subject().snapshot(None).transfers
+        transfers = (self.calls[-1][1] if self.calls else self.first).transfers
         return self.pure and transfers is not None and len(transfers) == self.play.books.flying
 
     def _of(self, does: Doing, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
         """The variables that an action assigns, and what is there; without hits, which are the cache's to count."""
         targets = {Key.of(t.field.name, t.component, t.tier) for t in (x.target for x in does.action.assigns)}  # type: ignore[arg-type]
-        host = does.action.name.startswith("insert")  # what is inserted may be backed up by the same call
-        targets |= {key for key in self.follower.places if key.name in ("cut", "present") and not (host and key.tier)}
-        if host:
-            targets |= {key for key in self.follower.places if key.name == "present" and key.tier == DEVICE.value}
+        tiers = ["", DEVICE.value]
+        if not does.action.name.startswith("insert"):  # what is inserted may be backed up by the same call
+            tiers.append(HOST.value)
+        targets |= {k for k in self.follower.places if k.name in ("cut", "present") and (k.tier or "") in tiers}
         places = [i for key, i in self.follower.places.items() if key in targets and key != words.HITS]
         plain = {path: [row[i] for i in places] for path, row in rows.items()}
         return {path: row for path, row in plain.items() if any(row)}
@@ -214,17 +212,14 @@ class Watched:
         return going and self.followed
 
 
-def parts_from(made: Model, first: Snapshot, setup: Setup, calls: list[tuple[Call, Snapshot]]) -> bool:
+def parts_from(made: Model, first: Snapshot, calls: list[tuple[Call, Snapshot]]) -> bool:
     """Whether a model comes upon a call that it cannot follow and no accepted difference explains."""
     follower = Follower(made)
     follower.restart(first)
     for call, after in calls:
         before = follower.seen
         told = follower.follow(call, after)
-        if (
-            told.differences
-            and explained(Met(after.settings, told, before, follower.seen, follower.places), after.origin) is None
-        ):
+        if explanation(told, before, follower, after) is None:
             return True
     return False
 
@@ -367,49 +362,6 @@ class Asker:
         return w.does(operations, wanted)
 
     def _beside(self, w: Watched) -> list[Path]:
-        """Pages that are not in the tree: one after each that is, and a line of more than a pool has."""
-        size = self.setup.page_size
-        fresh = max((page[0] // size for path in w.follower.seen.pages for page in path), default=0)
-        new = tuple(tuple((fresh + n) * size + i for i in range(size)) for n in range(1, self.setup.device_pages + 2))
-        ends: list[Path] = [(), *w.follower.seen.pages]
-        long = self.rng.choice(ends)
-        return [*((*end, new[0]) for end in ends), *((*long, *new[:n]) for n in range(2, len(new) + 1))]
-
-    def _changes(self, does: Doing, state: State, page: int) -> frozenset[tuple[tuple[int, int], int]]:
-        return _plainly(does, state, page, self.hits)
-
-    def _twins(self, state: State, legal: Mapping[str, Doing]) -> set[frozenset[tuple[tuple[int, int], int]]]:
-        """What the actions that the model allows would change."""
-        pages_ = range(1, len(state.rows))
-        return {self._changes(d, state, p) for d in legal.values() for p in pages_ if d.allowed(state, p)}
-
-    def _control(self, w: Watched, state: State, paths: list[Path], legal: Mapping[str, Doing]) -> bool:
-        able = [
-            (self.book.allowed[n], n, paths[p])
-            for n in self.actions
-            if self.book.driven(n) and not (n in HIDDEN and not w.pure)
-            for p in self.rng.sample(range(1, len(paths)), len(paths) - 1)
-            if legal[n].allowed(state, p) and self._changes(legal[n], state, p)
-        ]
-        if not able:
-            return True
-        _, action, path = min(able, key=lambda x: x[0])
-        done, going = self._does(w, action, (legal[action], None, path))
-        if done is not None:
-            self.book.allowed[action] += 1
-            self.book.done[action] += done
-        return going
-
-    def _does(self, w: Watched, action: str, wanted: tuple[Doing, Doing | None, Path]) -> tuple[bool | None, bool]:
-        """Whether the cache does an action when it is asked to, None where it cannot be asked; whether all is well."""
-        prompt = tuple(page[0] // self.setup.page_size for page in wanted[2])
-        operations = asking(action, prompt, w.play.books, self.aux)
-        if not operations or not w.play.can(operations[0]):
-            self.book.refused[action] += 1
-            return None, True
-        return w.does(operations, wanted)
-
-    def _beside(self, w: Watched) -> list[Path]:
         """Pages that are not in the tree, one below the other, after a few that are, and after the root."""
         size = self.setup.page_size
         fresh = max((page[0] // size for path in w.follower.seen.pages for page in path), default=0)
@@ -470,7 +422,7 @@ def tell(on: str, core: str | None, policy: str, components: list[str], question
         does = doing(made.system, m)
         wrong = replace(made, programs=replace(made.programs, actions={**made.programs.actions, m.action.name: does}))
         met = [x for x in runs if any(name == m.action.name for name, _ in x.took)]
-        found = any(parts_from(wrong, x.first, setup, x.calls) for x in met)
+        found = any(parts_from(wrong, x.first, x.calls) for x in met)
         told[f"{m.how} {m.name}"] = TOLD if found else UNTOLD
     b = asker.book
     return {

@@ -73,7 +73,7 @@ def own_slots(s: Snapshot, row: int, c: Component, tier: Tier) -> bool | None:
 def arriving(s: Snapshot, row: int, c: Component, tier: Tier) -> bool:
     """Whether a transfer in flight writes slots of a node's copy: until it has, they hold what others left."""
     holds, written = s.nodes.lists.get(Key.of("holds", c, tier)), s.slots(c, tier).columns.get(Key("written"))
-    if holds is None or written is None:
+    if holds is None or written is None or not any(written.listed):
         return False
     at = {number: i for i, number in enumerate(s.slots(c, tier).columns[Key("number")].listed)}
     return any(written.listed[at[n]] for n in holds.each[row])
