@@ -110,6 +110,10 @@ def findings() -> Iterator[str]:
             told.append(f"{before}{'the' if before else 'The'} engine stops with `{f.crash}`.")
         if f.leaks:
             told.append("Slots are left when everything is evicted.")
+        if f.differs:
+            told.append(
+                "Told where both cores do the same operations (`sanitree hunt --core both`); each keeps every rule."
+            )
         if f.complaint:
             told.append("sanitree stays silent, rightly: it is the engine's own check that errs.")
         if f.report:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from sanitree.checker.hunt.fingerprint import known_values, places
 from sanitree.checker.hunt.wrong import Kind
@@ -140,8 +142,9 @@ def differences(
     places: says otherwise which are the same: what names each, in order, and its row.
     """
     orders = [places(s) for s in (one, other)]
-    if [path for path, _ in orders[0]] != [path for path, _ in orders[1]]:
-        yield "nodes", [path for path, _ in orders[0]], [path for path, _ in orders[1]]
+    nodes, others = ([path for path, _ in order] for order in orders)
+    if nodes != others:
+        yield "nodes", nodes, others
         return
     tables: list[tuple[str, Table | None, Table | None, list[list[int]] | None]] = [
         ("node", one.nodes, other.nodes, [[row for _, row in order] for order in orders]),
@@ -160,8 +163,20 @@ def differences(
                 continue
             ours = known_values(a.columns[key], None if rows is None else rows[0])
             theirs = known_values(b.columns[key], None if rows is None else rows[1])
-            if any(x != y and None not in (x, y) for x, y in zip(ours, theirs, strict=True)):
+            if not _alike(range(len(ours)) if rows is None else nodes, ours, theirs):
                 yield f"{name}.{key}", ours, theirs
+
+
+def _alike(names: Sequence[object], ours: Sequence[Hashable], theirs: Sequence[Hashable]) -> bool:
+    """Whether what both know agrees; of those with one name, which nothing tells apart, in whatever order."""
+    pairs = zip(names, ours, theirs, strict=True)
+    for _, group in groupby(pairs, key=lambda each: each[0]):
+        together = list(group)
+        one, other = Counter(a for _, a, _ in together), Counter(b for _, _, b in together)
+        unknown, unknown_to_other = one.pop(None, 0), other.pop(None, 0)
+        if (one - other).total() > unknown_to_other or (other - one).total() > unknown:
+            return False
+    return True
 
 
 def _comparable(name: str, key: Key) -> bool:

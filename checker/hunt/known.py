@@ -42,4 +42,4 @@ def known(on: str, setup: Setup, wrong: Wrong) -> tuple[Finding, ...]:
     cores = CORES if setup.core == "both" else (setup.core,)
     configs = [config_of(on, replace(setup, core=core)) for core in cores]
     found = dict.fromkeys(f for config in configs for f in applying(on, config))
-    return tuple(f for f in found if f.shows(wrong.kind.value, wrong.names, wrong.text, wrong.place))
+    return tuple(f for f in found if f.shows(wrong.kind.value, wrong.names, wrong.text, wrong.place, wrong.call))

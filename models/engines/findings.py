@@ -22,8 +22,9 @@ class Finding:
     engine's own check that is wrong. slots: the same of the rules about slots that are
     followed in a server. crash: words of the exception that it ends in, or the
     place that raises it, if no state before that is illegal. complaint: how the engine's own
-    check begins, where that errs. leaks: slots are left when everything is evicted. report: the
-    page under docs that tells its developers.
+    check begins, where that errs. differs: words of the call that the two cores do not do alike.
+    leaks: slots are left when everything is evicted. report: the page under docs that tells
+    its developers.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Finding:
     rules: frozenset[str] = frozenset()
     crash: str = ""
     complaint: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
     leaks: bool = False
     report: str = ""
     slots: frozenset[str] = frozenset()
@@ -44,17 +46,19 @@ class Finding:
         late = self.fixed is not None and version_key(version) >= version_key(self.fixed)
         return version_key(version) >= version_key(self.first) and not late and self.applies_to(config)
 
-    def shows(self, kind: str, names: Iterable[str], text: str, place: str = "") -> bool:
+    def shows(self, kind: str, names: Iterable[str], text: str, place: str = "", call: str = "") -> bool:
         """Whether what went wrong in a cache that can show it is this, or what it leads to.
 
         kind: "rule" or "agreement", with the ids of the rules violated; "exception" or "complaint", with its text.
-        place: where an exception came from, "file.py: Class.function".
+        place: where an exception came from, "file.py: Class.function". call: that it was seen after.
         """
         match kind:
             case "rule" | "agreement":
                 return set(names) <= self.rules
             case "leak":
                 return self.leaks
+            case "difference":
+                return bool(self.differs) and all(words in call for words in self.differs)
             case "exception":
                 return bool(self.crash) and self.crash in f"{place}: {text}"
             case "complaint":
@@ -270,6 +274,19 @@ FINDINGS = (
             and bool({"swa", "mamba"} & set(config.components))
         ),
         frozenset({"eviction_frees_what_was_asked"}),
+    ),
+    Finding(
+        "rust-evicts-other-host-windows",
+        "0.5.19",
+        "0.5.21",
+        "the Rust core: eviction of window data from the host (rust_tree_core/adapter.py: drive_host_eviction)",
+        "under write_back the two cores take other host copies when window data is evicted from the host: the Rust "
+        "core also those of nodes that are on the device, which the Python core keeps, and none of a node that is "
+        "being loaded.",
+        lambda config: (
+            config.host_tier and config.policy == "write_back" and config.core == "rust" and "swa" in config.components
+        ),
+        differs=("evict_host(", "swa"),
     ),
     Finding(
         "eviction-declined-below-its-size",

@@ -22,6 +22,7 @@ from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Policy
 from sanitree.models.driving.operations import Copy, Evict, Finish, Lock, Match, Operation, Poll, Release, Start
 from sanitree.models.driving.reference import ReferenceDriver
 from sanitree.models.driving.setup import Setup
+from sanitree.models.snapshot import Snapshot
 
 WRITE_BACK = Setup(policy=Policy.WRITE_BACK)
 
@@ -153,6 +154,22 @@ def test_names_are_no_difference() -> None:
         other.do(op)
     states = [d.subject().snapshot(None) for d in (one, other)]
     assert [name for name, _, _ in differences(states[0], states[1])] == []
+
+
+def test_what_nothing_tells_apart_is_compared_as_a_whole() -> None:
+    """Two leaves that are alike but for a lock, where tokens are not known: which is which is no difference."""
+    drivers = [ReferenceDriver(WRITE_BACK) for _ in range(3)]
+    for driver, locked in zip(drivers, ((1, 2), (1, 3), ()), strict=True):
+        for op in (*served(1, 2), *served(1, 3), *([Lock(locked)] if locked else [])):
+            driver.do(op)
+    one, same, other = (d.subject().snapshot(None) for d in drivers)
+
+    def unnamed(s: Snapshot) -> list[tuple[tuple[int, ...], int]]:
+        return [((), row) for row in range(len(s.nodes))]
+
+    assert "node.lock.full.device" in {name for name, _, _ in differences(one, same)}
+    assert [name for name, _, _ in differences(one, same, unnamed)] == []
+    assert "node.lock.full.device" in {name for name, _, _ in differences(one, other, unnamed)}
 
 
 RULE = Wrong(Kind.RULE, ("pending_write_keeps_its_source",))

@@ -66,6 +66,7 @@ OF_THE_CAMPAIGN = {
     "prefetch-lands-below-what-is-not-backed-up": "0.5.16",
     "list-check-wrong-while-loading": "0.5.19",
     "rust-keeps-auxiliary-data-while-loading": "0.5.20",
+    "rust-evicts-other-host-windows": "0.5.20",
     "eviction-declined-below-its-size": "0.5.23",
     "dropped-subtree-is-not-counted": "0.5.23",
 }
