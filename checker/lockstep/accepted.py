@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sanitree.checker.lockstep.follow import Difference, Followed
-from sanitree.checker.lockstep.shown import Path, Shown
+from sanitree.checker.lockstep.follow import Difference, Followed, Position
+from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Settings, Tier
 from sanitree.models.engines.store import version_key
@@ -22,13 +22,13 @@ _COPY = frozenset({"present", "taken", "right"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Met:
-    """A call after which model and cache differed, and what was seen before and after it. places: of each variable in
-    what is seen of a page."""
+    """A call after which model and cache differed, and where the model was before and after it. places: of each
+    variable in what is seen of a page."""
 
     settings: Settings
     followed: Followed
-    before: Shown
-    after: Shown
+    before: Position
+    after: Position
     places: Mapping[Key, int]
 
     @property
@@ -37,7 +37,7 @@ class Met:
 
     def had(self, path: Path, component: str, tier: Tier) -> bool:
         """A page had a copy before the call."""
-        row = self.before.pages.get(path)
+        row = self.before.seen.pages.get(path)
         return row is not None and bool(row[self.places[Key("present", component, tier.value)]])
 
     def auxiliary(self, d: Difference) -> bool:
@@ -99,7 +99,7 @@ _TRANSFERS = {Operation.LOAD_BACK, Operation.POLL_LOADS, Operation.COPY}
 
 def _shared_loads(met: Met, d: Difference) -> bool:
     of_it = d.key.name in _LOCKS or (d.key.name in _OF_LOADS and d.key.tier != HOST.value)
-    return met.operation in _TRANSFERS and of_it and any(_share(x.loads, d.path) for x in (met.before, met.after))
+    return met.operation in _TRANSFERS and of_it and any(_share(x.seen.loads, d.path) for x in (met.before, met.after))
 
 
 def _share(loads: Iterable[Path], path: Path) -> bool:
@@ -109,8 +109,7 @@ def _share(loads: Iterable[Path], path: Path) -> bool:
 
 def _shared_request(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.ACQUIRE, Operation.RELEASE) and d.key.name in ("lock", "held", "held_reach")
-    several = any("requests on one node" in said for x in (met.before, met.after) for said in x.left_out)
-    return mine and several
+    return mine and any(d.path == path[: len(d.path)] for path in met.before.unsure | met.after.unsure)
 
 
 def _below_device(met: Met, d: Difference) -> bool:
@@ -135,8 +134,8 @@ def _tombstone_unlocked(met: Met, d: Difference) -> bool:
 
 
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
-    mine = met.operation in (Operation.INSERT, Operation.BACK_UP) and bool(met.before.loads)
-    on_path = any(d.path == load[: len(d.path)] for load in met.before.loads)
+    mine = met.operation in (Operation.INSERT, Operation.BACK_UP) and bool(met.before.seen.loads)
+    on_path = any(d.path == load[: len(d.path)] for load in met.before.seen.loads)
     names = _COPY | {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach"}
     return mine and on_path and d.key.name in names
 

@@ -84,24 +84,32 @@ class Followed:
     differences: tuple[Difference, ...] = ()
 
 
-NOTHING = Shown({}, {}, {}, (), ())
+NOTHING = Shown({}, {}, {}, (), frozenset())
 """What is seen before anything is."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Position:
+    """Where a model is. rows: its state, of each page that has anything. seen: what was seen last. unsure: where a
+    request holds a node that several have held at one time: the model does not know how far that one's lock reaches."""
+
+    rows: Mapping[Path, Row]
+    seen: Shown
+    unsure: frozenset[Path]
+
+
 class Follower:
-    """A model that follows one cache, from a state that it takes over (`restart`). rows: its state, of each page that
-    has anything. seen: what was seen last."""
+    """A model that follows one cache, from a state that it takes over (`restart`). at: where it is."""
 
     def __init__(self, made: Model) -> None:
         self.model = made
         self.places = made.places
-        self.rows: dict[Path, Row] = {}
-        self.seen = NOTHING
+        self.at = Position({}, NOTHING, frozenset())
 
     def restart(self, at: Snapshot) -> None:
         """Takes over what is there now, whatever has been done. Raises NotAStateError where it is not seen."""
-        self.seen = self._shown(at)
-        self._take_over(self.rows)
+        seen = self._shown(at)
+        self._arrive(self._taken_over(self.at.rows, seen), seen)
 
     def follow(self, call: Call, after: Snapshot, patience: int = PATIENCE) -> Followed:
         """What has been done since the last one. What the model could not follow, it takes over as it is.
@@ -110,55 +118,60 @@ class Follower:
         followed then.
         """
         seen = self._shown(after)
-        part = _Part(self.model, self.rows, self.seen, seen, call.operation)
+        part = _Part(self.model, self.at.rows, self.at.seen, seen, call.operation)
         state, took = part.search(patience)
         differences = tuple(part.differences(state))
-        self.seen = seen
+        rows: Mapping[Path, Row] = {}
         if call.operation is Operation.RESET:
-            took, differences, self.rows = (), (), {}
+            took, differences = (), ()
         else:
-            self.rows = {path: row for path, row in zip(part.paths, state.rows, strict=True) if path and any(row)}
-        if differences or not self.rows:
-            self._take_over(self.rows)
+            rows = {path: row for path, row in zip(part.paths, state.rows, strict=True) if path and any(row)}
+        self._arrive(self._taken_over(rows, seen) if differences or not rows else rows, seen)
         return Followed(call, took, differences)
 
     def state(self, more: Iterable[Path] = ()) -> tuple[State, list[Path]]:
         """The model's state now, and the path of each of its pages. more: paths of pages that are not in the tree, to
         be there too, each after what is above it."""
-        part = _Part(self.model, self.rows, self.seen, self.seen, Operation.COPY, more)
+        part = _Part(self.model, self.at.rows, self.at.seen, self.at.seen, Operation.COPY, more)
         return part.first, part.paths
+
+    def _arrive(self, rows: Mapping[Path, Row], seen: Shown) -> None:
+        held = self.places[w.HELD]
+        still = {path for path in self.at.unsure if path in seen.pages and seen.pages[path][held] != 0}
+        self.at = Position(rows, seen, seen.shared | still)
 
     def _shown(self, s: Snapshot) -> Shown:
         return shown(s, self.places, self.model.config.window)
 
-    def _take_over(self, rows: Mapping[Path, Row]) -> None:
+    def _taken_over(self, rows: Mapping[Path, Row], seen: Shown) -> dict[Path, Row]:
         """What is seen, and of what is not what there was; how far a lock reached that nobody saw, as far as now."""
         nothing = [0] * len(self.places)
-        self.rows = {
+        taken = {
             path: [old if new is None else new for new, old in zip(row, rows.get(path, nothing), strict=True)]
-            for path, row in self.seen.pages.items()
+            for path, row in seen.pages.items()
         }
-        part = _Part(self.model, self.rows, self.seen, self.seen, Operation.COPY)
+        part = _Part(self.model, taken, seen, seen, Operation.COPY)
         if self.model.config.windowed is not None:
-            self._take_over_reaches(part)
-        self._take_over_host_locks(part)
+            self._take_over_reaches(part, taken, seen)
+        self._take_over_host_locks(part, taken, seen)
+        return taken
 
-    def _take_over_reaches(self, part: _Part) -> None:
+    def _take_over_reaches(self, part: _Part, rows: Mapping[Path, Row], seen: Shown) -> None:
         defined = self.model.programs.defined
         for page, path in enumerate(part.paths[1:], 1):
-            row = self.rows[path]
+            row = rows[path]
             for reached, ends in _REACHED.items():
                 place = self.places[reached]
                 here = row[self.places[w.HELD]] if ends is None else defined[ends](part.first, page)
-                if self.seen.pages[path][place] is None:
+                if seen.pages[path][place] is None:
                     row[place] = (row[place] or defined[w.REACH](part.first, page)) if here else 0
 
-    def _take_over_host_locks(self, part: _Part) -> None:
+    def _take_over_host_locks(self, part: _Part, rows: Mapping[Path, Row], seen: Shown) -> None:
         """Where nobody sees them: those of the loads in flight, which are all that the model has."""
         of = {c: self.places[Key.of("locks", c, HOST)] for c in self.model.config.components}
-        open_ = [(c, at) for c, at in of.items() if all(page[at] is None for page in self.seen.pages.values())]
+        open_ = [(c, at) for c, at in of.items() if all(page[at] is None for page in seen.pages.values())]
         below = [self.places[Key.of("below_zero", c, HOST)] for c, _ in open_]
-        for row in self.rows.values():
+        for row in rows.values():
             for at in (*(at for _, at in open_), *below):
                 row[at] = 0
         ends = self.model.programs.defined[_REACHED[w.LOAD_REACH]]  # type: ignore[index]
@@ -166,9 +179,9 @@ class Follower:
             if not ends(part.first, page):
                 continue
             for c, at in open_:
-                far = len(path) if c.backbone else self.rows[path][self.places[w.LOAD_REACH]] if c.per_token else 1
+                far = len(path) if c.backbone else rows[path][self.places[w.LOAD_REACH]] if c.per_token else 1
                 for length in range(len(path), max(0, len(path) - far), -1):
-                    self.rows[path[:length]][at] += 1
+                    rows[path[:length]][at] += 1
 
 
 class _Part:

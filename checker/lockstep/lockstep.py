@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sanitree.checker.lockstep.accepted import Accepted, Met, explained
-from sanitree.checker.lockstep.follow import Followed, Follower, Model, model
+from sanitree.checker.lockstep.follow import Followed, Follower, Model, Position, model
 from sanitree.checker.lockstep.program import Pool
-from sanitree.checker.lockstep.shown import Path, Shown
+from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.vocabulary import DEVICE, HOST
 from sanitree.models.driving.setup import Setup
 from sanitree.models.protocol.pages.abstraction import NotAStateError
@@ -44,7 +44,7 @@ class Lockstep:
 
     def see(self, call: Call, after: Snapshot) -> Followed | None:
         """A call that the model cannot do, for no reason that is known; None where all is well."""
-        before, rows = self._follower.seen, self._follower.rows
+        before = self._follower.at
         if self._lost:
             self._begin(after)
             self.tally.unseen += 1
@@ -57,7 +57,7 @@ class Lockstep:
             return None
         why = explanation(followed, before, self._follower, after)
         if why is None:  # perhaps there is a way, and a long one
-            self._follower.seen, self._follower.rows = before, rows
+            self._follower.at = before
             followed = self._follower.follow(call, after, PERSISTENCE)
             why = explanation(followed, before, self._follower, after)
         self.tally.calls[call.operation.value] += 1
@@ -76,12 +76,14 @@ class Lockstep:
             pass
 
 
-def explanation(followed: Followed, before: Shown, follower: Follower, after: Snapshot) -> tuple[Accepted, ...] | None:
+def explanation(
+    followed: Followed, before: Position, follower: Follower, after: Snapshot
+) -> tuple[Accepted, ...] | None:
     """The accepted differences that explain all that a follower has just parted in, none where it has not; None where
-    they do not. before: what was seen before the call."""
+    they do not. before: where it was before the call."""
     if not followed.differences:
         return ()
-    return explained(Met(after.settings, followed, before, follower.seen, follower.places), after.origin)
+    return explained(Met(after.settings, followed, before, follower.at, follower.places), after.origin)
 
 
 def told(parted: Followed) -> str:

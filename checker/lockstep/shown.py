@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,13 +27,13 @@ _HOST_LOCKS = ("locks", "below_zero")
 class Shown:
     """pages: of each page of the tree the variables that are seen, None where one is open. taken: slots of each pool
     that are handed out, in pages. hits: of each page, where the cache counts them. loads: where those in flight end.
-    left_out: what is shown otherwise than it is."""
+    shared: where several requests have locked one node, and how far each of them did is not seen."""
 
     pages: Mapping[Path, Sequence[int | None]]
     taken: Mapping[Pool, int]
     hits: Mapping[Path, int]
     loads: tuple[Path, ...]
-    left_out: tuple[str, ...]
+    shared: frozenset[Path]
 
 
 def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
@@ -67,7 +68,14 @@ def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
             found[path_of[page]][places[key]] = value
     nodes = references(s.transfers)
     loads = tuple(paths[row] for i, (row, there) in enumerate(nodes) if there and not is_write(s, i))
-    return Shown(found, _taken(s), counted, loads, a.left_out)
+    return Shown(found, _taken(s), counted, loads, _shared(s, paths))
+
+
+def _shared(s: Snapshot, paths: Mapping[int, Path]) -> frozenset[Path]:
+    if s.requests is None or not any(c.per_token and not c.backbone for c in s.settings.components):
+        return frozenset()
+    held = Counter(row for row, there in references(s.requests) if there)
+    return frozenset(paths[row] for row, requests in held.items() if requests > 1)
 
 
 def _taken(s: Snapshot) -> dict[Pool, int]:

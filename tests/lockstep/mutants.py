@@ -157,10 +157,10 @@ class Watched:
         if not self._open or not self.followed:
             return
         call, after = self._open.pop(), self._state()
-        before, outcome = self.follower.seen, self._outcome()
+        before, outcome = self.follower.at, self._outcome()
         told = self.follower.follow(call, after)
         if outcome is not None and self.wanted is not None:
-            self.done |= outcome == self._of(self.wanted[0], self.follower.rows)
+            self.done |= outcome == self._of(self.wanted[0], self.follower.at.rows)
         self.took += told.took
         self.calls.append((call, after))
         if told.differences:
@@ -217,7 +217,7 @@ def parts_from(made: Model, first: Snapshot, calls: list[tuple[Call, Snapshot]])
     follower = Follower(made)
     follower.restart(first)
     for call, after in calls:
-        before = follower.seen
+        before = follower.at
         told = follower.follow(call, after)
         if explanation(told, before, follower, after) is None:
             return True
@@ -364,10 +364,10 @@ class Asker:
     def _beside(self, w: Watched) -> list[Path]:
         """Pages that are not in the tree, one below the other, after a few that are, and after the root."""
         size = self.setup.page_size
-        fresh = max((page[0] // size for path in w.follower.seen.pages for page in path), default=0)
+        fresh = max((page[0] // size for path in w.follower.at.seen.pages for page in path), default=0)
         new = tuple((fresh + 1) * size + i for i in range(size))
         more = tuple((fresh + 2) * size + i for i in range(size))
-        there = list(w.follower.seen.pages)
+        there = list(w.follower.at.seen.pages)
         ends: list[Path] = [(), *self.rng.sample(there, min(3, len(there)))]
         return [x for end in ends for x in ((*end, new), (*end, new, more))]
 
