@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sanitree.checker.lockstep.follow import Difference, Followed, Position
+from sanitree.checker.lockstep.follow import Followed, Position
+from sanitree.checker.lockstep.search import Difference
 from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Settings, Tier
@@ -107,9 +108,23 @@ def _share(loads: Iterable[Path], path: Path) -> bool:
     return sum(load[:1] == path[:1] for load in loads) > 1
 
 
+_LOCKING = {Operation.ACQUIRE, Operation.RELEASE}
+_HELD = {"lock", "held", "held_reach"}
+
+
 def _shared_request(met: Met, d: Difference) -> bool:
-    mine = met.operation in (Operation.ACQUIRE, Operation.RELEASE) and d.key.name in ("lock", "held", "held_reach")
-    return mine and any(d.path == path[: len(d.path)] for path in met.before.unsure | met.after.unsure)
+    shared = met.before.shared | met.after.shared
+    return met.operation in _LOCKING and d.key.name in _HELD and _on_the_way(d.path, shared)
+
+
+def _old_lock(met: Met, d: Difference) -> bool:
+    ends = met.operation in {*_LOCKING, Operation.POLL_WRITES, Operation.POLL_LOADS}
+    of_it = (d.key.name == "lock" and met.windowed(d)) or d.key.name in ("held_reach", "write_reach", "load_reach")
+    return ends and of_it and _on_the_way(d.path, met.before.old)
+
+
+def _on_the_way(path: Path, ends: Iterable[Path]) -> bool:
+    return any(path == end[: len(path)] for end in ends)
 
 
 def _below_device(met: Met, d: Difference) -> bool:
@@ -184,6 +199,12 @@ ACCEPTED: tuple[Accepted, ...] = (
         "requests-share-a-node",
         "With a window, the model has one request a node: it keeps how far one lock reaches. Caches have any number.",
         _shared_request,
+    ),
+    Accepted(
+        "lock-was-there-before",
+        "How far a lock reaches up a window is not seen. Of one that was there before the model began to follow, it "
+        "takes as much as one would reach now.",
+        _old_lock,
     ),
     Accepted(
         "prefetch-below-the-device",

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sanitree.checker.lockstep.accepted import Accepted, Met, explained
-from sanitree.checker.lockstep.follow import Followed, Follower, Model, Position, model
+from sanitree.checker.lockstep.follow import Followed, Follower, Position
+from sanitree.checker.lockstep.model import Model, model
 from sanitree.checker.lockstep.program import Pool
 from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.vocabulary import DEVICE, HOST

@@ -36,8 +36,9 @@ from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import transitions
 from sanitree.checker.hunt.moves import Chooser, Style
 from sanitree.checker.hunt.play import Play
-from sanitree.checker.lockstep.follow import Follower, Model
+from sanitree.checker.lockstep.follow import Follower
 from sanitree.checker.lockstep.lockstep import explanation, model_of
+from sanitree.checker.lockstep.model import Model
 from sanitree.checker.lockstep.program import Doing, State, Trie, programs
 from sanitree.checker.lockstep.shown import Path
 from sanitree.checker.symbolic import E, compared, conj, const, disj, neg

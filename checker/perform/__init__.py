@@ -1,0 +1,1 @@
+"""Runs of the page model, done by live caches: lockstep the other way round. See docs/lockstep.md."""

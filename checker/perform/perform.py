@@ -1,0 +1,208 @@
+"""A run of the model, done by a live cache: lockstep the other way round.
+
+Each move is asked for by operations that a scheduler has, in every way that may lead to it, until the cache is where
+the run is after it. A cache that decides something otherwise (what is evicted first, what an insert does besides) is
+not where the run is, and parts from it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sanitree.checker.lockstep.follow import Followed
+from sanitree.checker.lockstep.search import Difference
+from sanitree.checker.lockstep.shown import Path
+from sanitree.checker.perform.beside import Beside
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
+from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.operations import (
+    BackUp,
+    Copy,
+    Evict,
+    EvictHost,
+    Finish,
+    FinishPrefetch,
+    LoadBack,
+    Lock,
+    Match,
+    Operation,
+    Poll,
+    Prefetch,
+    Prompt,
+    Release,
+    Start,
+    Unlock,
+    tokens_of,
+)
+from sanitree.models.protocol.pages import words as w
+from sanitree.models.snapshot import Key
+
+AHEAD = 6
+"""Moves that one operation may come to."""
+
+_UNSEEN = ("copy_write", "copy_load")
+"""What may change nothing that is seen."""
+_UNCOMPARED = (w.HITS,)
+"""What is the cache's to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of the page model. parents: of pages 1, 2, …; moves: an action and the page that it is of; states: what
+    each page's variables are, from the first state on, one more than there are moves."""
+
+    parents: tuple[int, ...]
+    moves: tuple[tuple[str, int], ...]
+    states: tuple[Mapping[tuple[Key, int], int], ...]
+
+    def prompt(self, page: int) -> Prompt:
+        """The prompt that ends at a page: each is called by its number."""
+        found: tuple[int, ...] = ()
+        while page:
+            found, page = (page, *found), self.parents[page - 1]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """operations: that were done. moves: so many of the run the cache did; all of them, where nothing differs.
+
+    differences: after the way that came nearest to the next move. took: what the model did there.
+    """
+
+    operations: tuple[Operation, ...]
+    moves: int
+    differences: tuple[Difference, ...] = ()
+    took: tuple[tuple[str, Path], ...] = ()
+
+
+def perform(driver: Driver, run: Run) -> Performed:
+    """Does as much of a run as the cache does. driver: of as many pages of room as the run's model has."""
+    done: list[Operation] = []
+    at = 0
+    cache = _Cache(driver, run)
+    try:
+        while at < len(run.moves):
+            near: tuple[Difference, ...] | None = None
+            took: tuple[tuple[str, Path], ...] = ()
+            reached = None
+            fresh = True
+            for way in _ways(run, at, cache):
+                if not fresh:
+                    cache.end()
+                    cache = _Cache(driver, run)
+                    cache.do(done)
+                fresh = False
+                cache.took.clear()
+                going = cache.do(way)
+                reached = cache.place(at) if going else None
+                if reached is not None:
+                    done += way
+                    break
+                differs = cache.differences(at + 1)
+                if near is None or len(differs) < len(near):
+                    near, took = differs, tuple(cache.took)
+            if reached is None:
+                return Performed(tuple(done), at, near or (), took)
+            at = reached
+    finally:
+        cache.end()
+    return Performed(tuple(done), at)
+
+
+class _Cache:
+    """A fresh cache that does a run. took: what the model was seen to do since somebody cleared it."""
+
+    def __init__(self, driver: Driver, run: Run) -> None:
+        self.run, self.size = run, driver.setup.page_size
+        self.took: list[tuple[str, Path]] = []
+        self.beside = Beside(driver, self._heard)
+        self.end = self.beside.end
+        self.paths = [self._path(page) for page in range(len(run.parents) + 1)]
+        self.places = {k: i for k, i in self.beside.follower.places.items() if k not in _UNCOMPARED}
+        self.locks: list[Prompt] = self.beside.play.books.locks
+
+    def _heard(self, told: Followed, *_: object) -> None:
+        self.took += told.took
+
+    def _path(self, page: int) -> Path:
+        return tuple(tokens_of((symbol,), self.size) for symbol in self.run.prompt(page))
+
+    @property
+    def flying(self) -> int:
+        return self.beside.play.books.flying
+
+    def do(self, operations: Sequence[Operation]) -> bool:
+        return self.beside.do(operations)
+
+    def place(self, at: int) -> int | None:
+        """How far in the run it is, when its next move was the one at a place; None where it is nowhere ahead."""
+        moved = bool(self.differences(at)) or self.run.moves[at][0] in _UNSEEN
+        ahead = range(at + 1, min(at + AHEAD, len(self.run.moves)) + 1)
+        return next((i for i in ahead if not self.differences(i)), None) if moved else None
+
+    def differences(self, at: int) -> tuple[Difference, ...]:
+        """What is seen and is otherwise in the run's state of a number."""
+        return tuple(self._differences(self.run.states[at]))
+
+    def _differences(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
+        pages = self.beside.follower.at.seen.pages
+        for page, path in enumerate(self.paths[1:], 1):
+            row = pages.get(path)
+            for key, place in self.places.items():
+                own = state.get((key, page), 0)
+                seen = 0 if row is None else row[place]
+                if seen is not None and seen != own:
+                    yield Difference(path, key, own, None if row is None else seen)
+        for path in pages.keys() - set(self.paths):
+            yield Difference(path, Key.of("present", FULL, DEVICE), 0, 1)
+
+
+def _ways(run: Run, at: int, cache: _Cache) -> Iterator[tuple[Operation, ...]]:
+    """Operations that may come to a move."""
+    action, page = run.moves[at]
+    prompt, requests = run.prompt(page), len(cache.beside.play.books.requests)
+    match action:
+        case "split":
+            yield (Match(prompt),)
+        case "insert":
+            yield Start(prompt, False), Finish(requests), Release(requests)
+        case "acquire":
+            yield (Lock(prompt),)
+        case "release":
+            yield from ((Unlock(i),) for i, locked in enumerate(cache.locks) if locked == prompt)
+        case "submit_write":
+            yield (BackUp(prompt),)
+        case "submit_load":
+            yield (LoadBack(prompt),)
+        case "copy_write" | "copy_load":
+            yield from ((Copy(i),) for i in range(cache.flying))
+        case "ack_write" | "ack_load":
+            yield (Poll(),)
+        case "prefetch":
+            yield Prefetch(prompt), FinishPrefetch(requests)
+        case _:
+            evict = _evicting(action)
+            touched = tuple(Match(run.prompt(leaf)) for leaf in _leaves(run, at, page))
+            yield (*touched, evict)
+            yield (evict,)
+
+
+def _evicting(action: str) -> Operation:
+    """The eviction that an action is of."""
+    if action.startswith("evict_host_copy_"):
+        return EvictHost(action.removeprefix("evict_host_copy_"), 1)
+    if action.startswith("evict_copy_"):
+        return Evict(action.removeprefix("evict_copy_"), 1)
+    return EvictHost(FULL.name, 1) if action in ("evict_host", "reclaim") else Evict(FULL.name, 1)
+
+
+def _leaves(run: Run, at: int, page: int) -> list[int]:
+    """Where prompts of the tree end, but for what a page is on the way to: when they have been matched, it is the least
+    recently used."""
+    state = run.states[at]
+    copies = [Key.of("present", FULL, tier) for tier in (DEVICE, HOST)]
+    there = [n for n in range(1, len(run.parents) + 1) if any(state.get((key, n)) for key in copies)]
+    above = {run.parents[n - 1] for n in there}
+    return [n for n in there if n not in above and page not in run.prompt(n)]
