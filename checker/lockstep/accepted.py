@@ -45,6 +45,11 @@ class Met:
         """The difference is of window or state data."""
         return any(c.name == d.key.component and not c.backbone for c in self.settings.components)
 
+    def above_a_tombstone(self, d: Difference) -> bool:
+        """Of the page or of one below, on the device, the device has no copy of the component."""
+        below = (p for p in self.before.seen.pages if p[: len(d.path)] == d.path and self.had(p, FULL.name, DEVICE))
+        return any(not self.had(p, d.key.component or "", DEVICE) for p in below)
+
     def windowed(self, d: Difference) -> bool:
         """The difference is of window data."""
         return any(c.name == d.key.component and c.per_token and not c.backbone for c in self.settings.components)
@@ -95,12 +100,17 @@ def _less_window(met: Met, d: Difference) -> bool:
 
 _OF_LOADS = _COPY | {"load_pending", "in_load", "in_load_of_parent", "being_loaded", "load_copied", "load_reach"}
 _LOCKS = {"lock", "locks", "below_zero"}
+_OF_LOADS_ALONE = _OF_LOADS - _COPY
 _TRANSFERS = {Operation.LOAD_BACK, Operation.POLL_LOADS, Operation.COPY}
+_SPLITTING = {Operation.MATCH, Operation.INSERT}
+"""Calls that may show more of which page a load is of."""
 
 
 def _shared_loads(met: Met, d: Difference) -> bool:
     of_it = d.key.name in _LOCKS or (d.key.name in _OF_LOADS and d.key.tier != HOST.value)
-    return met.operation in _TRANSFERS and of_it and any(_share(x.seen.loads, d.path) for x in (met.before, met.after))
+    mine = met.operation in _TRANSFERS and of_it
+    shows = met.operation in _SPLITTING and d.key.name in _OF_LOADS_ALONE
+    return (mine or shows) and any(_share(x.seen.loads, d.path) for x in (met.before, met.after))
 
 
 def _share(loads: Iterable[Path], path: Path) -> bool:
@@ -145,7 +155,7 @@ def _no_state_lock(met: Met, d: Difference) -> bool:
 
 def _tombstone_unlocked(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
-    return mine and met.windowed(d) and d.key.name == "lock" and not met.had(d.path, d.key.component or "", DEVICE)
+    return mine and met.windowed(d) and d.key.name == "lock" and met.above_a_tombstone(d)
 
 
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
@@ -223,7 +233,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
         "write-locks-no-tombstone",
         "A write of the model locks a window's pages as a request does. UnifiedRadixCache passes over nodes whose "
-        "window data is gone.",
+        "window data is gone, and goes on above them.",
         _tombstone_unlocked,
         first="0.5.12",
     ),
