@@ -16,6 +16,7 @@ from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Settings, Tier
 from sanitree.models.engines.store import version_key
+from sanitree.models.protocol.pages import words as w
 from sanitree.models.snapshot import Key, Origin
 
 _COPY = frozenset({"present", "taken", "right"})
@@ -49,6 +50,11 @@ class Met:
         """Of the page or of one below, on the device, the device has no copy of the component."""
         below = (p for p in self.before.seen.pages if p[: len(d.path)] == d.path and self.had(p, FULL.name, DEVICE))
         return any(not self.had(p, d.key.component or "", DEVICE) for p in below)
+
+    def spans_nodes(self, path: Path, at: Position) -> bool:
+        """A write of several nodes is in flight that a page is on the way to."""
+        joined, cut = self.places[w.WITH_PARENT], self.places[w.CUT]
+        return any(p[: len(path)] == path and row[joined] and row[cut] for p, row in at.seen.pages.items())
 
     def windowed(self, d: Difference) -> bool:
         """The difference is of window data."""
@@ -110,21 +116,19 @@ def _shared_loads(met: Met, d: Difference) -> bool:
     of_it = d.key.name in _LOCKS or (d.key.name in _OF_LOADS and d.key.tier != HOST.value)
     mine = met.operation in _TRANSFERS and of_it
     shows = met.operation in _SPLITTING and d.key.name in _OF_LOADS_ALONE
-    return (mine or shows) and any(_share(x.seen.loads, d.path) for x in (met.before, met.after))
+    return (mine or shows) and any(load[:1] == d.path[:1] for load in met.before.crossing | met.after.crossing)
 
 
-def _share(loads: Iterable[Path], path: Path) -> bool:
-    """Two loads in flight begin with a page that the path has too."""
-    return sum(load[:1] == path[:1] for load in loads) > 1
-
-
+_EVICTING = (Operation.EVICT, Operation.ALLOCATE, Operation.LOAD_BACK)
+"""Calls that may have to wait for writes."""
 _LOCKING = {Operation.ACQUIRE, Operation.RELEASE}
 _HELD = {"lock", "held", "held_reach"}
 
 
 def _shared_request(met: Met, d: Difference) -> bool:
-    shared = met.before.shared | met.after.shared
-    return met.operation in _LOCKING and d.key.name in _HELD and _on_the_way(d.path, shared)
+    shared = _on_the_way(d.path, met.before.shared | met.after.shared)
+    taken = met.operation in _EVICTING and met.windowed(d) and d.key.name in _COPY and (d.model, d.live) == (1, 0)
+    return shared and (taken or (met.operation in _LOCKING and d.key.name in _HELD))
 
 
 def _old_lock(met: Met, d: Difference) -> bool:
@@ -165,8 +169,6 @@ def _backed_up_while_loading(met: Met, d: Difference) -> bool:
     return mine and on_path and d.key.name in names
 
 
-_EVICTING = (Operation.EVICT, Operation.ALLOCATE, Operation.LOAD_BACK)
-"""Calls that may have to wait for writes."""
 _OF_WRITES = {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach", "write_copied"}
 
 
@@ -175,6 +177,14 @@ def _written_at_insert(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.INSERT, Operation.COPY, Operation.POLL_WRITES, *_EVICTING)
     of_host = met.windowed(d) and d.key.tier == HOST.value and d.key.name in _COPY
     return mine and window and met.settings.policy is Policy.WRITE_BACK and (d.key.name in _OF_WRITES or of_host)
+
+
+def _taken_along(met: Met, d: Difference) -> bool:
+    """Of a write in flight that spans several nodes, where the model has one for each."""
+    mine = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.COPY, Operation.POLL_WRITES)
+    of_it = d.key.name in _OF_WRITES or (d.key.tier == HOST.value and d.key.name in _COPY and met.windowed(d))
+    through = met.settings.policy is not Policy.WRITE_BACK
+    return mine and through and of_it and any(met.spans_nodes(d.path, x) for x in (met.before, met.after))
 
 
 _WRITING = {Operation.EVICT, Operation.ALLOCATE, Operation.INSERT, Operation.BACK_UP, Operation.LOAD_BACK}
@@ -207,7 +217,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     ),
     Accepted(
         "requests-share-a-node",
-        "With a window, the model has one request a node: it keeps how far one lock reaches. Caches have any number.",
+        "With a window, the model has one request a node: it keeps how far one lock reaches. Caches have any number, "
+        "and may evict what the model takes for locked.",
         _shared_request,
     ),
     Accepted(
@@ -257,6 +268,13 @@ ACCEPTED: tuple[Accepted, ...] = (
         _written_at_insert,
         first="0.5.20",
         until="0.5.23",
+    ),
+    Accepted(
+        "write-takes-its-window-along",
+        "A write of the model is of one node. From 0.5.20 on a write of a node takes along the window data that nodes "
+        "above it lack on the host, as one transfer with one lock.",
+        _taken_along,
+        first="0.5.20",
     ),
     Accepted(
         "backed-up-while-it-loads",

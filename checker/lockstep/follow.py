@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -40,13 +41,15 @@ class Position:
     """Where a model is. rows: its state, of each page that has anything. seen: what was seen last.
 
     Where somebody holds a node and the model does not know how far his lock reaches, shared: as others have held the
-    node at the same time; old: as he held it before anything was followed.
+    node at the same time; old: as he held it before anything was followed. crossing: where loads in flight end that
+    have begun with a page of another's, while that one was in flight: what is of which, the model does not know.
     """
 
     rows: Mapping[Path, Row]
     seen: Shown
     shared: frozenset[Path] = frozenset()
     old: frozenset[Path] = frozenset()
+    crossing: frozenset[Path] = frozenset()
 
 
 class Follower:
@@ -92,7 +95,9 @@ class Follower:
 
     def _arrive(self, rows: Mapping[Path, Row], seen: Shown) -> None:
         shared, old = ({p for p in before if self._is_held(seen, p)} for before in (self.at.shared, self.at.old))
-        self.at = Position(rows, seen, seen.shared | shared, frozenset(old))
+        begins = Counter(load[:1] for load in seen.loads)
+        crossing = {load for load in seen.loads if begins[load[:1]] > 1 or load in self.at.crossing}
+        self.at = Position(rows, seen, seen.shared | shared, frozenset(old), frozenset(crossing))
 
     def _is_held(self, seen: Shown, path: Path) -> bool:
         """A request, a write or a load has locked the page's node."""

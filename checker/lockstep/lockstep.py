@@ -101,8 +101,11 @@ def _named(path: Path) -> str:
     return "the page " + " ".join(",".join(map(str, page)) for page in path)
 
 
-def model_of(first: Snapshot, setup: Setup) -> Model:
-    """The page model of a kind of cache. Raises NotAStateError where its pools do not tell how large they are."""
+def model_of(first: Snapshot, setup: Setup, fault: str | None = None) -> Model:
+    """The page model of a kind of cache. fault: of the model, by name.
+
+    Raises NotAStateError where the cache's pools do not tell how large they are.
+    """
     rooms: list[tuple[Pool, int]] = []
     size = first.settings.page_size
     for c in first.settings.components:
@@ -112,4 +115,4 @@ def model_of(first: Snapshot, setup: Setup) -> Model:
                 rooms.append(((c, tier), int(capacity.listed[0]) // (size if c.per_token else 1)))
     if not rooms:
         raise NotAStateError("its pools do not tell how large they are", "the page model needs it")
-    return model(first.settings, max(1, -(-setup.window // size)), tuple(rooms))
+    return model(first.settings, max(1, -(-setup.window // size)), tuple(rooms), fault)

@@ -34,11 +34,11 @@ class Model:
 
 
 @cache  # caches that are searched are made by the thousand
-def model(settings: Settings, window: int, rooms: tuple[tuple[Pool, int], ...]) -> Model:
-    """window: in pages. rooms: capacity of each pool, in pages."""
+def model(settings: Settings, window: int, rooms: tuple[tuple[Pool, int], ...], fault: str | None = None) -> Model:
+    """window: in pages. rooms: capacity of each pool, in pages. fault: of the model, by name."""
     config = Pages(
         policy=settings.policy, components=settings.components, parents=tuple(range(window)), requests=MANY,
-        copies=MANY, window=window, rooms={(c.name, tier): n for (c, tier), n in rooms},
+        copies=MANY, window=window, rooms={(c.name, tier): n for (c, tier), n in rooms}, fault=fault,
     )  # fmt: skip
     system = pages(config)
     if TRAIT in settings.traits and settings.policy is Policy.WRITE_BACK:

@@ -17,14 +17,17 @@ Heard = Callable[[Followed, Position, Snapshot], None]
 
 
 class Beside:
-    """A fresh cache of a driver. followed: no call so far was one that neither the model can do nor an accepted
-    difference explains; pure: no difference had to be accepted."""
+    """A fresh cache of a driver. fault: of the model, by name.
 
-    def __init__(self, driver: Driver, heard: Heard = lambda *_: None) -> None:
+    followed: no call so far was one that neither the model can do nor an accepted difference explains; pure: no
+    difference had to be accepted.
+    """
+
+    def __init__(self, driver: Driver, heard: Heard = lambda *_: None, fault: str | None = None) -> None:
         self.play = Play(driver, watched=False)
         self.driver = driver
         self.first = self._state()
-        self.follower = Follower(model_of(self.first, driver.setup))
+        self.follower = Follower(model_of(self.first, driver.setup, fault))
         self.follower.restart(self.first)
         self.followed, self.pure = True, True
         self._heard = heard

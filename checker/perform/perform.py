@@ -41,8 +41,6 @@ from sanitree.models.snapshot import Key
 AHEAD = 6
 """Moves that one operation may come to."""
 
-_UNSEEN = ("copy_write", "copy_load")
-"""What may change nothing that is seen."""
 _UNCOMPARED = (w.HITS,)
 """What is the cache's to count."""
 
@@ -50,11 +48,12 @@ _UNCOMPARED = (w.HITS,)
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run of the page model. parents: of pages 1, 2, …; moves: an action and the page that it is of; states: what
-    each page's variables are, from the first state on, one more than there are moves."""
+    each page's variables are, from the first state on, one more than there are moves. fault: of the model, by name."""
 
     parents: tuple[int, ...]
     moves: tuple[tuple[str, int], ...]
     states: tuple[Mapping[tuple[Key, int], int], ...]
+    fault: str | None = None
 
     def prompt(self, page: int) -> Prompt:
         """The prompt that ends at a page: each is called by its number."""
@@ -100,7 +99,7 @@ def perform(driver: Driver, run: Run) -> Performed:
                 if reached is not None:
                     done += way
                     break
-                differs = cache.differences(at + 1)
+                differs = min(map(cache.differences, cache.ahead(at)), key=len)
                 if near is None or len(differs) < len(near):
                     near, took = differs, tuple(cache.took)
             if reached is None:
@@ -117,7 +116,7 @@ class _Cache:
     def __init__(self, driver: Driver, run: Run) -> None:
         self.run, self.size = run, driver.setup.page_size
         self.took: list[tuple[str, Path]] = []
-        self.beside = Beside(driver, self._heard)
+        self.beside = Beside(driver, self._heard, run.fault)
         self.end = self.beside.end
         self.paths = [self._path(page) for page in range(len(run.parents) + 1)]
         self.places = {k: i for k, i in self.beside.follower.places.items() if k not in _UNCOMPARED}
@@ -137,10 +136,17 @@ class _Cache:
         return self.beside.do(operations)
 
     def place(self, at: int) -> int | None:
-        """How far in the run it is, when its next move was the one at a place; None where it is nowhere ahead."""
-        moved = bool(self.differences(at)) or self.run.moves[at][0] in _UNSEEN
-        ahead = range(at + 1, min(at + AHEAD, len(self.run.moves)) + 1)
-        return next((i for i in ahead if not self.differences(i)), None) if moved else None
+        """How far in the run it is, when its next move was the one at a place; None where it is nowhere ahead.
+
+        A move that changes nothing that is seen, as bytes that arrive where others like them were, counts as done.
+        """
+        if not self.differences(at):
+            return None if self.differences(at + 1) else at + 1
+        return next((i for i in self.ahead(at) if not self.differences(i)), None)
+
+    def ahead(self, at: int) -> range:
+        """States that one operation may come to."""
+        return range(at + 1, min(at + AHEAD, len(self.run.moves)) + 1)
 
     def differences(self, at: int) -> tuple[Difference, ...]:
         """What is seen and is otherwise in the run's state of a number."""
