@@ -6,23 +6,46 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sanitree.checker.perform.perform import Performed, Run
-from sanitree.invariants.vocabulary import Policy
+from sanitree.invariants.vocabulary import FULL, HOST, Policy
+from sanitree.models.driving.operations import tokens_of
+from sanitree.models.driving.setup import Setup
+from sanitree.models.engines.findings import FINDINGS
+from sanitree.models.engines.store import version_key
+from sanitree.models.snapshot import Key
 
 _EVICTIONS = frozenset({"demote", "write_back", "drop", "evict_host", "reclaim", "save_node"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """A run and how far a cache came in it. action: the move that it did not do; did: what it did instead."""
+    """A run that a cache did not do to the end. on, setup: the cache; action: the move that it did not do; did: what it
+    did instead, not that move; differs: the variables that were otherwise then."""
 
-    policy: Policy
+    on: str
+    setup: Setup
     action: str
     did: tuple[str, ...]
+    differs: frozenset[Key]
 
     @staticmethod
-    def of(run: Run, done: Performed, policy: Policy) -> Parted:
-        """Of a run that was not done to the end."""
-        return Parted(policy, run.moves[done.moves][0], tuple(name for name, _ in done.took))
+    def of(run: Run, done: Performed, on: str, setup: Setup) -> Parted:
+        """Of a run and how far it came."""
+        action, page = run.moves[done.moves]
+        own = tuple(tokens_of((symbol,), setup.page_size) for symbol in run.prompt(page))
+        did = tuple(name for name, path in done.took if (name, path) != (action, own))
+        return Parted(on, setup, action, did, frozenset(d.key for d in done.differences))
+
+    @property
+    def only_aux_on_host(self) -> bool:
+        """All that is otherwise are host copies of window or state data."""
+        return all(k.component not in (None, FULL.name) and k.tier == HOST.value for k in self.differs)
+
+    def has(self, finding: str) -> bool:
+        """It is of an engine with a known bug."""
+        f = next(f for f in FINDINGS if f.id == finding)
+        if self.on == "reference" or version_key(self.on) < version_key(f.first):
+            return False
+        return f.fixed is None or version_key(self.on) < version_key(f.fixed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +68,27 @@ def _evicts(name: str) -> bool:
 
 REASONS: tuple[Reason, ...] = (
     Reason(
+        "write-back-not-awaited",
+        "The [finding](findings.md) of that name: the eviction returns while its write is in flight.",
+        lambda p: p.has("write-back-not-awaited") and p.setup.policy is Policy.WRITE_BACK and _evicts(p.action),
+    ),
+    Reason(
+        "split-forgets-pending-write",
+        "The [finding](findings.md) of that name: of a node that is split while it is written, one part is not marked.",
+        lambda p: p.has("split-forgets-pending-write") and p.action == "split" and p.differs == {Key("write_pending")},
+    ),
+    Reason(
+        "eviction-stalls-when-host-is-full",
+        "The [finding](findings.md) of that name: what has no room on the host is not evicted either.",
+        lambda p: p.has("eviction-stalls-when-host-is-full") and p.action == "drop" and not p.did,
+    ),
+    Reason(
+        "auxiliary-data-is-left-out",
+        "A write takes auxiliary data along wherever its pool has room, in the model. A cache asks before or after it "
+        "has made room for the full copies.",
+        lambda p: p.action in ("write_back", "submit_write") and p.only_aux_on_host,
+    ),
+    Reason(
         "saved-besides",
         "Since 0.5.18 an eviction under write_back saves nodes on the path of what it takes, and gives up host copies "
         "of what is on the device to have room for that: one call, and several moves of the model.",
@@ -61,13 +105,20 @@ REASONS: tuple[Reason, ...] = (
         "Under write_through_selective a node is backed up when it was hit often enough, and every version counts "
         "otherwise: matches as well, or every node on the path.",
         lambda p: (
-            p.policy is Policy.WRITE_THROUGH_SELECTIVE and (p.action == "submit_write" or "submit_write" in p.did)
+            p.setup.policy is Policy.WRITE_THROUGH_SELECTIVE and (p.action == "submit_write" or "submit_write" in p.did)
+        ),
+    ),
+    Reason(
+        "auxiliary-data-is-written-again-or-not",
+        "Whether an insert writes window or state data again that the host has lost is each version's own.",
+        lambda p: (
+            len(p.setup.components) > 1 and p.action in ("insert", "submit_write") and Key("in_write") in p.differs
         ),
     ),
     Reason(
         "a-prefetch-wants-room-for-more",
         "A prefetch takes host slots before it looks for what the tree has of them by then, or makes room first.",
-        lambda p: p.action == "prefetch" and set(p.did) <= {"evict_host", "prefetch"},
+        lambda p: p.action == "prefetch" and set(p.did) <= {"evict_host"},
     ),
     Reason(
         "a-match-ends-where-state-is",

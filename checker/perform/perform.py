@@ -41,8 +41,8 @@ from sanitree.models.snapshot import Key
 AHEAD = 6
 """Moves that one operation may come to."""
 
-_UNCOMPARED = (w.HITS,)
-"""What is the cache's to count."""
+_UNCOMPARED = (w.HITS, w.WRITE_COPIED, w.LOAD_COPIED)
+"""What is the cache's to count, and what is seen only by bytes that may have been there before."""
 
 
 @dataclass(frozen=True, slots=True)

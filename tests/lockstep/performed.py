@@ -3,27 +3,33 @@
     python -m tests.lockstep.performed [--on 0.5.12 … reference] [--walks 20] [--moves 12] [--jobs 2] [--write]
 
 Of each kind of cache, on a trie of four pages: a shortest run to every state that puts a rule to the test, one to where
-each action of each page is allowed, and so many random runs of so many moves. `--write` writes the page.
+each action of each page is allowed, and so many random runs of so many moves; and of every fault of the model a
+shortest run to what it breaks, which a cache can do to the end only if it has that fault. `--write` writes the page.
+Exits 1 where a cache parts from a run and nothing explains it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from sanitree.checker.explore.results import Goal
+from sanitree.checker.explore.concrete import NotARunError
+from sanitree.checker.explore.results import Bounds, Goal
 from sanitree.checker.explore.search import search
-from sanitree.checker.explore.transitions import transitions
+from sanitree.checker.explore.transitions import Transitions, transitions
 from sanitree.checker.explore.witnesses import witnesses
-from sanitree.checker.perform.explained import Parted, reason
+from sanitree.checker.perform.explained import REASONS, Parted, reason
 from sanitree.checker.perform.perform import Run, perform
 from sanitree.checker.perform.runs import of_plain, plain, run_of, walk, with_backups
-from sanitree.checker.perform.scheduled import scheduled
+from sanitree.checker.perform.scheduled import BACKED_UP_AT_ONCE, DECIDED, scheduled
 from sanitree.invariants.plugins import component
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.open import open_driver
@@ -31,7 +37,7 @@ from sanitree.models.driving.setup import Setup
 from sanitree.models.engines import store
 from sanitree.models.engines.build import FIRST_RUST
 from sanitree.models.engines.process import run_in_engine
-from sanitree.models.protocol.pages import Pages, binary, pages
+from sanitree.models.protocol.pages import FAULTS, Fault, Pages, binary, pages
 from sanitree.models.protocol.pages.duplicates import duplicates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,91 +45,236 @@ PAGE = ROOT / "docs" / "lockstep-performed.md"
 SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 DEVICE, HOST = 6, 3
 """Pages: the device has room for a prompt beside a full tree, the host has less than the tree."""
-FIRST_DUPLICATES = "0.5.18"
 
 
-def runs(on: str, policy: Policy, components: tuple[Component, ...], walks: int, moves: int) -> tuple[list[Run], int]:
-    """Runs to be done by a kind of cache, and how many of them lead to a goal."""
-    # Up to 0.5.14 an engine insists on a host pool that is larger than the device's.
-    host = HOST if on == "reference" or store.at_least(on, "0.5.15") else DEVICE + 1
-    m = Pages(policy, components, binary(4), device=DEVICE, host=host, copies=4, requests=2, window=2)
-    system = pages(m)
-    if policy is Policy.WRITE_BACK and on != "reference" and store.at_least(on, FIRST_DUPLICATES):
-        system = replace(system, actions=(*system.actions, *duplicates(m)))
-    t = transitions(scheduled(system, m))
-    goals = [*witnesses(t, system.settings), *(Goal(f"{x.action.name} of {x.node}", x.guard) for x in t.moves)]
-    found = search(t, goals=goals, cores=1)
-    traces = [g.trace for g in found.goals if g.trace is not None]
-    wanted = {run_of(t, with_backups(t, x.moves, x.states[-1])).moves: x for x in traces if x.moves}
-    shortest = [run_of(t, with_backups(t, x.moves, x.states[-1])) for x in wanted.values()]
-    rng = Random(f"{policy.value} {components}")
-    return [*shortest, *(walk(t, rng, moves) for _ in range(walks))], len(shortest)
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A kind of cache of one engine."""
+
+    on: str
+    policy: Policy
+    components: tuple[Component, ...]
+
+    def __str__(self) -> str:
+        return f"{self.policy.value} {'+'.join(c.name for c in self.components)}"
+
+    @property
+    def core(self) -> str | None:
+        """The core whose nodes can be seen."""
+        return "python" if self.on != "reference" and store.at_least(self.on, FIRST_RUST) else None
+
+    def since(self, version: str) -> bool:
+        """It is an engine of that version or a later one, or the reference cache."""
+        return self.on == "reference" or store.at_least(self.on, version)
+
+    @property
+    def model(self) -> Pages:
+        """Of the cache's size: up to 0.5.14 an engine insists on a host pool that is larger than the device's."""
+        host = HOST if self.since("0.5.15") else DEVICE + 1
+        return Pages(
+            self.policy, self.components, binary(4), device=DEVICE, host=host, copies=4, requests=2, window=2
+        )  # fmt: skip
+
+    @property
+    def setup(self) -> Setup:
+        rooms = {"device_pages": DEVICE, "host_pages": HOST, "states": DEVICE}
+        return Setup(policy=self.policy, components=self.components, window=2, core=self.core, **rooms)
+
+    def moves(self, fault: str | None = None) -> Transitions:
+        """What the model does of what a cache can."""
+        m = replace(self.model, fault=fault)
+        system = pages(m)
+        actions = [a for a in system.actions if a.name != "prefetch" or self.since("0.5.13")]
+        if self.policy is Policy.WRITE_BACK and self.on != "reference" and self.since("0.5.18"):
+            actions += duplicates(m)
+        return transitions(scheduled(replace(system, actions=tuple(actions)), m))
 
 
-def perform_all(on: str, core: str | None, policy: str, components: list[str], told: list[dict[str, Any]]) -> Any:
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """kind: "goal", "random" or "fault". sound: of a run with a fault, the same moves without it, where they can be
+    made: a cache that did both could not be told to have the fault."""
+
+    kind: str
+    run: Run
+    sound: Run | None = None
+
+
+def runs(cell: Cell, walks: int, length: int) -> list[ToDo]:
+    """Runs to be done by a kind of cache: those that lead to a goal, random ones, and those that break a rule."""
+    t = cell.moves()
+    goals = [*witnesses(t, t.system.settings), *(Goal(f"{x.action.name} of {x.node}", x.guard) for x in t.moves)]
+    traces = [g.trace for g in search(t, goals=goals, cores=1).goals if g.trace is not None]
+    to_goals = {r.moves: r for x in traces if x.moves for r in [run_of(t, with_backups(t, x.moves, x.states[-1]))]}
+    rng = Random(str(cell))
+    broken = (_broken(cell, t, f) for f in FAULTS.values() if f.fits(cell.model))
+    return [
+        *(ToDo("goal", r) for r in to_goals.values()),
+        *(ToDo("random", walk(t, rng, length)) for _ in range(walks)),
+        *(x for x in broken if x is not None),
+    ]
+
+
+def _broken(cell: Cell, sound: Transitions, fault: Fault) -> ToDo | None:
+    """A shortest run to what a fault breaks; None where it breaks nothing in what a cache can do."""
+    t = cell.moves(fault.name)
+    try:
+        found = search(t, Bounds(states=300_000), cores=1).violation
+    except OverflowError:  # it breaks the model's own bounds first
+        return None
+    if found is None:
+        return None
+    run = run_of(t, found.trace.moves, fault.name)
+    named = {(m.action.name, m.node): m for m in sound.moves}
+    try:
+        return ToDo("fault", run, run_of(sound, [named[m] for m in run.moves]))
+    except (NotARunError, KeyError):
+        return ToDo("fault", run)
+
+
+def perform_all(on: str, policy: str, components: list[str], told: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a cache does of runs; in the engine's process."""
     kinds = tuple(c for c in map(component, components) if c is not None)
-    setup = Setup(
-        policy=Policy(policy),
-        components=kinds,
-        device_pages=DEVICE,
-        host_pages=HOST,
-        states=DEVICE,
-        window=2,
-        core=core,
-    )
-    driver = open_driver(on, setup)
+    cell = Cell(on, Policy(policy), kinds)
+    driver = open_driver(on, cell.setup)
     found = []
-    for run in map(of_plain, told):
+    for run, sound in ((of_plain(x["run"]), x["sound"]) for x in told):
         p = perform(driver, run)
+        whole = p.moves == len(run.moves)
+        if whole and sound is not None:
+            whole = perform(driver, of_plain(sound)).moves < len(run.moves)
+        why = None if whole or run.fault else reason(Parted.of(run, p, on, cell.setup))
         differences = [f"{d.key} {d.model}, not {d.live or 0}" for d in p.differences]
-        why = reason(Parted.of(run, p, setup.policy)) if p.moves < len(run.moves) else None
         took = [name for name, _ in p.took]
-        found.append({"done": p.moves, "took": took, "differences": differences, "why": why and why.id})
+        found.append(
+            {"done": p.moves, "whole": whole, "took": took, "differences": differences, "why": why and why.id}
+        )  # fmt: skip
     return found
 
 
-def one(on: str, core: str | None, policy: Policy, components: tuple[Component, ...], walks: int, moves: int) -> Any:
-    """A kind of cache."""
-    to_do, goals = runs(on, policy, components, walks, moves)
+def one(cell: Cell, walks: int, length: int) -> list[dict[str, Any]]:
+    """What comes of all runs of a kind of cache."""
+    to_do = runs(cell, walks, length)
     arguments = {
-        "on": on, "core": core, "policy": policy.value, "components": [c.name for c in components],
-        "told": list(map(plain, to_do)),
+        "on": cell.on, "policy": cell.policy.value, "components": [c.name for c in cell.components],
+        "told": [{"run": plain(x.run), "sound": x.sound and plain(x.sound)} for x in to_do],
     }  # fmt: skip
-    if on == "reference":
+    if cell.on == "reference":
         done = perform_all(**arguments)
     else:
-        done = run_in_engine(on, "tests.lockstep.performed:perform_all", arguments, search=[ROOT], timeout=1800)
-    for run, d in zip(to_do, done, strict=True):
-        d["moves"] = [list(m) for m in run.moves]
-    return {"on": on, "policy": policy.value, "components": [c.name for c in components], "goals": goals, "runs": done}
+        done = run_in_engine(cell.on, "tests.lockstep.performed:perform_all", arguments, search=[ROOT], timeout=1800)
+    where = {"on": cell.on, "cell": str(cell)}
+    return [
+        {**where, "kind": x.kind, "fault": x.run.fault, "moves": x.run.moves, **d}
+        for x, d in zip(to_do, done, strict=True)
+    ]
+
+
+def unexplained(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs of the model without a fault from which a cache parted for no known reason."""
+    return [r for r in results if r["kind"] != "fault" and not r["whole"] and not r["why"]]
+
+
+def lines(results: list[dict[str, Any]], day: str, walks: int, length: int) -> Iterator[str]:
+    """The page."""
+    sound = [r for r in results if r["kind"] != "fault"]
+    engines = list(dict.fromkeys(r["on"] for r in results))
+    whole = sum(r["whole"] for r in sound)
+    moves = sum(r["done"] for r in sound)
+    yield "<!-- Written by `python -m tests.lockstep.performed --write`. -->"
+    yield ""
+    yield "# Runs of the model, performed by engines"
+    yield ""
+    yield (
+        f"`python -m tests.lockstep.performed` ({day}): of {len(sound):,} runs of the [page model](model.md), "
+        f"{len(engines)} caches did {whole:,} to the end, {moves:,} moves in all; from {len(sound) - whole:,} they "
+        f"part, each for one of the reasons below{_but(len(unexplained(results)))}. [What it means](lockstep.md)."
+    )
+    yield ""
+    yield (
+        "Of each kind of cache, on a trie of four pages: a shortest run to every state that puts a rule to the test "
+        f"and to where each action of each page is allowed, and {walks} random ones of {length} moves. A cell: runs "
+        "done to the end, of all that lead to a goal, and of all random ones."
+    )
+    yield ""
+    cells = list(dict.fromkeys(r["cell"] for r in results))
+    yield f"| | {' | '.join(cells)} |"
+    yield f"|---|{'---|' * len(cells)}"
+    for on in engines:
+        told = []
+        for cell in cells:
+            here = [r for r in sound if r["on"] == on and r["cell"] == cell]
+            counted = [(k, [r for r in here if r["kind"] == k]) for k in ("goal", "random")]
+            told.append(", ".join(f"{sum(r['whole'] for r in rs)}/{len(rs)}" for _, rs in counted))
+        yield f"| {on} | {' | '.join(told)} |"
+    yield ""
+    yield "## What a model's run leaves out"
+    yield ""
+    yield "A run that a cache is to do is of the model with more asked of some actions:"
+    yield ""
+    for id_, why in (BACKED_UP_AT_ONCE, *((d.id, d.why) for d in DECIDED)):
+        yield f"- **{id_}**. {why}"
+    yield ""
+    yield "## Why caches part"
+    yield ""
+    reasons = Counter(r["why"] for r in sound if not r["whole"])
+    for x in REASONS:
+        if reasons[x.id]:
+            yield f"- **{x.id}** ({reasons[x.id]:,} runs). {x.why}"
+    for r in unexplained(results):
+        yield f"- not explained: {r['on']} {r['cell']}, {_said(r)}: {'; '.join(r['differences'][:4])}"
+    yield ""
+    yield "## Runs that break a rule"
+    yield ""
+    yield (
+        "A shortest run to what each fault of the model breaks, in each kind of cache that can show it. A cache that "
+        "does it to the end, and not the same moves as the model without the fault does them, has the fault."
+    )
+    yield ""
+    broken = [r for r in results if r["kind"] == "fault"]
+    have: dict[str, list[str]] = defaultdict(list)
+    for r in broken:
+        if r["whole"]:
+            have[f"{r['on']}"].append(f"`{r['fault']}` ({r['cell']})")
+    yield f"Of {len(broken):,} such runs {sum(r['whole'] for r in broken):,} were done to the end:"
+    yield ""
+    for on, faults in have.items():
+        yield f"- {on}: {', '.join(faults)}"
+
+
+def _but(left: int) -> str:
+    return f", but {left} that nothing explains" if left else ""
+
+
+def _said(r: dict[str, Any]) -> str:
+    return ", ".join(f"{action} {page}" for action, page in r["moves"][: r["done"] + 1])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--on", nargs="*", default=["reference", *(i.version for i in store.installed())])
+    parser.add_argument("--on", nargs="*", default=[*(i.version for i in store.installed()), "reference"])
     parser.add_argument("--policies", nargs="*", type=Policy, default=list(Policy))
     parser.add_argument("--walks", type=int, default=20)
     parser.add_argument("--moves", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    cells = [
-        (on, "python" if on != "reference" and store.at_least(on, FIRST_RUST) else None, p, cs)
-        for on in args.on
-        for p in args.policies
-        for cs in SETS
-    ]
-    results = []
+    cells = [Cell(on, p, cs) for on in args.on for p in args.policies for cs in SETS]
+    results: list[dict[str, Any]] = []
     with ThreadPoolExecutor(args.jobs) as pool:
-        for r in pool.map(lambda cell: one(*cell, args.walks, args.moves), cells):
-            results.append(r)
-            done = [d for d in r["runs"] if d["done"] == len(d["moves"])]
-            print(r["on"], r["policy"], "+".join(r["components"]), f"{len(done)} of {len(r['runs'])}", flush=True)
-            for d in r["runs"]:
-                if d["done"] < len(d["moves"]) and not d["why"]:
-                    print("   ", d["moves"][: d["done"] + 1], "took", d["took"], d["differences"][:3], flush=True)
-    return 0
+        for cell, found in zip(cells, pool.map(lambda c: one(c, args.walks, args.moves), cells), strict=True):
+            results += found
+            sound = [r for r in found if r["kind"] != "fault"]
+            print(cell.on, cell, f"{sum(r['whole'] for r in sound)} of {len(sound)}", flush=True)
+            for r in found:
+                if r["kind"] == "fault" and r["whole"]:
+                    print(f"    has {r['fault']}: {_said(r)}", flush=True)
+            for r in unexplained(found):
+                print(f"    {_said(r)}: took {r['took']}, {r['differences'][:4]}", flush=True)
+    if args.write:
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        PAGE.write_text("\n".join(lines(results, day, args.walks, args.moves)) + "\n", encoding="utf-8")
+    return 1 if unexplained(results) else 0
 
 
 if __name__ == "__main__":
