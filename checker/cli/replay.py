@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 def replay(file: str, on: str | None, core: str | None, as_pytest: bool, lockstep: bool, as_json: bool) -> int:
     """Do what TRACE says on a fresh cache, with every rule after every step.
 
-    A trace of `sanitree explore` is done on the model that it names. The answer is
-    REPRODUCED, GONE, or CANNOT RUN with the reason, and where results part from those
-    recorded. Exits: something went wrong (1), nothing did (0), it cannot be
-    done there (3), TRACE is no trace (2).
+    A trace of `sanitree explore` is done on the model that it names, or, with
+    --on, by a cache that is asked for each of its moves. The answer is
+    REPRODUCED, GONE, or CANNOT RUN with the reason, and where results part
+    from those recorded. Exits: something went wrong (1), nothing did (0), it
+    cannot be done there (3), TRACE is no trace (2).
     """
     from sanitree.models.snapshot import SnapshotError
 
@@ -39,10 +40,12 @@ def replay(file: str, on: str | None, core: str | None, as_pytest: bool, lockste
         from sanitree.models.driving.document import format_of
 
         if format_of(file) == _MODEL_TRACE:
-            if on is not None or core is not None or as_pytest:
-                raise Trouble("a model trace is done on the model that it names", "leave --on, --core and --pytest out",
-                              where=file)  # fmt: skip
-            return _on_the_model(file, as_json)
+            if as_pytest or lockstep or core not in (None, "python") or (core is not None and on is None):
+                raise Trouble(
+                    "a model trace is done on the model that it names, or with --on by a cache whose nodes can be seen",
+                    "leave --pytest and --lockstep out, and any core but python's", where=file,
+                )  # fmt: skip
+            return _on_the_model(file, as_json) if on is None else _model_by_a_cache(file, on, core, as_json)
         from sanitree.models.driving.trace import read
 
         trace = read(file)
@@ -89,6 +92,35 @@ def _on_the_model(file: str, as_json: bool) -> Exit:
         print_json({"exit": int(code), "file": file, **plain_again(told)})
     else:
         show(console(), again(told))
+    return code
+
+
+def _model_by_a_cache(file: str, on: str, core: str | None, as_json: bool) -> Exit:
+    """A run of the model, asked of a cache."""
+    from sanitree.checker.cli.inputs import broken_plugins_told
+    from sanitree.checker.explore.tracefile import read
+    from sanitree.checker.replay import Answer
+
+    _check_version(on)
+    with progress(f"asking {on}"), broken_plugins_told():
+        from sanitree.checker.perform.again import again
+
+        told = again(read(file), on, core)
+    code = {
+        Answer.REPRODUCED: Exit.VIOLATED, Answer.GONE: Exit.HOLDS, Answer.CANNOT_RUN: Exit.INCONCLUSIVE,
+    }[told.answer]  # fmt: skip
+    if as_json:
+        print_json({"exit": int(code), "file": file, **told.plain()})
+        return code
+    where = "the reference cache" if on == "reference" else f"sglang {on}"
+    click.echo(f"{told.answer.value} on {where}: {told.reason}")
+    for number, move in enumerate(told.moves):
+        mark = " " if number < told.done else "!" if number == told.done else "-"
+        click.echo(f"  {mark} {number + 1}: {move}")
+    if told.operations:
+        click.echo(f"asked for by {', '.join(told.operations)}")
+    for line in told.differences:
+        click.echo(f"  {line}")
     return code
 
 

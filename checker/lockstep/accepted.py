@@ -56,6 +56,11 @@ class Met:
         joined, cut = self.places[w.WITH_PARENT], self.places[w.CUT]
         return any(p[: len(path)] == path and row[joined] and row[cut] for p, row in at.seen.pages.items())
 
+    def fetching(self) -> bool:
+        """Somebody holds host slots that are no page's, as a prefetch does."""
+        taken, place = self.before.seen.taken.get((FULL, HOST), 0), self.places[Key.of("taken", FULL, HOST)]
+        return taken > sum(row[place] or 0 for row in self.before.seen.pages.values())
+
     def windowed(self, d: Difference) -> bool:
         """The difference is of window data."""
         return any(c.name == d.key.component and c.per_token and not c.backbone for c in self.settings.components)
@@ -150,6 +155,12 @@ def _below_device(met: Met, d: Difference) -> bool:
     )
 
 
+def _dropped_beside_a_fetch(met: Met, d: Difference) -> bool:
+    mine = met.operation in _EVICTING and met.settings.policy is Policy.WRITE_BACK and met.fetching()
+    goes = d.key.name == "cut" or (d.key.name in _COPY and d.key.tier == DEVICE.value)
+    return mine and goes and (d.model, d.live) == (1, None) and not met.had(d.path, FULL.name, HOST)
+
+
 def _no_state_lock(met: Met, d: Difference) -> bool:
     polled = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
     backs_up = met.settings.policy is not Policy.WRITE_BACK
@@ -233,6 +244,13 @@ ACCEPTED: tuple[Accepted, ...] = (
         "attention. A cache's goes on below what came to the device alone while it fetched, gives that its host copy "
         "(from 0.5.17 on), and completes auxiliary data.",
         _below_device,
+    ),
+    Accepted(
+        "prefetch-locks-where-it-goes-on",
+        "A prefetch of the model is one action. SGLang's locks the host node that it goes on from until it is done: an "
+        "eviction under write_back that finds no other room drops what it would have written.",
+        _dropped_beside_a_fetch,
+        first="0.5.13",
     ),
     Accepted(
         "backup-locks-no-state",

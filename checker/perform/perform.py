@@ -44,6 +44,8 @@ AHEAD = 6
 _UNCOMPARED = (w.HITS, w.WRITE_COPIED, w.LOAD_COPIED)
 """What is the cache's to count, and what is seen only by bytes that may have been there before."""
 
+_OF_SLOTS = ("taken", "free_twice")
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -95,7 +97,9 @@ def perform(driver: Driver, run: Run) -> Performed:
                 fresh = False
                 cache.took.clear()
                 going = cache.do(way)
-                reached = cache.place(at) if going else None
+                reached = cache.place(at)
+                if reached is not None and not going and reached < len(run.moves):
+                    reached = None  # what it does from here on nobody follows
                 if reached is not None:
                     done += way
                     break
@@ -159,10 +163,21 @@ class _Cache:
             for key, place in self.places.items():
                 own = state.get((key, page), 0)
                 seen = 0 if row is None else row[place]
-                if seen is not None and seen != own:
+                gone = row is None and key.name in _OF_SLOTS  # whose slots those were, nobody sees
+                if seen is not None and seen != own and not gone:
                     yield Difference(path, key, own, None if row is None else seen)
         for path in pages.keys() - set(self.paths):
             yield Difference(path, Key.of("present", FULL, DEVICE), 0, 1)
+        if not self.beside.play.books.requests:
+            yield from self._handed_out(state)
+
+    def _handed_out(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
+        """Slots of each pool, where the tree alone has any."""
+        for (c, tier), seen in self.beside.follower.at.seen.taken.items():
+            taken, twice = (Key.of(name, c, tier) for name in _OF_SLOTS)
+            own = sum(state.get((taken, page), 0) - state.get((twice, page), 0) for page in range(1, len(self.paths)))
+            if own != seen:
+                yield Difference((), taken, own, seen)
 
 
 def _ways(run: Run, at: int, cache: _Cache) -> Iterator[tuple[Operation, ...]]:
@@ -172,7 +187,7 @@ def _ways(run: Run, at: int, cache: _Cache) -> Iterator[tuple[Operation, ...]]:
     match action:
         case "split":
             yield (Match(prompt),)
-        case "insert":
+        case "insert" | "insert_again":
             yield Start(prompt, False), Finish(requests), Release(requests)
         case "acquire":
             yield (Lock(prompt),)

@@ -7,10 +7,11 @@ from random import Random
 from typing import Any
 
 from sanitree.checker.explore.concrete import first, run
-from sanitree.checker.explore.evaluate import after, successors
+from sanitree.checker.explore.evaluate import after, evaluate, successors
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Move, Transitions
 from sanitree.checker.perform.perform import Run
+from sanitree.checker.symbolic import FALSE
 from sanitree.models.snapshot import Key
 
 
@@ -22,14 +23,24 @@ def run_of(t: Transitions, moves: Iterable[Move], fault: str | None = None) -> R
     return Run(t.system.parents, tuple((m.action.name, m.node) for m in chosen), states, fault)
 
 
-def with_backups(t: Transitions, moves: Iterable[Move], last: Values) -> tuple[Move, ...]:
-    """Moves that lead to a state, and then every backup that can be made."""
-    chosen, state = [*moves], last
+def with_backups(t: Transitions, moves: Iterable[Move]) -> tuple[Move, ...]:
+    """Moves, and then every backup that can be made. Raises NotARunError."""
+    chosen = [*moves]
+    state = run(t, chosen)[-1]
     backups = [m for m in t.moves if m.action.name == "submit_write"]
     while (due := next(((m, new) for m in backups if (new := after(m, state)) is not None), None)) is not None:
         chosen.append(due[0])
         state = due[1]
     return tuple(chosen)
+
+
+def to_what_is_wrong(t: Transitions, moves: Iterable[Move], rule: str) -> tuple[Move, ...]:
+    """Moves that lead to where a rule is violated, by its name, with the backups that a cache makes in the same call if
+    it is violated after them too. Raises NotARunError."""
+    chosen = tuple(moves)
+    longer = with_backups(t, chosen)
+    wrong = next((r.wrong for r in t.rules if r.rule == rule), FALSE)
+    return longer if evaluate(wrong, run(t, longer)[-1]) else chosen
 
 
 def walk(t: Transitions, rng: Random, length: int) -> Run:
@@ -40,7 +51,7 @@ def walk(t: Transitions, rng: Random, length: int) -> Run:
         name = rng.choice(sorted({m.action.name for m, _ in able}))  # else there would be little but what many pages do
         move, state = rng.choice([x for x in able if x[0].action.name == name])
         chosen.append(move)
-    return run_of(t, with_backups(t, chosen, state))
+    return run_of(t, with_backups(t, chosen))
 
 
 def plain(r: Run) -> dict[str, Any]:

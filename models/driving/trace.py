@@ -138,7 +138,7 @@ def decode(text: str | bytes) -> Trace:
     top = part(document, "", ("format", "version", "setup", "operations"), ("on", "found"))
     operations = list_of(top["operations"], ".operations", _MOST_OPERATIONS)
     return Trace(
-        _setup(top["setup"]),
+        setup_of(top["setup"]),
         tuple(_done(value, f".operations[{i}]") for i, value in enumerate(operations)),
         None if top.get("on") is None else text_of(top["on"], ".on"),
         None if top.get("found") is None else _found(top["found"]),
@@ -155,7 +155,8 @@ def read(path: str | Path) -> Trace:
     return read_file(path, decode)
 
 
-def _setup(value: object) -> Setup:
+def setup_of(value: object) -> Setup:
+    """The setup that `plain_setup` has told of. Raises TraceError for anything else."""
     names = tuple(f.name for f in fields(Setup) if f.name != "ranks")
     told = dict(part(value, ".setup", names, ("ranks",)))
     told["ranks"] = number_of(told.get("ranks", 1), ".setup.ranks", 1, RANKS)

@@ -26,17 +26,15 @@ from sanitree.checker.explore.results import Bounds, Goal
 from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import Transitions, transitions
 from sanitree.checker.explore.witnesses import witnesses
-from sanitree.checker.perform.explained import REASONS, Parted, reason
-from sanitree.checker.perform.perform import Run, perform
-from sanitree.checker.perform.runs import of_plain, plain, run_of, walk, with_backups
+from sanitree.checker.perform.again import all_done_by
+from sanitree.checker.perform.explained import REASONS
+from sanitree.checker.perform.perform import Run
+from sanitree.checker.perform.runs import run_of, to_what_is_wrong, walk, with_backups
 from sanitree.checker.perform.scheduled import BACKED_UP_AT_ONCE, DECIDED, scheduled
-from sanitree.invariants.plugins import component
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
-from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines import store
 from sanitree.models.engines.build import FIRST_RUST
-from sanitree.models.engines.process import run_in_engine
 from sanitree.models.protocol.pages import FAULTS, Fault, Pages, binary, pages
 from sanitree.models.protocol.pages.duplicates import duplicates
 
@@ -105,7 +103,7 @@ def runs(cell: Cell, walks: int, length: int) -> list[ToDo]:
     t = cell.moves()
     goals = [*witnesses(t, t.system.settings), *(Goal(f"{x.action.name} of {x.node}", x.guard) for x in t.moves)]
     traces = [g.trace for g in search(t, goals=goals, cores=1).goals if g.trace is not None]
-    to_goals = {r.moves: r for x in traces if x.moves for r in [run_of(t, with_backups(t, x.moves, x.states[-1]))]}
+    to_goals = {r.moves: r for x in traces if x.moves for r in [run_of(t, with_backups(t, x.moves))]}
     rng = Random(str(cell))
     broken = (_broken(cell, t, f) for f in FAULTS.values() if f.fits(cell.model))
     return [
@@ -124,7 +122,7 @@ def _broken(cell: Cell, sound: Transitions, fault: Fault) -> ToDo | None:
         return None
     if found is None:
         return None
-    run = run_of(t, found.trace.moves, fault.name)
+    run = run_of(t, to_what_is_wrong(t, found.trace.moves, found.rule), fault.name)
     named = {(m.action.name, m.node): m for m in sound.moves}
     try:
         return ToDo("fault", run, run_of(sound, [named[m] for m in run.moves]))
@@ -132,42 +130,18 @@ def _broken(cell: Cell, sound: Transitions, fault: Fault) -> ToDo | None:
         return ToDo("fault", run)
 
 
-def perform_all(on: str, policy: str, components: list[str], told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a cache does of runs; in the engine's process."""
-    kinds = tuple(c for c in map(component, components) if c is not None)
-    cell = Cell(on, Policy(policy), kinds)
-    driver = open_driver(on, cell.setup)
-    found = []
-    for run, sound in ((of_plain(x["run"]), x["sound"]) for x in told):
-        p = perform(driver, run)
-        whole = p.moves == len(run.moves)
-        if whole and sound is not None:
-            whole = perform(driver, of_plain(sound)).moves < len(run.moves)
-        why = None if whole or run.fault else reason(Parted.of(run, p, on, cell.setup))
-        differences = [f"{d.key} {d.model}, not {d.live or 0}" for d in p.differences]
-        took = [name for name, _ in p.took]
-        found.append(
-            {"done": p.moves, "whole": whole, "took": took, "differences": differences, "why": why and why.id}
-        )  # fmt: skip
-    return found
-
-
 def one(cell: Cell, walks: int, length: int) -> list[dict[str, Any]]:
     """What comes of all runs of a kind of cache."""
     to_do = runs(cell, walks, length)
-    arguments = {
-        "on": cell.on, "policy": cell.policy.value, "components": [c.name for c in cell.components],
-        "told": [{"run": plain(x.run), "sound": x.sound and plain(x.sound)} for x in to_do],
-    }  # fmt: skip
-    if cell.on == "reference":
-        done = perform_all(**arguments)
-    else:
-        done = run_in_engine(cell.on, "tests.lockstep.performed:perform_all", arguments, search=[ROOT], timeout=1800)
-    where = {"on": cell.on, "cell": str(cell)}
-    return [
-        {**where, "kind": x.kind, "fault": x.run.fault, "moves": x.run.moves, **d}
-        for x, d in zip(to_do, done, strict=True)
-    ]
+    beside = [x for x in to_do if x.sound is not None]
+    done = all_done_by(cell.on, cell.setup, [*(x.run for x in to_do), *(x.sound for x in beside if x.sound)])
+    sound = dict(zip(map(id, beside), done[len(to_do) :], strict=True))
+    found = []
+    for x, d in zip(to_do, done, strict=False):
+        told = d["whole"] and not (id(x) in sound and sound[id(x)]["whole"])
+        about = {"on": cell.on, "cell": str(cell), "kind": x.kind, "fault": x.run.fault, "run": x.run.moves}
+        found.append({**about, **d, "whole": told})
+    return found
 
 
 def unexplained(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -180,7 +154,7 @@ def lines(results: list[dict[str, Any]], day: str, walks: int, length: int) -> I
     sound = [r for r in results if r["kind"] != "fault"]
     engines = list(dict.fromkeys(r["on"] for r in results))
     whole = sum(r["whole"] for r in sound)
-    moves = sum(r["done"] for r in sound)
+    moves = sum(r["moves"] for r in sound)
     yield "<!-- Written by `python -m tests.lockstep.performed --write`. -->"
     yield ""
     yield "# Runs of the model, performed by engines"
@@ -247,7 +221,7 @@ def _but(left: int) -> str:
 
 
 def _said(r: dict[str, Any]) -> str:
-    return ", ".join(f"{action} {page}" for action, page in r["moves"][: r["done"] + 1])
+    return ", ".join(f"{action} {page}" for action, page in r["run"][: r["moves"] + 1])
 
 
 def main() -> int:
