@@ -146,6 +146,14 @@ def _on_the_way(path: Path, ends: Iterable[Path]) -> bool:
     return any(path == end[: len(path)] for end in ends)
 
 
+def _state_alone(met: Met, d: Difference) -> bool:
+    per_node = any(not c.per_token for c in met.settings.components)
+    of_it = d.key.name in ("load_pending", "in_load", "in_load_of_parent")
+    full = Key("being_loaded", FULL.name)
+    row = met.after.seen.pages.get(d.path)
+    return met.operation in _SPLITTING and per_node and of_it and row is not None and not row[met.places[full]]
+
+
 def _below_device(met: Met, d: Difference) -> bool:
     of_host = d.key.name == "cut" or (d.key.name in _COPY and d.key.tier == HOST.value)
     above = (d.path[:n] for n in range(1, len(d.path) + 1))
@@ -225,6 +233,12 @@ ACCEPTED: tuple[Accepted, ...] = (
         "With a window, loads of the model that are in flight have no page of their paths in common: it keeps one "
         "load a page. Caches load two prompts whose windows share pages at one time.",
         _shared_loads,
+    ),
+    Accepted(
+        "state-loads-alone",
+        "A load of recurrent state alone is, in the model, of all pages of the node. When a cache splits that node, "
+        "the state stays with the lower part, and nothing is loaded of the upper.",
+        _state_alone,
     ),
     Accepted(
         "requests-share-a-node",

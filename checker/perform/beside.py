@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.lockstep.follow import Followed, Follower, Position
@@ -12,9 +12,6 @@ from sanitree.models.driving.operations import Operation
 from sanitree.models.snapshot import Snapshot
 from sanitree.models.step import Call
 
-Heard = Callable[[Followed, Position, Snapshot], None]
-"""Told of each call that was followed, where the model was before it, and the cache's state after it."""
-
 
 class Beside:
     """A fresh cache of a driver. fault: of the model, by name.
@@ -23,16 +20,21 @@ class Beside:
     difference had to be accepted.
     """
 
-    def __init__(self, driver: Driver, heard: Heard = lambda *_: None, fault: str | None = None) -> None:
+    def __init__(self, driver: Driver, fault: str | None = None) -> None:
         self.play = Play(driver, watched=False)
         self.driver = driver
         self.first = self._state()
         self.follower = Follower(model_of(self.first, driver.setup, fault))
         self.follower.restart(self.first)
         self.followed, self.pure = True, True
-        self._heard = heard
         self._open: list[Call] = []
         self.end = driver.listen(self.settle, self._open.append)
+
+    def ahead(self, call: Call) -> None:
+        """Before a call is followed."""
+
+    def heard(self, told: Followed, before: Position, after: Snapshot) -> None:
+        """A call was followed: where the model was before it, and the cache's state after it."""
 
     def _state(self) -> Snapshot:
         return self.driver.subject(content=True).snapshot(None)
@@ -42,11 +44,12 @@ class Beside:
         if not self._open or not self.followed:
             return
         call, after, before = self._open.pop(), self._state(), self.follower.at
+        self.ahead(call)
         told = self.follower.follow(call, after)
         if told.differences:
             self.pure = False
             self.followed = explanation(told, before, self.follower, after) is not None
-        self._heard(told, before, after)
+        self.heard(told, before, after)
 
     def do(self, operations: Iterable[Operation]) -> bool:
         """Does those that can be done; whether all is well, and followed."""

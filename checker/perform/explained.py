@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sanitree.checker.perform.perform import Performed, Run
 from sanitree.invariants.vocabulary import FULL, HOST, Policy
-from sanitree.models.driving.operations import tokens_of
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines.findings import FINDINGS
 from sanitree.models.engines.store import version_key
@@ -31,7 +30,7 @@ class Parted:
     def of(run: Run, done: Performed, on: str, setup: Setup) -> Parted:
         """Of a run and how far it came."""
         action, page = run.moves[done.moves]
-        own = tuple(tokens_of((symbol,), setup.page_size) for symbol in run.prompt(page))
+        own = run.path(page, setup.page_size)
         did = tuple(name for name, path in done.took if (name, path) != (action, own))
         return Parted(on, setup, action, did, frozenset(d.key for d in done.differences))
 

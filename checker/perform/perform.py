@@ -7,10 +7,11 @@ not where the run is, and parts from it there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sanitree.checker.lockstep.follow import Followed
+from sanitree.checker.hunt.books import Books
+from sanitree.checker.lockstep.follow import Followed, Position
 from sanitree.checker.lockstep.search import Difference
 from sanitree.checker.lockstep.shown import Path
 from sanitree.checker.perform.beside import Beside
@@ -36,7 +37,7 @@ from sanitree.models.driving.operations import (
     tokens_of,
 )
 from sanitree.models.protocol.pages import words as w
-from sanitree.models.snapshot import Key
+from sanitree.models.snapshot import Key, Snapshot
 
 AHEAD = 6
 """Moves that one operation may come to."""
@@ -64,6 +65,10 @@ class Run:
             found, page = (page, *found), self.parents[page - 1]
         return found
 
+    def path(self, page: int, size: int) -> Path:
+        """The same as tokens, so many a page."""
+        return tuple(tokens_of((symbol,), size) for symbol in self.prompt(page))
+
 
 @dataclass(frozen=True, slots=True)
 class Performed:
@@ -89,7 +94,7 @@ def perform(driver: Driver, run: Run) -> Performed:
             took: tuple[tuple[str, Path], ...] = ()
             reached = None
             fresh = True
-            for way in _ways(run, at, cache):
+            for way in ways(run, at, cache.play.books):
                 if not fresh:
                     cache.end()
                     cache = _Cache(driver, run)
@@ -103,7 +108,7 @@ def perform(driver: Driver, run: Run) -> Performed:
                 if reached is not None:
                     done += way
                     break
-                differs = min(map(cache.differences, cache.ahead(at)), key=len)
+                differs = min(map(cache.differences, cache.states_ahead(at)), key=len)
                 if near is None or len(differs) < len(near):
                     near, took = differs, tuple(cache.took)
             if reached is None:
@@ -114,30 +119,19 @@ def perform(driver: Driver, run: Run) -> Performed:
     return Performed(tuple(done), at)
 
 
-class _Cache:
+class _Cache(Beside):
     """A fresh cache that does a run. took: what the model was seen to do since somebody cleared it."""
 
     def __init__(self, driver: Driver, run: Run) -> None:
-        self.run, self.size = run, driver.setup.page_size
+        super().__init__(driver, run.fault)
+        self.run = run
         self.took: list[tuple[str, Path]] = []
-        self.beside = Beside(driver, self._heard, run.fault)
-        self.end = self.beside.end
-        self.paths = [self._path(page) for page in range(len(run.parents) + 1)]
-        self.places = {k: i for k, i in self.beside.follower.places.items() if k not in _UNCOMPARED}
-        self.locks: list[Prompt] = self.beside.play.books.locks
+        self.paths = [run.path(page, driver.setup.page_size) for page in range(len(run.parents) + 1)]
+        self.places = {k: i for k, i in self.follower.places.items() if k not in _UNCOMPARED}
 
-    def _heard(self, told: Followed, *_: object) -> None:
+    def heard(self, told: Followed, before: Position, after: Snapshot) -> None:
+        """Keeps what the model did."""
         self.took += told.took
-
-    def _path(self, page: int) -> Path:
-        return tuple(tokens_of((symbol,), self.size) for symbol in self.run.prompt(page))
-
-    @property
-    def flying(self) -> int:
-        return self.beside.play.books.flying
-
-    def do(self, operations: Sequence[Operation]) -> bool:
-        return self.beside.do(operations)
 
     def place(self, at: int) -> int | None:
         """How far in the run it is, when its next move was the one at a place; None where it is nowhere ahead.
@@ -146,9 +140,9 @@ class _Cache:
         """
         if not self.differences(at):
             return None if self.differences(at + 1) else at + 1
-        return next((i for i in self.ahead(at) if not self.differences(i)), None)
+        return next((i for i in self.states_ahead(at) if not self.differences(i)), None)
 
-    def ahead(self, at: int) -> range:
+    def states_ahead(self, at: int) -> range:
         """States that one operation may come to."""
         return range(at + 1, min(at + AHEAD, len(self.run.moves)) + 1)
 
@@ -157,7 +151,7 @@ class _Cache:
         return tuple(self._differences(self.run.states[at]))
 
     def _differences(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
-        pages = self.beside.follower.at.seen.pages
+        pages = self.follower.at.seen.pages
         for page, path in enumerate(self.paths[1:], 1):
             row = pages.get(path)
             for key, place in self.places.items():
@@ -168,22 +162,22 @@ class _Cache:
                     yield Difference(path, key, own, None if row is None else seen)
         for path in pages.keys() - set(self.paths):
             yield Difference(path, Key.of("present", FULL, DEVICE), 0, 1)
-        if not self.beside.play.books.requests:
+        if not self.play.books.requests:
             yield from self._handed_out(state)
 
     def _handed_out(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
         """Slots of each pool, where the tree alone has any."""
-        for (c, tier), seen in self.beside.follower.at.seen.taken.items():
+        for (c, tier), seen in self.follower.at.seen.taken.items():
             taken, twice = (Key.of(name, c, tier) for name in _OF_SLOTS)
             own = sum(state.get((taken, page), 0) - state.get((twice, page), 0) for page in range(1, len(self.paths)))
             if own != seen:
                 yield Difference((), taken, own, seen)
 
 
-def _ways(run: Run, at: int, cache: _Cache) -> Iterator[tuple[Operation, ...]]:
-    """Operations that may come to a move."""
+def ways(run: Run, at: int, books: Books) -> Iterator[tuple[Operation, ...]]:
+    """Operations that may come to a move of a run, by its place, in a cache that has done those before it."""
     action, page = run.moves[at]
-    prompt, requests = run.prompt(page), len(cache.beside.play.books.requests)
+    prompt, requests = run.prompt(page), len(books.requests)
     match action:
         case "split":
             yield (Match(prompt),)
@@ -192,13 +186,13 @@ def _ways(run: Run, at: int, cache: _Cache) -> Iterator[tuple[Operation, ...]]:
         case "acquire":
             yield (Lock(prompt),)
         case "release":
-            yield from ((Unlock(i),) for i, locked in enumerate(cache.locks) if locked == prompt)
+            yield from ((Unlock(i),) for i, locked in enumerate(books.locks) if locked == prompt)
         case "submit_write":
             yield (BackUp(prompt),)
         case "submit_load":
             yield (LoadBack(prompt),)
         case "copy_write" | "copy_load":
-            yield from ((Copy(i),) for i in range(cache.flying))
+            yield from ((Copy(i),) for i in range(books.flying))
         case "ack_write" | "ack_load":
             yield (Poll(),)
         case "prefetch":

@@ -98,14 +98,14 @@ class ToDo:
     sound: Run | None = None
 
 
-def runs(cell: Cell, walks: int, length: int) -> list[ToDo]:
+def runs(cell: Cell, walks: int, length: int, faults: Iterable[Fault] = FAULTS.values()) -> list[ToDo]:
     """Runs to be done by a kind of cache: those that lead to a goal, random ones, and those that break a rule."""
     t = cell.moves()
     goals = [*witnesses(t, t.system.settings), *(Goal(f"{x.action.name} of {x.node}", x.guard) for x in t.moves)]
     traces = [g.trace for g in search(t, goals=goals, cores=1).goals if g.trace is not None]
     to_goals = {r.moves: r for x in traces if x.moves for r in [run_of(t, with_backups(t, x.moves))]}
     rng = Random(str(cell))
-    broken = (_broken(cell, t, f) for f in FAULTS.values() if f.fits(cell.model))
+    broken = (_broken(cell, t, f) for f in faults if f.fits(cell.model))
     return [
         *(ToDo("goal", r) for r in to_goals.values()),
         *(ToDo("random", walk(t, rng, length)) for _ in range(walks)),
@@ -130,9 +130,9 @@ def _broken(cell: Cell, sound: Transitions, fault: Fault) -> ToDo | None:
         return ToDo("fault", run)
 
 
-def one(cell: Cell, walks: int, length: int) -> list[dict[str, Any]]:
+def one(cell: Cell, walks: int, length: int, faults: Iterable[Fault] = FAULTS.values()) -> list[dict[str, Any]]:
     """What comes of all runs of a kind of cache."""
-    to_do = runs(cell, walks, length)
+    to_do = runs(cell, walks, length, faults)
     beside = [x for x in to_do if x.sound is not None]
     done = all_done_by(cell.on, cell.setup, [*(x.run for x in to_do), *(x.sound for x in beside if x.sound)])
     sound = dict(zip(map(id, beside), done[len(to_do) :], strict=True))

@@ -11,7 +11,9 @@ from sanitree.checker.hunt.moves import Chooser, Style
 from sanitree.invariants.vocabulary import FULL, Policy
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.setup import Setup
-from tests.lockstep.mutants import NEGATED, TOLD, UNTOLD, Watched, mutants, parts_from, tell
+from tests.lockstep.asking import Watched, parts_from
+from tests.lockstep.mutants import TOLD, UNTOLD, tell
+from tests.lockstep.wrong_models import NEGATED, mutants
 
 
 def test_most_are_told_after_a_few_questions() -> None:
@@ -40,4 +42,4 @@ def test_every_condition_of_every_guard_has_its_mutants() -> None:
     w.end()
     made = list(mutants(w.follower.model.system))
     assert {m.action.name for m in made} == {a.name for a in w.follower.model.system.actions}
-    assert len({(m.how, m.name) for m in made}) == len(made)
+    assert len({m.key for m in made}) == len(made)

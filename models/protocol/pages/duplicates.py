@@ -12,15 +12,15 @@ from sanitree.invariants.vocabulary import FULL, HOST
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import save
 from sanitree.models.protocol.pages.config import Pages
-from sanitree.models.protocol.pages.doing import Assigns, free, named, saved
+from sanitree.models.protocol.pages.doing import Assigns, free, named, room, saved
 from sanitree.models.protocol.system import Action, on_path
 
 TRAIT = "tracks_host_duplicates"
 
 
 def duplicates(m: Pages) -> tuple[Action, ...]:
-    """What a model under write_back may do besides."""
-    return (reclaim(m), save_node(m))
+    """What a model under write_back may do besides: save a node that loses auxiliary data and keeps the rest."""
+    return (reclaim(m), save_node(m)) if m.auxiliary else (reclaim(m),)
 
 
 def reclaim(m: Pages) -> Action:
@@ -46,6 +46,7 @@ def save_node(m: Pages) -> Action:
             for c in m.components
             for a in save(m, n, c, lambda x, c=c: w.in_node_of(n, x) & saved(m, n, x, c))  # type: ignore[misc]
         )
-        return all_of(w.tail(n), n[FULL].on_device, lacking), kept
+        fits = n[FULL].on_host | room(m, FULL, HOST, n.run_length)
+        return all_of(w.tail(n), n[FULL].on_device, lacking, fits), kept
 
     return named("save_node", said)

@@ -1,0 +1,283 @@
+"""A cache with the model beside it, which is asked for what a wrong model alone allows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from sanitree.checker.lockstep.follow import Followed, Follower, Position
+from sanitree.checker.lockstep.lockstep import explanation
+from sanitree.checker.lockstep.model import Model
+from sanitree.checker.lockstep.program import Doing, State, Trie
+from sanitree.checker.lockstep.shown import Path
+from sanitree.checker.perform.beside import Beside
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
+from sanitree.models.driving.driver import Driver
+from sanitree.models.driving.operations import (
+    BackUp,
+    Copy,
+    Evict,
+    EvictHost,
+    Finish,
+    FinishPrefetch,
+    LoadBack,
+    Lock,
+    Match,
+    Operation,
+    Poll,
+    Prefetch,
+    Prompt,
+    Release,
+    Start,
+    Unlock,
+)
+from sanitree.models.driving.setup import Setup
+from sanitree.models.protocol.pages import words
+from sanitree.models.protocol.system import System
+from sanitree.models.snapshot import Key, Snapshot
+from sanitree.models.step import Call
+from tests.lockstep.wrong_models import LEFT_OUT, Mutant, doing
+
+CONFIDENCE = 0.01
+"""How likely it may be that a cache which does it has not done it."""
+HIDDEN = frozenset({"copy_write", "copy_load", "ack_write", "ack_load"})
+"""Actions that depend on what nobody sees, whether bytes have arrived, and what the model loses where a difference is
+accepted."""
+UNASKED = frozenset({"release"})
+"""Actions to which no operation leads where the model forbids them."""
+
+
+class Watched(Beside):
+    """A cache with the model beside it. calls: with the state after each, as long as the model follows. took: what the
+    model did. done: whether a call came to what is wanted."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver)
+        self.calls: list[tuple[Call, Snapshot]] = []
+        self.took: list[tuple[str, Path]] = []
+        self.wanted: tuple[Doing, Doing | None, Path] | None = None
+        self.done = False
+        self._wants: dict[Path, list[int]] | None = None
+
+    def ahead(self, call: Call) -> None:
+        """What the call would come to if it did what is wanted."""
+        self._wants = self._outcome()
+
+    def heard(self, told: Followed, before: Position, after: Snapshot) -> None:
+        """Compares, and keeps the call."""
+        if self._wants is not None and self.wanted is not None:
+            self.done |= self._wants == self._of(self.wanted[0], self.follower.at.rows)
+        self.took += told.took
+        self.calls.append((told.call, after))
+
+    def _outcome(self) -> dict[Path, list[int]] | None:
+        """What the next call would come to if it did what is wanted, in the variables that this assigns; whatever else
+        it does, as back up what it has inserted."""
+        if self.wanted is None:
+            return None
+        does, legal, path = self.wanted
+        state, paths = self.follower.state([path[: i + 1] for i in range(len(path))])
+        page = paths.index(path)
+        if not does.allowed(state, page) or (legal is not None and legal.allowed(alone(state), page)):
+            return None
+        after = state.after(does.changes(state, page))
+        return self._of(does, dict(zip(paths[1:], after.rows[1:], strict=True)))
+
+    def sees_copies(self) -> bool:
+        """Whether the model knows that no bytes of what is in flight have arrived."""
+        transfers = (self.calls[-1][1] if self.calls else self.first).transfers
+        return self.pure and transfers is not None and len(transfers) == self.play.books.flying
+
+    def _of(self, does: Doing, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
+        """The variables that an action assigns, and what is there; without hits, which are the cache's to count."""
+        targets = {Key.of(t.field.name, t.component, t.tier) for t in (x.target for x in does.action.assigns)}  # type: ignore[arg-type]
+        tiers = ["", DEVICE.value]
+        if not does.action.name.startswith("insert"):  # what is inserted may be backed up by the same call
+            tiers.append(HOST.value)
+        targets |= {k for k in self.follower.places if k.name in ("cut", "present") and (k.tier or "") in tiers}
+        places = [i for key, i in self.follower.places.items() if key in targets and key != words.HITS]
+        plain = {path: [row[i] for i in places] for path, row in rows.items()}
+        return {path: row for path, row in plain.items() if any(row)}
+
+    def does(self, operations: Iterable[Operation], wanted: tuple[Doing, Doing | None, Path]) -> tuple[bool, bool]:
+        """Whether a call of these operations comes to what an action of a page does, where its second form does not
+        allow that; whether all is well."""
+        self.settle()
+        self.wanted, self.done = wanted, False
+        going = self.do(operations)
+        self.wanted = None
+        return self.done, going
+
+
+def parts_from(made: Model, first: Snapshot, calls: list[tuple[Call, Snapshot]]) -> bool:
+    """Whether a model comes upon a call that it cannot follow and no accepted difference explains."""
+    follower = Follower(made)
+    follower.restart(first)
+    for call, after in calls:
+        before = follower.at
+        told = follower.follow(call, after)
+        if explanation(told, before, follower, after) is None:
+            return True
+    return False
+
+
+def asking(action: str, prompt: Prompt, books: Any, aux: str) -> tuple[Operation, ...]:
+    """Operations that lead to an action at the end of a prompt, where it is allowed."""
+    request, lock = len(books.requests), len(books.locks)
+    match action:
+        case "split":
+            return (Match(prompt),)
+        case "insert":
+            return (Start(prompt, False), Finish(request), Release(request))
+        case "acquire":
+            return (Lock(prompt), Unlock(lock))
+        case "write_back" | "demote" | "drop":
+            return (Evict(FULL.name, 1),)
+        case "save_node":
+            return (Evict(aux or FULL.name, 1),)
+        case "evict_host" | "reclaim":
+            return (EvictHost(FULL.name, 1),)
+        case "submit_write":
+            return (BackUp(prompt),)
+        case "submit_load":
+            return (LoadBack(prompt),)
+        case "copy_write" | "copy_load":
+            return (Copy(0),)
+        case "ack_write" | "ack_load":
+            return (Poll(),)
+        case "prefetch":
+            return (Prefetch(prompt), FinishPrefetch(request))
+    if action.startswith("evict_copy_"):
+        return (Evict(aux, 1),)
+    if action.startswith("evict_host_copy_"):
+        return (EvictHost(aux, 1),)
+    return ()
+
+
+@dataclass
+class Asked:
+    """How often things were asked for, and done.
+
+    allowed, done: of each action, where the model allows it. asked, did: of each mutant, where it alone allows it.
+    twins: of each mutant, how often another action, which is allowed, changes just the same. refused: of each action,
+    how often it could not be asked for. questions: in all.
+    """
+
+    allowed: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
+    did: Counter[str] = field(default_factory=Counter)
+    twins: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    questions: int = 0
+
+    def driven(self, action: str) -> bool:
+        """Whether some operation leads there in this kind of cache."""
+        return action not in UNASKED and not (self.refused[action] > 5 and not self.allowed[action])
+
+    def told(self, m: Mutant) -> bool:
+        """Whether the cache would have done it by now."""
+        name = m.action.name
+        if not self.asked[m.key] or self.did[m.key] or not self.done[name]:
+            return False
+        return (1 - self.done[name] / (self.allowed[name] + 1)) ** self.asked[m.key] < CONFIDENCE
+
+
+class Asker:
+    """Asks one cache after another for what mutants alone allow."""
+
+    def __init__(self, system: System, all_: Iterable[Mutant], setup: Setup, rng: Random) -> None:
+        self.setup, self.rng, self.book = setup, rng, Asked()
+        self.hits = next((i for i, v in enumerate(system.variables) if v.key == words.HITS), None)
+        self.open = {m.key: (m, doing(system, m)) for m in all_ if m.how == LEFT_OUT and m.action.name not in UNASKED}
+        self.actions = {a.name for a in system.actions} - UNASKED
+        self.aux = next((c.name for c in setup.components if not c.backbone), "")
+
+    def ask(self, w: Watched) -> bool:
+        """One question, of the mutant that was asked for least of those that there is something to ask of."""
+        self.book.questions += 1
+        more = self._beside(w)
+        state, paths = w.follower.state(more)
+        legal = w.follower.model.programs.actions
+        found: list[tuple[int, str, str, Path]] = []
+        without, twins = alone(state), self._twins(state, legal)
+        for name, (m, does) in self.open.items():
+            if not self.book.driven(m.action.name) or (m.action.name in HIDDEN and not w.sees_copies()):
+                continue
+            own = legal[m.action.name]
+            for page in self.rng.sample(range(1, len(paths)), len(paths) - 1):
+                if not does.allowed(state, page) or own.allowed(without, page) or not self._changes(does, state, page):
+                    continue
+                if self._changes(does, state, page) in twins:
+                    self.book.twins[name] += 1
+                    continue
+                found.append((self.book.asked[name], name, m.action.name, paths[page]))
+                break
+        if self.rng.random() < 0.3 or not found:
+            return self._control(w, state, paths, legal)
+        _, name, action, path = min(found, key=lambda x: x[0])
+        done, going = self._does(w, action, (self.open[name][1], legal[action], path))
+        if done is not None:
+            self.book.asked[name] += 1
+            self.book.did[name] += done
+            if self.book.told(self.open[name][0]):
+                del self.open[name]
+        return going
+
+    def _changes(self, does: Doing, state: State, page: int) -> frozenset[tuple[tuple[int, int], int]]:
+        return _plainly(does, state, page, self.hits)
+
+    def _twins(self, state: State, legal: Mapping[str, Doing]) -> set[frozenset[tuple[tuple[int, int], int]]]:
+        """What the actions that the model allows would change."""
+        pages_ = range(1, len(state.rows))
+        return {self._changes(d, state, p) for d in legal.values() for p in pages_ if d.allowed(state, p)}
+
+    def _control(self, w: Watched, state: State, paths: list[Path], legal: Mapping[str, Doing]) -> bool:
+        able = [
+            (self.book.allowed[n], n, paths[p])
+            for n in self.actions
+            if self.book.driven(n) and not (n in HIDDEN and not w.pure)
+            for p in self.rng.sample(range(1, len(paths)), len(paths) - 1)
+            if legal[n].allowed(state, p) and self._changes(legal[n], state, p)
+        ]
+        if not able:
+            return True
+        _, action, path = min(able, key=lambda x: x[0])
+        done, going = self._does(w, action, (legal[action], None, path))
+        if done is not None:
+            self.book.allowed[action] += 1
+            self.book.done[action] += done
+        return going
+
+    def _does(self, w: Watched, action: str, wanted: tuple[Doing, Doing | None, Path]) -> tuple[bool | None, bool]:
+        """Whether the cache does an action when it is asked to, None where it cannot be asked; whether all is well."""
+        prompt = tuple(page[0] // self.setup.page_size for page in wanted[2])
+        operations = asking(action, prompt, w.play.books, self.aux)
+        if not operations or not w.play.can(operations[0]):
+            self.book.refused[action] += 1
+            return None, True
+        return w.does(operations, wanted)
+
+    def _beside(self, w: Watched) -> list[Path]:
+        """Pages that are not in the tree, one below the other, after a few that are, and after the root."""
+        size = self.setup.page_size
+        fresh = max((page[0] // size for path in w.follower.at.seen.pages for page in path), default=0)
+        new = tuple((fresh + 1) * size + i for i in range(size))
+        more = tuple((fresh + 2) * size + i for i in range(size))
+        there = list(w.follower.at.seen.pages)
+        ends: list[Path] = [(), *self.rng.sample(there, min(3, len(there)))]
+        return [x for end in ends for x in ((*end, new), (*end, new, more))]
+
+
+def _plainly(does: Doing, state: State, page: int, hits: int | None) -> frozenset[tuple[tuple[int, int], int]]:
+    """What an action changes, without what it leaves as it is, and without hits, by their place."""
+    changes = does.changes(state, page).items()
+    return frozenset((at, n) for at, n in changes if at[1] != hits and state.rows[at[0]][at[1]] != n)
+
+
+def alone(state: State) -> State:
+    """As if nobody but the tree had slots: within a call those of a request become the tree's."""
+    return State(Trie(state.trie.up, dict.fromkeys(state.trie.others, 0)), state.rows)
