@@ -19,6 +19,8 @@ from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import plain_setup, setup_of
+from sanitree.models.engines import store
+from sanitree.models.engines.build import FIRST_RUST
 from sanitree.models.engines.errors import EngineError
 from sanitree.models.protocol.pages import Pages, binary
 from sanitree.models.reference.errors import CacheError
@@ -50,14 +52,14 @@ def again(trace: ModelTrace, on: str, core: str | None = None) -> Again:
     try:
         run = _run(c, trace)
         sound = _sound(c, run)
-        setup = _setup(c, core)
+        setup = _setup(c, core or _core(on))
         told = all_done_by(on, setup, [run] if sound is None else [run, sound])
     except ConfigurationError as error:
         return _cannot(on, str(error))
     except NotARunError as error:
         return _cannot(on, f"the model cannot do it either: {error}")
     except (CacheError, EngineError) as error:
-        return _cannot(on, str(error))
+        return _cannot(on, str(error).splitlines()[0])
     return _answer(trace, on, run, told[0], told[1] if sound is not None else None)
 
 
@@ -88,6 +90,11 @@ def _sound(c: Configuration, run: Run) -> Run | None:
         return run_of(t, _known(t, run.moves))
     except NotARunError:
         return None
+
+
+def _core(on: str) -> str | None:
+    """The core whose nodes can be seen, where there are several."""
+    return "python" if on != "reference" and store.at_least(on, FIRST_RUST) else None
 
 
 def _setup(c: Configuration, core: str | None) -> Setup:
