@@ -12,7 +12,7 @@ from sanitree.checker.cli.inputs import json_option
 from sanitree.checker.cli.output import print_json, progress
 
 if TYPE_CHECKING:
-    from sanitree.checker.replay import Replay
+    from sanitree.checker.replay import Answer, Replay
     from sanitree.models.driving.trace import Trace
 
 
@@ -81,13 +81,10 @@ def _on_the_model(file: str, as_json: bool) -> Exit:
     from sanitree.checker.explore.confirm import plain_again, replay
     from sanitree.checker.explore.tracefile import read
     from sanitree.checker.render.explored import again
-    from sanitree.checker.replay import Answer
 
     with progress("replaying on the model"), broken_plugins_told():
         told = replay(read(file))
-    code = {
-        Answer.REPRODUCED: Exit.VIOLATED, Answer.GONE: Exit.HOLDS, Answer.CANNOT_RUN: Exit.INCONCLUSIVE,
-    }[told.answer]  # fmt: skip
+    code = _exit_of(told.answer)
     if as_json:
         print_json({"exit": int(code), "file": file, **plain_again(told)})
     else:
@@ -99,21 +96,18 @@ def _model_by_a_cache(file: str, on: str, core: str | None, as_json: bool) -> Ex
     """A run of the model, asked of a cache."""
     from sanitree.checker.cli.inputs import broken_plugins_told
     from sanitree.checker.explore.tracefile import read
-    from sanitree.checker.replay import Answer
+    from sanitree.models.driving.open import name_of
 
     _check_version(on)
     with progress(f"asking {on}"), broken_plugins_told():
         from sanitree.checker.perform.again import again
 
         told = again(read(file), on, core)
-    code = {
-        Answer.REPRODUCED: Exit.VIOLATED, Answer.GONE: Exit.HOLDS, Answer.CANNOT_RUN: Exit.INCONCLUSIVE,
-    }[told.answer]  # fmt: skip
+    code = _exit_of(told.answer)
     if as_json:
         print_json({"exit": int(code), "file": file, **told.plain()})
         return code
-    where = "the reference cache" if on == "reference" else f"sglang {on}"
-    click.echo(f"{told.answer.value} on {where}: {told.reason}")
+    click.echo(f"{told.answer.value} on {name_of(on)}: {told.reason}")
     for number, move in enumerate(told.moves):
         mark = " " if number < told.done else "!" if number == told.done else "-"
         click.echo(f"  {mark} {number + 1}: {move}")
@@ -140,6 +134,13 @@ def _of_dump(file: str, as_json: bool) -> int:
     return Exit.INCONCLUSIVE
 
 
+def _exit_of(answer: Answer) -> Exit:
+    from sanitree.checker.replay import Answer
+
+    codes = {Answer.REPRODUCED: Exit.VIOLATED, Answer.GONE: Exit.HOLDS, Answer.CANNOT_RUN: Exit.INCONCLUSIVE}
+    return codes[answer]
+
+
 def exit_of(told: Replay) -> Exit:
     """What went wrong is proof, whatever was looked for; what could not run says nothing."""
     from sanitree.checker.replay import Answer
@@ -163,9 +164,9 @@ def _check_version(where: str) -> None:
 
 def _show(trace: Trace, told: Replay) -> None:
     from sanitree.checker.replay import text
+    from sanitree.models.driving.open import name_of
 
-    where = "the reference cache" if told.on == "reference" else f"sglang {told.on}"
-    click.echo(f"{told.answer.value} on {where}: {told.reason}")
+    click.echo(f"{told.answer.value} on {name_of(told.on)}: {told.reason}")
     last = told.done + len(told.skipped) - 1
     for number, done in enumerate(trace.operations):
         mark = "-" if number in told.skipped else "!" if told.wrong and number == last else " "

@@ -17,6 +17,17 @@ class NotARunError(Exception):
         self.step = step
 
 
+def named(t: Transitions, names: Iterable[tuple[str, int]]) -> tuple[Move, ...]:
+    """Moves by their action's name and their node. Raises NotARunError for one that the model does not have."""
+    known = {(m.action.name, m.node): m for m in t.moves}
+    found: list[Move] = []
+    for name in names:
+        if name not in known:
+            raise NotARunError(len(found), f"{name[0]} of node {name[1]} can never happen")
+        found.append(known[name])
+    return tuple(found)
+
+
 def first(t: Transitions) -> Values:
     """The state in which every run begins."""
     s = t.system

@@ -165,13 +165,18 @@ def _pages(c: Configuration) -> System:
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(FAULTS))}"
         raise ConfigurationError(f"no fault of the page model is called {c.fault!r}", hint)
     try:
-        return pages(Pages(
-            policy=c.policy, components=c.components, parents=c.tree or binary(4 if c.pages is None else c.pages),
-            fault=c.fault, device=c.device_capacity, host=c.host_capacity,
-            requests=Pages.requests if c.requests is None else c.requests,
-        ))  # fmt: skip
+        return pages(pages_of(c))
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def pages_of(c: Configuration) -> Pages:
+    """The page model that a configuration of that preset is of."""
+    return Pages(
+        policy=c.policy, components=c.components, parents=c.tree or binary(4 if c.pages is None else c.pages),
+        fault=c.fault, device=c.device_capacity, host=c.host_capacity,
+        requests=Pages.requests if c.requests is None else c.requests,
+    )  # fmt: skip
 
 
 PRESETS: Mapping[str, Callable[[Configuration], System]] = {"pages": _pages, "heap": _heap}

@@ -63,32 +63,29 @@ def replay(trace: ModelTrace) -> Again:
         m = model(trace.configuration)
     except ConfigurationError as error:
         return Again(Answer.CANNOT_RUN, f"{error}{'; ' + error.hint if error.hint else ''}")
-    known = {(x.action.name, x.node): x for x in m.transitions.moves}
     actions = {a.name for a in m.system.actions}
-    moves: list[Move] = []
-    for step in trace.moves:
-        if step.action not in actions:
-            return Again(Answer.CANNOT_RUN, f"the model {m.system.name} has no action {step.action!r}", m)
-        if (step.action, step.node) not in known:
-            return _gone(m, moves, f"move {len(moves) + 1}: {said(step)} can never happen")
-        moves.append(known[step.action, step.node])
+    strange = next((s.action for s in trace.moves if s.action not in actions), None)
+    if strange is not None:
+        return Again(Answer.CANNOT_RUN, f"the model {m.system.name} has no action {strange!r}", m)
+    names = [(s.action, s.node) for s in trace.moves]
     try:
+        moves = concrete.named(m.transitions, names)
         states = concrete.run(m.transitions, moves)
     except NotARunError as error:
-        return _gone(m, moves[: error.step], str(error))
+        return _gone(m, concrete.named(m.transitions, names[: error.step]), str(error))
     if trace.kind != "rule":
         why = f"every move can be made; that {trace.name} is out of reach from there takes a search: sanitree explore"
-        return Again(Answer.CANNOT_RUN, why, m, tuple(moves), states)
+        return Again(Answer.CANNOT_RUN, why, m, moves, states)
     if trace.name not in {r.rule for r in m.transitions.rules}:
         return Again(Answer.CANNOT_RUN, f"the model {m.system.name} is not judged by {trace.name!r}", m)
     violations = m.violations(trace.name, states[-1])
     if violations:
-        return Again(Answer.REPRODUCED, f"{trace.name} is violated again", m, tuple(moves), states, violations)
-    return Again(Answer.GONE, f"every move can be made, and {trace.name} holds at the end", m, tuple(moves), states)
+        return Again(Answer.REPRODUCED, f"{trace.name} is violated again", m, moves, states, violations)
+    return Again(Answer.GONE, f"every move can be made, and {trace.name} holds at the end", m, moves, states)
 
 
-def _gone(m: Model, moves: list[Move], why: str) -> Again:
-    return Again(Answer.GONE, why, m, tuple(moves), concrete.run(m.transitions, moves))
+def _gone(m: Model, moves: tuple[Move, ...], why: str) -> Again:
+    return Again(Answer.GONE, why, m, moves, concrete.run(m.transitions, moves))
 
 
 def said(step: Step | Move) -> str:

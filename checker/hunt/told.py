@@ -18,6 +18,7 @@ from sanitree.checker.hunt.hunt import Finding, Hunt
 from sanitree.checker.hunt.known import known
 from sanitree.checker.hunt.wrong import Kind
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, Whole, clean, count
+from sanitree.models.driving.open import name_of
 from sanitree.models.driving.operations import NAMES, Operation
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import encode, plain_setup
@@ -117,10 +118,9 @@ def cache_of(on: str, s: Setup) -> str:
     """What was hunted in, in a few words."""
     core = f", {s.core} core" if s.core not in (None, "both") else ", both cores" if s.core else ""
     names = "+".join(c.name for c in s.components)
-    engine = "the reference cache" if on == "reference" else f"sglang {on}"
     fault = f" with {s.fault}" if s.fault else ""
     ranks = f", {s.ranks} ranks" if s.ranks > 1 else ""
-    return f"{engine}{fault}{core}{ranks}, {s.policy.value}, {names}, {_pages(s.page_size)}"
+    return f"{name_of(on)}{fault}{core}{ranks}, {s.policy.value}, {names}, {_pages(s.page_size)}"
 
 
 def _pages(size: int) -> str:

@@ -15,7 +15,7 @@ from sanitree.checker.lockstep.search import Difference
 from sanitree.checker.lockstep.shown import Path
 from sanitree.invariants.calls import Operation
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Policy, Settings, Tier
-from sanitree.models.engines.store import version_key
+from sanitree.models.engines.store import within
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.snapshot import Key, Origin
 
@@ -81,12 +81,7 @@ class Accepted:
 
     def applies(self, origin: Origin) -> bool:
         """Whether a cache may have it."""
-        if not self.first:
-            return True
-        if origin.engine != "sglang":
-            return False
-        late = self.until is not None and version_key(origin.version) >= version_key(self.until)
-        return version_key(origin.version) >= version_key(self.first) and not late
+        return not self.first or (origin.engine == "sglang" and within(origin.version, self.first, self.until))
 
 
 def explained(met: Met, origin: Origin) -> tuple[Accepted, ...] | None:
@@ -182,10 +177,9 @@ def _tombstone_unlocked(met: Met, d: Difference) -> bool:
 
 
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
-    mine = met.operation in (Operation.INSERT, Operation.BACK_UP) and bool(met.before.seen.loads)
-    on_path = any(d.path == load[: len(d.path)] for load in met.before.seen.loads)
+    mine = met.operation in (Operation.INSERT, Operation.BACK_UP) and _on_the_way(d.path, met.before.seen.loads)
     names = _COPY | {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach"}
-    return mine and on_path and d.key.name in names
+    return mine and d.key.name in names
 
 
 _OF_WRITES = {"write_pending", "in_write", "in_write_of_parent", "being_written", "lock", "write_reach", "write_copied"}

@@ -32,7 +32,7 @@ class Followed:
     differences: tuple[Difference, ...] = ()
 
 
-NOTHING = Shown({}, {}, {}, (), frozenset())
+NOTHING = Shown({}, {}, {}, {}, frozenset())
 """What is seen before anything is."""
 
 

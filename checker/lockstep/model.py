@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 from sanitree.checker.lockstep.program import Pool, Programs, programs
-from sanitree.invariants.vocabulary import Policy, Settings
+from sanitree.invariants.vocabulary import Settings
 from sanitree.models.protocol.pages import Pages, pages
-from sanitree.models.protocol.pages.duplicates import TRAIT, duplicates
+from sanitree.models.protocol.pages.duplicates import TRAIT, with_duplicates
 from sanitree.models.protocol.system import System, Variable
 from sanitree.models.snapshot import Key
 
@@ -28,7 +28,7 @@ class Model:
     def variables(self) -> tuple[Variable, ...]:
         return self.system.variables
 
-    @property
+    @cached_property
     def places(self) -> dict[Key, int]:
         return {v.key: i for i, v in enumerate(self.system.variables)}
 
@@ -40,7 +40,5 @@ def model(settings: Settings, window: int, rooms: tuple[tuple[Pool, int], ...], 
         policy=settings.policy, components=settings.components, parents=tuple(range(window)), requests=MANY,
         copies=MANY, window=window, rooms={(c.name, tier): n for (c, tier), n in rooms}, fault=fault,
     )  # fmt: skip
-    system = pages(config)
-    if TRAIT in settings.traits and settings.policy is Policy.WRITE_BACK:
-        system = replace(system, actions=(*system.actions, *duplicates(config)))
+    system = with_duplicates(config) if TRAIT in settings.traits else pages(config)
     return Model(config, system, programs(system))

@@ -13,6 +13,7 @@ from sanitree.models.protocol.pages.abstracted import UNMARKED, abstracted
 from sanitree.models.protocol.pages.abstraction import NotAStateError
 from sanitree.models.protocol.pages.strays import is_write, references
 from sanitree.models.snapshot import Key, Snapshot
+from sanitree.models.step import Ack
 
 Path = tuple[tuple[int, ...], ...]
 """A page by the tokens of each page that leads to it, and its own."""
@@ -26,14 +27,19 @@ _HOST_LOCKS = ("locks", "below_zero")
 @dataclass(frozen=True, eq=False)
 class Shown:
     """pages: of each page of the tree the variables that are seen, None where one is open. taken: slots of each pool
-    that are handed out, in pages. hits: of each page, where the cache counts them. loads: where those in flight end.
-    shared: where several requests have locked one node, and how far each of them did is not seen."""
+    that are handed out, in pages. hits: of each page, where the cache counts them. flights: where transfers in flight
+    end. shared: where several requests have locked one node, and how far each of them did is not seen."""
 
     pages: Mapping[Path, Sequence[int | None]]
     taken: Mapping[Pool, int]
     hits: Mapping[Path, int]
-    loads: tuple[Path, ...]
+    flights: Mapping[Ack, Path]
     shared: frozenset[Path]
+
+    @property
+    def loads(self) -> tuple[Path, ...]:
+        """Where loads in flight end."""
+        return tuple(path for (is_write, _), path in self.flights.items() if not is_write)
 
 
 def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
@@ -66,9 +72,15 @@ def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
     for (key, page), value in a.known.items():
         if page in path_of and key in places and (own_host_locks or key.name not in _HOST_LOCKS):
             found[path_of[page]][places[key]] = value
-    nodes = references(s.transfers)
-    loads = tuple(paths[row] for i, (row, there) in enumerate(nodes) if there and not is_write(s, i))
-    return Shown(found, _taken(s), counted, loads, _shared(s, paths))
+    return Shown(found, _taken(s), counted, _flights(s, paths), _shared(s, paths))
+
+
+def _flights(s: Snapshot, paths: Mapping[int, Path]) -> dict[Ack, Path]:
+    if s.transfers is None:
+        return {}
+    acks = s.transfers.columns[Key("ack")].listed
+    nodes = enumerate(references(s.transfers))
+    return {(is_write(s, i), int(acks[i])): paths[row] for i, (row, there) in nodes if there}
 
 
 def _shared(s: Snapshot, paths: Mapping[int, Path]) -> frozenset[Path]:

@@ -6,23 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sanitree.checker.explore.concrete import NotARunError
-from sanitree.checker.explore.configured import Configuration, ConfigurationError, model
+from sanitree.checker.explore.concrete import NotARunError, named
+from sanitree.checker.explore.configured import Configuration, ConfigurationError, model, pages_of
 from sanitree.checker.explore.tracefile import ModelTrace
-from sanitree.checker.explore.transitions import Move, Transitions
 from sanitree.checker.lockstep.shown import Path
 from sanitree.checker.perform.explained import REASONS, Parted, reason
 from sanitree.checker.perform.perform import Run, perform
 from sanitree.checker.perform.runs import of_plain, plain, run_of, to_what_is_wrong
 from sanitree.checker.replay import Answer, text
 from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
-from sanitree.models.driving.open import open_driver
+from sanitree.models.driving.open import core_with_nodes, open_driver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import plain_setup, setup_of
-from sanitree.models.engines import store
-from sanitree.models.engines.build import FIRST_RUST
 from sanitree.models.engines.errors import EngineError
-from sanitree.models.protocol.pages import Pages, binary
 from sanitree.models.reference.errors import CacheError
 
 
@@ -52,7 +48,7 @@ def again(trace: ModelTrace, on: str, core: str | None = None) -> Again:
     try:
         run = _run(c, trace)
         sound = _sound(c, run)
-        setup = _setup(c, core or _core(on))
+        setup = _setup(c, core or core_with_nodes(on))
         told = all_done_by(on, setup, [run] if sound is None else [run, sound])
     except ConfigurationError as error:
         return _cannot(on, str(error))
@@ -69,16 +65,8 @@ def _cannot(on: str, why: str) -> Again:
 
 def _run(c: Configuration, trace: ModelTrace) -> Run:
     t = model(c).transitions
-    moves = _known(t, [(s.action, s.node) for s in trace.moves])
+    moves = named(t, ((s.action, s.node) for s in trace.moves))
     return run_of(t, to_what_is_wrong(t, moves, trace.name), c.fault)
-
-
-def _known(t: Transitions, names: Sequence[tuple[str, int]]) -> list[Move]:
-    known = {(m.action.name, m.node): m for m in t.moves}
-    missing = next((i for i, name in enumerate(names) if name not in known), None)
-    if missing is not None:
-        raise NotARunError(missing, f"{names[missing][0]} of node {names[missing][1]} can never happen")
-    return [known[name] for name in names]
 
 
 def _sound(c: Configuration, run: Run) -> Run | None:
@@ -87,20 +75,14 @@ def _sound(c: Configuration, run: Run) -> Run | None:
         return None
     try:
         t = model(replace(c, fault=None)).transitions
-        return run_of(t, _known(t, run.moves))
+        return run_of(t, named(t, run.moves))
     except NotARunError:
         return None
 
 
-def _core(on: str) -> str | None:
-    """The core whose nodes can be seen, where there are several."""
-    return "python" if on != "reference" and store.at_least(on, FIRST_RUST) else None
-
-
 def _setup(c: Configuration, core: str | None) -> Setup:
     """A cache of the model's size."""
-    parents = c.tree or binary(4 if c.pages is None else c.pages)
-    m = Pages(c.policy, c.components, parents, device=c.device_capacity, host=c.host_capacity)
+    m = pages_of(c)
     device, host = (m.capacity(FULL, tier) for tier in (DEVICE, HOST))
     return Setup(
         policy=c.policy, components=c.components, device_pages=device, host_pages=host, states=device,

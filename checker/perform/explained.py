@@ -9,7 +9,7 @@ from sanitree.checker.perform.perform import Performed, Run
 from sanitree.invariants.vocabulary import FULL, HOST, Policy
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines.findings import FINDINGS
-from sanitree.models.engines.store import version_key
+from sanitree.models.engines.store import within
 from sanitree.models.snapshot import Key
 
 _EVICTIONS = frozenset({"demote", "write_back", "drop", "evict_host", "reclaim", "save_node"})
@@ -42,9 +42,7 @@ class Parted:
     def has(self, finding: str) -> bool:
         """It is of an engine with a known bug."""
         f = next(f for f in FINDINGS if f.id == finding)
-        if self.on == "reference" or version_key(self.on) < version_key(f.first):
-            return False
-        return f.fixed is None or version_key(self.on) < version_key(f.fixed)
+        return self.on != "reference" and within(self.on, f.first, f.fixed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ not where the run is, and parts from it there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sanitree.checker.hunt.books import Books
@@ -42,8 +42,10 @@ from sanitree.models.snapshot import Key, Snapshot
 AHEAD = 6
 """Moves that one operation may come to."""
 
-_UNCOMPARED = (w.HITS, w.WRITE_COPIED, w.LOAD_COPIED)
-"""What is the cache's to count, and what is seen only by bytes that may have been there before."""
+_COPIED = {True: w.WRITE_COPIED, False: w.LOAD_COPIED}
+_UNCOMPARED = (w.HITS, *_COPIED.values())
+"""What is the cache's to count, and what bytes that were there before would show: the driver knows which copies have
+run."""
 
 _OF_SLOTS = ("taken", "free_twice")
 
@@ -90,33 +92,32 @@ def perform(driver: Driver, run: Run) -> Performed:
     cache = _Cache(driver, run)
     try:
         while at < len(run.moves):
-            near: tuple[Difference, ...] | None = None
-            took: tuple[tuple[str, Path], ...] = ()
-            reached = None
-            fresh = True
-            for way in ways(run, at, cache.play.books):
-                if not fresh:
+            parted: list[_Parting] = []
+            for number, way in enumerate(ways(run, at, cache.play.books)):
+                if number:
                     cache.end()
                     cache = _Cache(driver, run)
                     cache.do(done)
-                fresh = False
-                cache.took.clear()
-                going = cache.do(way)
-                reached = cache.place(at)
-                if reached is not None and not going and reached < len(run.moves):
-                    reached = None  # what it does from here on nobody follows
-                if reached is not None:
-                    done += way
+                reached = cache.comes_to(way, at)
+                if isinstance(reached, int):
                     break
-                differs = min(map(cache.differences, cache.states_ahead(at)), key=len)
-                if near is None or len(differs) < len(near):
-                    near, took = differs, tuple(cache.took)
-            if reached is None:
-                return Performed(tuple(done), at, near or (), took)
+                parted.append(reached)
+            else:
+                nearest = min(parted, key=lambda p: len(p.differences), default=_Parting())
+                return Performed(tuple(done), at, nearest.differences, nearest.took)
+            done += way
             at = reached
     finally:
         cache.end()
     return Performed(tuple(done), at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parting:
+    """A way that did not come to a move: what is otherwise in what it came to, and what the model did there."""
+
+    differences: tuple[Difference, ...] = ()
+    took: tuple[tuple[str, Path], ...] = ()
 
 
 class _Cache(Beside):
@@ -133,10 +134,19 @@ class _Cache(Beside):
         """Keeps what the model did."""
         self.took += told.took
 
+    def comes_to(self, way: Sequence[Operation], at: int) -> int | _Parting:
+        """Does operations; how far in the run that leads, whose next move is the one at a place."""
+        self.took.clear()
+        going = self.do(way)
+        reached = self.place(at)
+        if reached is not None and (going or reached == len(self.run.moves)):  # else nobody follows what it does next
+            return reached
+        return _Parting(min(map(self.differences, self.states_ahead(at)), key=len), tuple(self.took))
+
     def place(self, at: int) -> int | None:
         """How far in the run it is, when its next move was the one at a place; None where it is nowhere ahead.
 
-        A move that changes nothing that is seen, as bytes that arrive where others like them were, counts as done.
+        A move that changes nothing that is seen, as a hit, counts as done.
         """
         if not self.differences(at):
             return None if self.differences(at + 1) else at + 1
@@ -160,10 +170,20 @@ class _Cache(Beside):
                 gone = row is None and key.name in _OF_SLOTS  # whose slots those were, nobody sees
                 if seen is not None and seen != own and not gone:
                     yield Difference(path, key, own, None if row is None else seen)
+        yield from self._landed(state)
         for path in pages.keys() - set(self.paths):
             yield Difference(path, Key.of("present", FULL, DEVICE), 0, 1)
         if not self.play.books.requests:
             yield from self._handed_out(state)
+
+    def _landed(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
+        """Of each transfer in flight, whether its copy has run."""
+        landed = self.driver.hidden().landed
+        for ack, path in self.follower.at.seen.flights.items():
+            key = _COPIED[ack[0]]
+            own = state.get((key, self.paths.index(path)), 0) if path in self.paths else 0
+            if own != (ack in landed):
+                yield Difference(path, key, own, int(ack in landed))
 
     def _handed_out(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
         """Slots of each pool, where the tree alone has any."""
@@ -177,7 +197,15 @@ class _Cache(Beside):
 def ways(run: Run, at: int, books: Books) -> Iterator[tuple[Operation, ...]]:
     """Operations that may come to a move of a run, by its place, in a cache that has done those before it."""
     action, page = run.moves[at]
-    prompt, requests = run.prompt(page), len(books.requests)
+    for asked in asks(action, run.prompt(page), books):
+        if isinstance(asked[0], Evict | EvictHost):
+            yield (*(Match(run.prompt(leaf)) for leaf in _leaves(run, at, page)), *asked)
+        yield asked
+
+
+def asks(action: str, prompt: Prompt, books: Books) -> Iterator[tuple[Operation, ...]]:
+    """Operations of a scheduler that may come to an action of the model at the end of a prompt."""
+    requests = len(books.requests)
     match action:
         case "split":
             yield (Match(prompt),)
@@ -198,10 +226,7 @@ def ways(run: Run, at: int, books: Books) -> Iterator[tuple[Operation, ...]]:
         case "prefetch":
             yield Prefetch(prompt), FinishPrefetch(requests)
         case _:
-            evict = _evicting(action)
-            touched = tuple(Match(run.prompt(leaf)) for leaf in _leaves(run, at, page))
-            yield (*touched, evict)
-            yield (evict,)
+            yield (_evicting(action),)
 
 
 def _evicting(action: str) -> Operation:

@@ -19,6 +19,19 @@ def around_ranks(on: str) -> Callable[[int], AbstractContextManager[None]] | Non
     return OwnNames().around
 
 
+def name_of(on: str) -> str:
+    """What people are told of a cache, "reference" or an engine's version."""
+    return "the reference cache" if on == "reference" else f"sglang {on}"
+
+
+def core_with_nodes(on: str) -> str | None:
+    """The core whose nodes can be seen, of a version that has several; None where there is no choice."""
+    from sanitree.models.engines import store
+    from sanitree.models.engines.build import FIRST_RUST
+
+    return "python" if on != "reference" and store.at_least(on, FIRST_RUST) else None
+
+
 def open_driver(on: str, setup: Setup, group: Group = ALONE) -> Driver:
     """The driver of a fresh cache: of the reference cache for "reference", else of an engine's version.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sanitree.models.engines.build import EngineConfig
-from sanitree.models.engines.store import version_key
+from sanitree.models.engines.store import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ class Finding:
 
     def applies(self, version: str, config: EngineConfig) -> bool:
         """Whether a cache of `version` built as `config` can show it."""
-        late = self.fixed is not None and version_key(version) >= version_key(self.fixed)
-        return version_key(version) >= version_key(self.first) and not late and self.applies_to(config)
+        return within(version, self.first, self.fixed) and self.applies_to(config)
 
     def shows(self, kind: str, names: Iterable[str], text: str, place: str = "", call: str = "") -> bool:
         """Whether what went wrong in a cache that can show it is this, or what it leads to.

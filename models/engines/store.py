@@ -110,6 +110,11 @@ def at_least(version: str, floor: str) -> bool:
     return version_key(version) >= version_key(floor)
 
 
+def within(version: str, first: str, until: str | None) -> bool:
+    """Whether `version` is `first` or later, and before `until` where there is one."""
+    return at_least(version, first) and (until is None or not at_least(version, until))
+
+
 def refuse_older(version: str) -> None:
     """Raises an `EngineError` for a version from before the first that is known."""
     if not at_least(version, KNOWN_VERSIONS[0]):

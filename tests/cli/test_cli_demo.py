@@ -14,7 +14,7 @@ from click.testing import Result
 
 from sanitree.checker.cli.demo import BROKEN, FIXED
 from sanitree.checker.cli.exits import Exit
-from sanitree.models.engines import deps, store
+from tests.engines_here import needs
 
 pytestmark = pytest.mark.engine
 Run = Callable[..., Result]
@@ -22,9 +22,8 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def engines() -> None:
-    here = {install.version for install in store.installed()}
-    if not {BROKEN, FIXED} <= here or not deps.ready():
-        pytest.skip(f"sglang {BROKEN} and {FIXED} are not fetched (sanitree engine setup, sanitree engine fetch)")
+    needs(BROKEN)
+    needs(FIXED)
 
 
 def test_it_goes_as_it_should(run: Run, tmp_path: Path) -> None:

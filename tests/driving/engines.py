@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
 from tests.driving import driven
+from tests.engines_here import needs
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,8 +15,5 @@ ROOT = Path(__file__).parents[2]
 def in_engine(version: str, function: str, module: str = driven.__name__, **arguments: Any) -> Any:
     """What a function of `driven`, or of another module, returns where a version is active; skips if that is not
     here."""
-    if version not in {i.version for i in store.installed()}:
-        pytest.skip(f"sglang {version} is not fetched (sanitree engine fetch {version})")
-    if not deps.ready():
-        pytest.skip("engine dependencies are not installed (sanitree engine setup)")
+    needs(version)
     return run_in_engine(version, f"{module}:{function}", arguments, search=[ROOT])

@@ -13,7 +13,7 @@ from sanitree.models.driving.operations import Copy, Evict, Finish, Match, Opera
 from sanitree.models.driving.reference import ReferenceDriver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Done, Found, Trace
-from sanitree.models.engines import deps, store
+from tests.engines_here import needs
 
 RACE: tuple[Operation, ...] = (Start((1, 2)), Finish(0), Release(0), Evict("full", 2))
 BACK = Setup(policy=Policy.WRITE_BACK)
@@ -88,15 +88,10 @@ def test_an_answer_is_the_same_as_json() -> None:
         assert Replay.of(again.plain()) == again
 
 
-def here(version: str) -> None:
-    if version not in {i.version for i in store.installed()} or not deps.ready():
-        pytest.skip(f"sglang {version} is not fetched (sanitree engine fetch {version})")
-
-
 @pytest.mark.engine
 @pytest.mark.parametrize(("version", "answer"), [("0.5.12", Answer.REPRODUCED), ("0.5.13.post1", Answer.GONE)])
 def test_the_race_on_real_engines(version: str, answer: Answer) -> None:
-    here(version)
+    needs(version)
     again = replay(Trace.of(BACK, RACE, found=RULE), version)
     assert again.answer is answer, again.reason
     assert again.on == version
@@ -111,7 +106,7 @@ def test_the_race_on_real_engines(version: str, answer: Answer) -> None:
     ],
 )
 def test_what_an_engine_cannot_be(version: str, more: dict[str, Any], words: str) -> None:
-    here(version)
+    needs(version)
     again = replay(Trace.of(replace(BACK, **more), RACE, found=RULE), version)
     assert again.answer is Answer.CANNOT_RUN
     assert words in again.reason

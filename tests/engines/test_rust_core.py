@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sanitree.models.engines import deps, store
+from sanitree.models.engines import store
 from sanitree.models.engines.process import run_in_engine
+from tests.engines_here import needs
 
 pytestmark = pytest.mark.engine
 
@@ -44,10 +45,7 @@ EVERYWHERE_FULL_ALONE = EVERYWHERE | {
 
 
 def _run(version: str, function: str, **arguments: Any) -> Any:
-    if version not in {install.version for install in store.installed()}:
-        pytest.skip(f"sglang {version} is not fetched (sanitree engine fetch {version})")
-    if not deps.ready():
-        pytest.skip("engine dependencies are not installed (sanitree engine setup)")
+    needs(version)
     return run_in_engine(version, f"rust_cases:{function}", arguments, search=[HERE], timeout=1800)
 
 

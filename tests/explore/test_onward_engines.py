@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sanitree.invariants.vocabulary import Policy
-from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
+from tests.engines_here import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = [("0.5.13.post1", None), ("0.5.23", "python")]
@@ -24,8 +24,7 @@ ACCEPTED = {
 def states(
     version: str, core: str | None, policy: str, components: tuple[str, ...], seeds: list[int]
 ) -> tuple[int, list[str]]:
-    if not deps.ready() or version not in {i.version for i in store.installed()}:
-        pytest.skip(f"sglang {version} is not here: make engines")
+    needs(version)
     asked = {"version": version, "core": core, "policy": policy, "components": [*components], "seeds": seeds}
     told = run_in_engine(version, "tests.explore.engine_states:states", asked, search=[ROOT])
     return told["legal"], told["not_legal"]

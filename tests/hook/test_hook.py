@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from sanitree.models.engines import deps, store
+from sanitree.models.engines import store
 from sanitree.models.engines.build import EngineConfig
 from sanitree.models.engines.findings import applying
 from sanitree.models.engines.process import run_in_engine
+from tests.engines_here import needs
 from tests.hook.matrix import problems, watched
 from tests.live.matrix import cases
 
@@ -33,8 +34,7 @@ EVERY = [(v, core) for v in store.KNOWN_VERSIONS for core in ("python", "rust")[
 
 
 def in_engine(version: str, function: str, **arguments: Any) -> Any:
-    if version not in {i.version for i in store.installed()} or not deps.ready():
-        pytest.skip(f"sglang {version} is not here: make engines, or sanitree engine fetch {version}")
+    needs(version)
     return run_in_engine(version, f"tests.hook.{function}", {"version": version, **arguments}, search=[ROOT])
 
 

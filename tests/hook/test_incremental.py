@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
+from tests.engines_here import needs
 
 pytestmark = pytest.mark.engine
 
@@ -49,8 +49,7 @@ MISDEEDS = {
 
 
 def in_engine(version: str, function: str, **arguments: Any) -> Any:
-    if version not in {i.version for i in store.installed()} or not deps.ready():
-        pytest.skip(f"sglang {version} is not here: make engines, or sanitree engine fetch {version}")
+    needs(version)
     where = {"version": version, **arguments}
     return run_in_engine(version, f"tests.hook.both:{function}", where, search=[ROOT], timeout=3000)
 

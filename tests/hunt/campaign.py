@@ -30,10 +30,10 @@ from sanitree.checker.hunt.processes import confirmations, searches_in_turn
 from sanitree.checker.hunt.search import Failed, Progress, Sighted, Task
 from sanitree.checker.hunt.wrong import Kind, Sighting, Wrong
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.models.driving.open import core_with_nodes
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Found, Trace, decode, encode, plain_setup
 from sanitree.models.engines import store
-from sanitree.models.engines.build import FIRST_RUST
 
 SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 SHARE = 0.05
@@ -55,7 +55,7 @@ class Cell:
 
 def cells(on: str, cores: list[str]) -> Iterator[Cell]:
     """The cells of one engine, or of the reference cache."""
-    several = on != "reference" and store.at_least(on, FIRST_RUST)
+    several = core_with_nodes(on) is not None
     for core, policy, components, page in itertools.product(cores if several else cores[:1], Policy, SETS, (1, 4)):
         own = core if several else None
         yield Cell(on, Setup(policy=policy, components=components, page_size=page, window=2 * page, core=own))

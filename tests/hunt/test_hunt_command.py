@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from sanitree.checker.cli import cli
 from sanitree.models.driving.trace import read
-from sanitree.models.engines import deps, store
+from tests.engines_here import needs
 
 
 def run(*args: str) -> Result:
@@ -97,8 +97,7 @@ def test_interrupted_it_tells_what_it_has(args: tuple[str, ...], code: int) -> N
 @pytest.mark.engine
 @pytest.mark.slow
 def test_the_first_bug_is_found_in_the_engine_that_had_it() -> None:
-    if "0.5.12" not in {install.version for install in store.installed()} or not deps.ready():
-        pytest.skip("sglang 0.5.12 is not fetched (sanitree engine setup, sanitree engine fetch)")
+    needs("0.5.12")
     told = json.loads(run("--on", "0.5.12", "--policy", "write_back", "--budget", "10", "--jobs", "1", "--json").stdout)
     found = [f for f in told["findings"] if "pending_write_keeps_its_source" in f["rules"]]
     assert told["verdict"] == "violated" and found and found[0]["confirmed"] and found[0]["length"] <= 4

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
+from tests.engines_here import needs
 from tests.live.judge import Case
 from tests.live.matrix import ROOT, cases, judge, problems
 
@@ -15,11 +15,6 @@ pytestmark = pytest.mark.engine
 
 SLICE = [("0.5.12", "python"), ("0.5.13.post1", "python"), ("0.5.23", "python"), ("0.5.23", "rust")]
 STEPS = 60
-
-
-def needs(version: str) -> None:
-    if version not in {i.version for i in store.installed()} or not deps.ready():
-        pytest.skip(f"sglang {version} is not here: make engines, or sanitree engine fetch {version}")
 
 
 @pytest.mark.parametrize(("version", "core"), SLICE)

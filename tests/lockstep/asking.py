@@ -6,34 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
+from sanitree.checker.hunt.books import Books
 from sanitree.checker.lockstep.follow import Followed, Follower, Position
 from sanitree.checker.lockstep.lockstep import explanation
 from sanitree.checker.lockstep.model import Model
 from sanitree.checker.lockstep.program import Doing, State, Trie
 from sanitree.checker.lockstep.shown import Path
 from sanitree.checker.perform.beside import Beside
-from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
+from sanitree.checker.perform.perform import asks
+from sanitree.invariants.vocabulary import DEVICE, HOST
 from sanitree.models.driving.driver import Driver
-from sanitree.models.driving.operations import (
-    BackUp,
-    Copy,
-    Evict,
-    EvictHost,
-    Finish,
-    FinishPrefetch,
-    LoadBack,
-    Lock,
-    Match,
-    Operation,
-    Poll,
-    Prefetch,
-    Prompt,
-    Release,
-    Start,
-    Unlock,
-)
+from sanitree.models.driving.operations import Evict, Lock, Operation, Prompt, Unlock
 from sanitree.models.driving.setup import Setup
 from sanitree.models.protocol.pages import words
 from sanitree.models.protocol.system import System
@@ -124,37 +108,14 @@ def parts_from(made: Model, first: Snapshot, calls: list[tuple[Call, Snapshot]])
     return False
 
 
-def asking(action: str, prompt: Prompt, books: Any, aux: str) -> tuple[Operation, ...]:
-    """Operations that lead to an action at the end of a prompt, where it is allowed."""
-    request, lock = len(books.requests), len(books.locks)
+def asking(action: str, prompt: Prompt, books: Books, aux: str) -> tuple[Operation, ...]:
+    """Operations that lead to an action at the end of a prompt, where it is allowed. What is locked is given back."""
     match action:
-        case "split":
-            return (Match(prompt),)
-        case "insert":
-            return (Start(prompt, False), Finish(request), Release(request))
         case "acquire":
-            return (Lock(prompt), Unlock(lock))
-        case "write_back" | "demote" | "drop":
-            return (Evict(FULL.name, 1),)
-        case "save_node":
-            return (Evict(aux or FULL.name, 1),)
-        case "evict_host" | "reclaim":
-            return (EvictHost(FULL.name, 1),)
-        case "submit_write":
-            return (BackUp(prompt),)
-        case "submit_load":
-            return (LoadBack(prompt),)
-        case "copy_write" | "copy_load":
-            return (Copy(0),)
-        case "ack_write" | "ack_load":
-            return (Poll(),)
-        case "prefetch":
-            return (Prefetch(prompt), FinishPrefetch(request))
-    if action.startswith("evict_copy_"):
-        return (Evict(aux, 1),)
-    if action.startswith("evict_host_copy_"):
-        return (EvictHost(aux, 1),)
-    return ()
+            return (Lock(prompt), Unlock(len(books.locks)))
+        case "save_node" if aux:
+            return (Evict(aux, 1),)
+    return next(asks(action, prompt, books), ())
 
 
 @dataclass

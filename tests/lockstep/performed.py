@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sanitree.checker.explore.concrete import NotARunError
+from sanitree.checker.explore.concrete import NotARunError, named
 from sanitree.checker.explore.results import Bounds, Goal
 from sanitree.checker.explore.search import search
 from sanitree.checker.explore.transitions import Transitions, transitions
@@ -31,16 +31,16 @@ from sanitree.checker.perform.explained import REASONS
 from sanitree.checker.perform.perform import Run
 from sanitree.checker.perform.runs import run_of, to_what_is_wrong, walk, with_backups
 from sanitree.checker.perform.scheduled import BACKED_UP_AT_ONCE, DECIDED, scheduled
-from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.invariants.vocabulary import Component, Policy
+from sanitree.models.driving.open import core_with_nodes
 from sanitree.models.driving.setup import Setup
 from sanitree.models.engines import store
-from sanitree.models.engines.build import FIRST_RUST
 from sanitree.models.protocol.pages import FAULTS, Fault, Pages, binary, pages
-from sanitree.models.protocol.pages.duplicates import duplicates
+from sanitree.models.protocol.pages.duplicates import with_duplicates
+from tests.hunt.campaign import SETS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "lockstep-performed.md"
-SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 DEVICE, HOST = 6, 3
 """Pages: the device has room for a prompt beside a full tree, the host has less than the tree."""
 
@@ -55,11 +55,6 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.policy.value} {'+'.join(c.name for c in self.components)}"
-
-    @property
-    def core(self) -> str | None:
-        """The core whose nodes can be seen."""
-        return "python" if self.on != "reference" and store.at_least(self.on, FIRST_RUST) else None
 
     def since(self, version: str) -> bool:
         """It is an engine of that version or a later one, or the reference cache."""
@@ -76,16 +71,14 @@ class Cell:
     @property
     def setup(self) -> Setup:
         rooms = {"device_pages": DEVICE, "host_pages": HOST, "states": DEVICE}
-        return Setup(policy=self.policy, components=self.components, window=2, core=self.core, **rooms)
+        return Setup(policy=self.policy, components=self.components, window=2, core=core_with_nodes(self.on), **rooms)
 
     def moves(self, fault: str | None = None) -> Transitions:
         """What the model does of what a cache can."""
         m = replace(self.model, fault=fault)
-        system = pages(m)
-        actions = [a for a in system.actions if a.name != "prefetch" or self.since("0.5.13")]
-        if self.policy is Policy.WRITE_BACK and self.on != "reference" and self.since("0.5.18"):
-            actions += duplicates(m)
-        return transitions(scheduled(replace(system, actions=tuple(actions)), m))
+        system = with_duplicates(m) if self.on != "reference" and self.since("0.5.18") else pages(m)
+        actions = tuple(a for a in system.actions if a.name != "prefetch" or self.since("0.5.13"))
+        return transitions(scheduled(replace(system, actions=actions), m))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +116,21 @@ def _broken(cell: Cell, sound: Transitions, fault: Fault) -> ToDo | None:
     if found is None:
         return None
     run = run_of(t, to_what_is_wrong(t, found.trace.moves, found.rule), fault.name)
-    named = {(m.action.name, m.node): m for m in sound.moves}
     try:
-        return ToDo("fault", run, run_of(sound, [named[m] for m in run.moves]))
-    except (NotARunError, KeyError):
+        return ToDo("fault", run, run_of(sound, named(sound, run.moves)))
+    except NotARunError:
         return ToDo("fault", run)
 
 
 def one(cell: Cell, walks: int, length: int, faults: Iterable[Fault] = FAULTS.values()) -> list[dict[str, Any]]:
     """What comes of all runs of a kind of cache."""
     to_do = runs(cell, walks, length, faults)
-    beside = [x for x in to_do if x.sound is not None]
-    done = all_done_by(cell.on, cell.setup, [*(x.run for x in to_do), *(x.sound for x in beside if x.sound)])
-    sound = dict(zip(map(id, beside), done[len(to_do) :], strict=True))
+    done = iter(all_done_by(cell.on, cell.setup, [r for x in to_do for r in (x.run, x.sound) if r is not None]))
     found = []
-    for x, d in zip(to_do, done, strict=False):
-        told = d["whole"] and not (id(x) in sound and sound[id(x)]["whole"])
+    for x in to_do:
+        d = next(done)
+        sound = next(done) if x.sound is not None else None
+        told = d["whole"] and not (sound is not None and sound["whole"])
         about = {"on": cell.on, "cell": str(cell), "kind": x.kind, "fault": x.run.fault, "run": x.run.moves}
         found.append({**about, **d, "whole": told})
     return found
@@ -209,7 +201,7 @@ def lines(results: list[dict[str, Any]], day: str, walks: int, length: int) -> I
     have: dict[str, list[str]] = defaultdict(list)
     for r in broken:
         if r["whole"]:
-            have[f"{r['on']}"].append(f"`{r['fault']}` ({r['cell']})")
+            have[r["on"]].append(f"`{r['fault']}` ({r['cell']})")
     yield f"Of {len(broken):,} such runs {sum(r['whole'] for r in broken):,} were done to the end:"
     yield ""
     for on, faults in have.items():

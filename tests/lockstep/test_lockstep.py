@@ -21,13 +21,13 @@ from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import Evict, Finish, Poll, Release, Start
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Found, Trace
-from sanitree.models.engines import deps, store
 from sanitree.models.engines.process import run_in_engine
 from sanitree.models.snapshot import Snapshot
 from sanitree.models.step import Call
+from tests.engines_here import needs
+from tests.hunt.campaign import SETS
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPONENTS = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 NEWEST = "0.5.23"
 
 
@@ -46,7 +46,7 @@ def serve(on: str, setup: Setup, seeds: range, moves: int = 25) -> tuple[Tally, 
 
 @pytest.mark.parametrize("page", [1, 4])
 @pytest.mark.parametrize("policy", list(Policy))
-@pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
+@pytest.mark.parametrize("components", SETS, ids=lambda cs: "+".join(c.name for c in cs))
 def test_the_reference_cache_is_followed(policy: Policy, components: tuple[Component, ...], page: int) -> None:
     setup = Setup(policy=policy, components=components, page_size=page, window=2 * page, device_pages=8, host_pages=8)
     tally, wrong = serve("reference", setup, range(3))
@@ -133,8 +133,7 @@ def engine_run(on: str, core: str | None, policy: str, components: list[str]) ->
     [("0.5.13.post1", None, "write_through", ["full"]), (NEWEST, "python", "write_back", ["full", "mamba"])],
 )
 def test_real_engines_are_followed(on: str, core: str | None, policy: str, components: list[str]) -> None:
-    if not deps.ready() or on not in {i.version for i in store.installed()}:
-        pytest.skip(f"sglang {on} is not here: make engines")
+    needs(on)
     told = run_in_engine(
         on, "tests.lockstep.test_lockstep:engine_run",
         {"on": on, "core": core, "policy": policy, "components": components}, search=[ROOT],

@@ -13,13 +13,12 @@ from sanitree.checker.cli import cli
 from sanitree.checker.perform.explained import REASONS
 from sanitree.checker.perform.perform import perform
 from sanitree.checker.perform.scheduled import DECIDED
-from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.invariants.vocabulary import FULL, Component, Policy
 from sanitree.models.driving.open import open_driver
-from sanitree.models.engines import deps, store
 from sanitree.models.protocol.pages import FAULTS
+from tests.engines_here import needs
+from tests.hunt.campaign import SETS
 from tests.lockstep.performed import Cell, one, runs, unexplained
-
-COMPONENTS = ((FULL,), (FULL, SWA), (FULL, MAMBA))
 
 
 def sanitree(*arguments: str) -> Result:
@@ -27,7 +26,7 @@ def sanitree(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("policy", list(Policy))
-@pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
+@pytest.mark.parametrize("components", SETS, ids=lambda cs: "+".join(c.name for c in cs))
 def test_the_reference_cache_does_what_the_model_does(policy: Policy, components: tuple[Component, ...]) -> None:
     done = one(Cell("reference", policy, components), walks=3, length=8, faults=())
     assert unexplained(done) == []
@@ -36,7 +35,7 @@ def test_the_reference_cache_does_what_the_model_does(policy: Policy, components
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", list(Policy))
-@pytest.mark.parametrize("components", COMPONENTS, ids=lambda cs: "+".join(c.name for c in cs))
+@pytest.mark.parametrize("components", SETS, ids=lambda cs: "+".join(c.name for c in cs))
 def test_the_reference_cache_has_no_fault(policy: Policy, components: tuple[Component, ...]) -> None:
     done = one(Cell("reference", policy, components), walks=0, length=0)
     broken = [r for r in done if r["kind"] == "fault"]
@@ -105,21 +104,10 @@ def test_what_is_no_run_of_a_cache_cannot_run(tmp_path: Path, explored: Path) ->
     assert "whose nodes can be seen" in told.output
 
 
-def _fetched(version: str) -> bool:
-    try:
-        deps.find()
-        store.find(version)
-    except Exception:  # noqa: BLE001
-        return False
-    return True
-
-
 @pytest.mark.engine
-@pytest.mark.skipif(not _fetched("0.5.12"), reason="SGLang 0.5.12 is not fetched")
 @pytest.mark.parametrize(("version", "answer"), [("0.5.12", "REPRODUCED"), ("0.5.13.post1", "GONE")])
 def test_the_model_says_what_is_wrong_with_an_engine(explored: Path, version: str, answer: str) -> None:
-    if not _fetched(version):
-        pytest.skip(f"SGLang {version} is not fetched")
+    needs(version)
     told = sanitree("replay", str(explored), "--on", version)
     assert told.output.startswith(f"{answer} on sglang {version}"), told.output
     assert told.exit_code == (1 if answer == "REPRODUCED" else 0)

@@ -17,9 +17,9 @@ from sanitree.checker.symbolic import E, compared, conj, const, disj, neg
 from sanitree.invariants.sentences import sentence
 from sanitree.invariants.terms import Apply, Op, Term, make
 from sanitree.invariants.vocabulary import Component, Policy
-from sanitree.models.protocol.pages import Pages, pages
+from sanitree.models.protocol.pages import Pages
 from sanitree.models.protocol.pages.config import binary
-from sanitree.models.protocol.pages.duplicates import duplicates
+from sanitree.models.protocol.pages.duplicates import with_duplicates
 from sanitree.models.protocol.system import Action, System
 
 NEGATED, LEFT_OUT = "negated", "left-out"
@@ -75,17 +75,9 @@ def doing(system: System, m: Mutant) -> Doing:
 # Where they show.
 
 
-def system_of(m: Pages) -> System:
-    """The model as it follows an engine."""
-    system = pages(m)
-    if m.policy is Policy.WRITE_BACK:
-        system = replace(system, actions=(*system.actions, *duplicates(m)))
-    return system
-
-
 def indifferent(policy: Policy, components: tuple[Component, ...], wanted: set[str]) -> set[str]:
     """Of mutants that leave out a condition, by key: those that allow nothing more in any state of a small tree."""
-    system = system_of(Pages(policy, components, binary(4), window=2))
+    system = with_duplicates(Pages(policy, components, binary(4), window=2))
     legal = {(x.action.name, x.node): x.guard for x in transitions(system).moves}
     goals = []
     for mutant in mutants(system):
@@ -132,7 +124,7 @@ class Lead:
 
 def leads(m: Pages, wanted: set[str]) -> list[Lead]:
     """To where each mutant shows, of each page, and to where each action may happen, among what a cache can do."""
-    system = system_of(m)
+    system = with_duplicates(m)
     t = transitions(scheduled(system, m))
     legal = {(x.action.name, x.node): x for x in transitions(system).moves}
     guards = {at: x.guard for at, x in legal.items()}

@@ -7,13 +7,16 @@ it loses a copy, whichever that is, and gives up the host copies of nodes that a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sanitree.invariants.language import Element, Expr, all_of, any_of
-from sanitree.invariants.vocabulary import FULL, HOST
+from sanitree.invariants.vocabulary import FULL, HOST, Policy
+from sanitree.models.protocol.pages import pages
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.protocol.pages.actions import save
 from sanitree.models.protocol.pages.config import Pages
 from sanitree.models.protocol.pages.doing import Assigns, free, named, room, saved
-from sanitree.models.protocol.system import Action, on_path
+from sanitree.models.protocol.system import Action, System, on_path
 
 TRAIT = "tracks_host_duplicates"
 
@@ -21,6 +24,14 @@ TRAIT = "tracks_host_duplicates"
 def duplicates(m: Pages) -> tuple[Action, ...]:
     """What a model under write_back may do besides: save a node that loses auxiliary data and keeps the rest."""
     return (reclaim(m), save_node(m)) if m.auxiliary else (reclaim(m),)
+
+
+def with_duplicates(m: Pages) -> System:
+    """The page model of a cache that does this under write_back."""
+    system = pages(m)
+    if m.policy is not Policy.WRITE_BACK:
+        return system
+    return replace(system, actions=(*system.actions, *duplicates(m)))
 
 
 def reclaim(m: Pages) -> Action:
