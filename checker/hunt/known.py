@@ -23,12 +23,13 @@ def overlooking(on: str, setup: Setup, wanted: Wrong | None = None) -> Overlook:
 
     wanted: what is looked for, which is not overlooked whether it is known or not.
     """
+    looked_for = frozenset(() if wanted is None else wanted.names)
 
     def overlook(wrong: Wrong) -> frozenset[str] | None:
         if wanted is not None and (wrong.shows(wanted) or wanted.shows(wrong)):
             return frozenset() if wrong.kind is Kind.COMPLAINT else None  # a complaint ends nothing anyway
         found = known(on, setup, wrong)
-        return frozenset().union(*(f.rules for f in found)) if found else None
+        return frozenset().union(*(f.rules for f in found)) - looked_for if found else None
 
     return overlook
 

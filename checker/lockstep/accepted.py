@@ -173,7 +173,9 @@ def _no_state_lock(met: Met, d: Difference) -> bool:
 
 def _tombstone_unlocked(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
-    return mine and met.windowed(d) and d.key.name == "lock" and met.above_a_tombstone(d)
+    if not (mine and met.windowed(d) and d.key.name == "lock"):
+        return False
+    return met.above_a_tombstone(d) or _on_the_way(d.path, met.before.gaps)
 
 
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
@@ -188,7 +190,8 @@ _OF_WRITES = {"write_pending", "in_write", "in_write_of_parent", "being_written"
 def _written_at_insert(met: Met, d: Difference) -> bool:
     window = any(c.per_token and not c.backbone for c in met.settings.components)
     mine = met.operation in (Operation.INSERT, Operation.COPY, Operation.POLL_WRITES, *_EVICTING)
-    of_host = met.windowed(d) and d.key.tier == HOST.value and d.key.name in _COPY
+    above = d.key.component == FULL.name and met.operation not in _EVICTING and (d.model, d.live) == (0, 1)
+    of_host = d.key.tier == HOST.value and d.key.name in _COPY and (met.windowed(d) or above)
     return mine and window and met.settings.policy is Policy.WRITE_BACK and (d.key.name in _OF_WRITES or of_host)
 
 
@@ -270,7 +273,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
         "write-locks-no-tombstone",
         "A write of the model locks a window's pages as a request does. UnifiedRadixCache passes over nodes whose "
-        "window data is gone, and goes on above them.",
+        "window data is gone, and goes on above them. When that is back before the write is acknowledged, the model "
+        "unlocks what was never locked.",
         _tombstone_unlocked,
         first="0.5.12",
     ),
@@ -290,7 +294,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
         "window-written-at-an-insert",
         "Under write_back the model writes when it evicts. From 0.5.20 to 0.5.22 an insert over a node that is on the "
-        "host writes the window data that the host lacks, and has it acknowledged, as under write_through.",
+        "host writes the window data that the host lacks, with all of the nodes above that are not on the host, and "
+        "has it acknowledged, as under write_through.",
         _written_at_insert,
         first="0.5.20",
         until="0.5.23",

@@ -11,10 +11,10 @@ from sanitree.checker.lockstep.program import Row, State
 from sanitree.checker.lockstep.search import Difference, OneCall, Took
 from sanitree.checker.lockstep.shown import Path, Shown, shown
 from sanitree.invariants.calls import Operation
-from sanitree.invariants.vocabulary import DEVICE, HOST
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.snapshot import Key, Snapshot
-from sanitree.models.step import Call
+from sanitree.models.step import Ack, Call
 
 _REACHED = {w.HELD_REACH: None, w.WRITE_REACH: Key("write_ends"), w.LOAD_REACH: Key("load_ends")}
 """How far a lock reached, and what says that one ends at a page: for the first, that somebody holds it."""
@@ -43,6 +43,7 @@ class Position:
     Where somebody holds a node and the model does not know how far his lock reaches, shared: as others have held the
     node at the same time; old: as he held it before anything was followed. crossing: where loads in flight end that
     have begun with a page of another's, while that one was in flight: what is of which, the model does not know.
+    gaps: where writes in flight end that were submitted when the device had no window data of a page near there.
     """
 
     rows: Mapping[Path, Row]
@@ -50,6 +51,7 @@ class Position:
     shared: frozenset[Path] = frozenset()
     old: frozenset[Path] = frozenset()
     crossing: frozenset[Path] = frozenset()
+    gaps: frozenset[Path] = frozenset()
 
 
 class Follower:
@@ -97,7 +99,16 @@ class Follower:
         shared, old = ({p for p in before if self._is_held(seen, p)} for before in (self.at.shared, self.at.old))
         begins = Counter(load[:1] for load in seen.loads)
         crossing = {load for load in seen.loads if begins[load[:1]] > 1 or load in self.at.crossing}
-        self.at = Position(rows, seen, seen.shared | shared, frozenset(old), frozenset(crossing))
+        gaps = {path for ack, path in seen.flights.items() if ack[0] and self._over_a_gap(ack, path, seen)}
+        self.at = Position(rows, seen, seen.shared | shared, frozenset(old), frozenset(crossing), frozenset(gaps))
+
+    def _over_a_gap(self, ack: Ack, path: Path, seen: Shown) -> bool:
+        """A write that has just been submitted, or was over one before."""
+        if ack in self.at.seen.flights or self.model.config.windowed is None:
+            return path in self.at.gaps
+        near = [seen.pages[path[:n]] for n in range(len(path), max(0, len(path) - self.model.config.window), -1)]
+        copies = [self.places[Key.of("present", c, DEVICE)] for c in (FULL, self.model.config.windowed)]
+        return any([row[place] for place in copies] == [1, 0] for row in near)
 
     def _is_held(self, seen: Shown, path: Path) -> bool:
         """A request, a write or a load has locked the page's node."""

@@ -144,6 +144,7 @@ FINDINGS = (
             {
                 "source_is_not_free",
                 "target_is_not_free",
+                "one_writer_a_slot",
                 "write_source_stays_with_its_node",
                 "slot_in_flight_is_not_held",
                 "prefix_stays_in_the_tree",

@@ -18,7 +18,7 @@ from sanitree.checker.replay import Answer, replay
 from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
-from sanitree.models.driving.operations import Evict, Finish, Poll, Release, Start
+from sanitree.models.driving.operations import Copy, Evict, Finish, Poll, Release, Start
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Found, Trace
 from sanitree.models.engines.process import run_in_engine
@@ -140,6 +140,44 @@ def test_real_engines_are_followed(on: str, core: str | None, policy: str, compo
     )  # fmt: skip
     assert told["wrong"] == []
     assert told["calls"] > 150
+
+
+WITH_WINDOW = Setup(policy=Policy.WRITE_BACK, components=(FULL, SWA), page_size=1, device_pages=4, host_pages=3,
+                    states=3, window=2)  # fmt: skip
+EXPLAINED = {
+    "an insert writes ancestors that are not on the host": (
+        "0.5.21", replace(WITH_WINDOW, core="python"),
+        [Start((1, 1, 1, 1)), Finish(0), Release(0, False), Start((1, 1, 1)), Finish(0)],
+    ),
+    "a write is locked over a page without its window, which comes back": (
+        "0.5.18", replace(WITH_WINDOW, policy=Policy.WRITE_THROUGH_SELECTIVE, host_pages=1),
+        [Start((1, 1, 1)), Finish(0), Start((1, 1, 1, 1)), Release(0, False), Evict("swa", 1), Finish(0),
+         Release(0, False), Start((1,)), Finish(0), Copy(0), Poll()],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_what_engines_do_besides_is_followed(name: str) -> None:
+    on, setup, operations = EXPLAINED[name]
+    needs(on)
+    told = replay(Trace.of(setup, operations, [], on), on, lockstep=True)
+    assert told.wrong is None, told.wrong
+    assert told.done == len(operations)
+
+
+@pytest.mark.engine
+def test_what_comes_of_a_known_bug_is_known_and_still_told_to_who_looks_for_it() -> None:
+    needs("0.5.13.post1")
+    setup = replace(WITH_WINDOW, device_pages=3, host_pages=1, window=1)
+    operations = [Start((1, 2)), Finish(0), Release(0, False), Start((2, 1, 1, 1)), Start((1, 2, 1)), Finish(0),
+                  Release(0, False), Start((1,)), Finish(0), Start((1, 2, 1, 1))]  # fmt: skip
+    found = Found("rule", ("one_writer_a_slot",), "", "", "")
+    told = replay(Trace.of(setup, operations, [], "0.5.13.post1", found), "0.5.13.post1")
+    assert told.answer is Answer.REPRODUCED, told.reason
+    first = replay(Trace.of(setup, operations, [], "0.5.13.post1"), "0.5.13.post1")
+    assert first.wrong is not None and first.wrong.names == ("target_is_not_free",)
 
 
 def test_accepted_differences_have_reasons_and_names_of_their_own() -> None:
