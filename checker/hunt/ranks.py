@@ -7,6 +7,7 @@ time (`CopyAt`), so ranks would go apart if they did not ask each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
@@ -115,7 +116,7 @@ class Ranks:
     def hidden(self) -> Hidden:
         """What the first one's does not show, and which copies have run on the others."""
         first, *others = (d.hidden() for d in self.ranks)
-        return Hidden(first.running, first.landed, first.used, tuple(map(_landed, others)))
+        return replace(first, elsewhere=tuple(map(_landed, others)))
 
     def settle(self) -> None:
         """Settles all, and compares."""

@@ -51,6 +51,15 @@ class Met:
         below = (p for p in self.before.seen.pages if p[: len(d.path)] == d.path and self.had(p, FULL.name, DEVICE))
         return any(not self.had(p, d.key.component or "", DEVICE) for p in below)
 
+    def of_a_leaf(self, path: Path) -> bool:
+        """The page was of a node below which nothing was on the device."""
+        here = (
+            row
+            for p, row in self.before.seen.pages.items()
+            if p[: len(path)] == path and self.had(p, FULL.name, DEVICE)
+        )
+        return sum(bool(row[self.places[w.CUT]]) for row in here) == 1
+
     def spans_nodes(self, path: Path, at: Position) -> bool:
         """A write of several nodes is in flight that a page is on the way to."""
         joined, cut = self.places[w.WITH_PARENT], self.places[w.CUT]
@@ -213,9 +222,8 @@ def _left_out(met: Met, d: Difference) -> bool:
 
 def _leaf_stays(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.EVICT, Operation.ALLOCATE) and met.settings.policy is Policy.WRITE_BACK
-    return (
-        mine and met.auxiliary(d) and d.key.name in _COPY and d.key.tier == DEVICE.value and (d.model, d.live) == (1, 0)
-    )
+    goes = met.auxiliary(d) and d.key.name in _COPY and d.key.tier == DEVICE.value and (d.model, d.live) == (1, 0)
+    return mine and goes and met.of_a_leaf(d.path)
 
 
 ACCEPTED: tuple[Accepted, ...] = (

@@ -17,13 +17,15 @@ class Hidden:
     """What the next operations depend on and no snapshot shows.
 
     running: tokens of each request, whether it was finished or fetches told by what it holds. landed: transfers whose
-    copy has run and whose acknowledgement nobody has taken. used: when each node was last used, by id, on any clock;
+    copy has run and whose acknowledgement nobody has taken. flying: those whose copy has not run, each by all that it
+    will be acknowledged as, as a `Copy` counts them. used: when each node was last used, by id, on any clock;
     None where the cache does not tell. elsewhere: of each other rank, how many writes and how
     many loads have landed: a stream runs its copies in order.
     """
 
     running: tuple[tuple[int, ...], ...] = ()
     landed: frozenset[Ack] = frozenset()
+    flying: tuple[frozenset[Ack], ...] = ()
     used: Mapping[int, float] | None = None
     elsewhere: tuple[tuple[int, int], ...] = ()
 

@@ -193,7 +193,8 @@ class EngineDriver:
                     event = ack.finish_event
                     if isinstance(event, TransferEvent) and event.transfer.done:
                         landed.update((is_write, i) for i in ack.node_ids)
-        return Hidden(running, frozenset(landed), None if self.live.rust else self._used())
+        flying = tuple(frozenset((t.stream == "write", i) for i in t.ack_ids) for t in self.live.copies.pending())
+        return Hidden(running, frozenset(landed), flying, None if self.live.rust else self._used())
 
     def _used(self) -> dict[int, float]:
         used: dict[int, float] = {}

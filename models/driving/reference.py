@@ -160,7 +160,8 @@ class ReferenceDriver:
             node = stack.pop()
             used[node.id] = float(node.last_access)
             stack += node.children.values()
-        return Hidden(tuple(tuple(r.tokens) for r in cache.requests.values()), frozenset(landed), used)
+        flying = tuple(frozenset({(x.kind == "write", x.ack)}) for x in self._runner.pending)
+        return Hidden(tuple(tuple(r.tokens) for r in cache.requests.values()), frozenset(landed), flying, used)
 
     def settle(self) -> None:
         """Aborts every request, releases every lock, runs and acknowledges every copy."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
-from sanitree.checker.hunt.books import Books
 from sanitree.checker.lockstep.follow import Followed, Follower, Position
 from sanitree.checker.lockstep.lockstep import explanation
 from sanitree.checker.lockstep.model import Model
@@ -15,9 +14,9 @@ from sanitree.checker.lockstep.program import Doing, State, Trie
 from sanitree.checker.lockstep.shown import Path
 from sanitree.checker.perform.beside import Beside
 from sanitree.checker.perform.perform import asks
-from sanitree.invariants.vocabulary import DEVICE, HOST
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, Component
 from sanitree.models.driving.driver import Driver
-from sanitree.models.driving.operations import Evict, Lock, Operation, Prompt, Unlock
+from sanitree.models.driving.operations import Copy, Evict, Lock, Operation, Unlock
 from sanitree.models.driving.setup import Setup
 from sanitree.models.protocol.pages import words
 from sanitree.models.protocol.system import System
@@ -30,6 +29,8 @@ CONFIDENCE = 0.01
 HIDDEN = frozenset({"copy_write", "copy_load", "ack_write", "ack_load"})
 """Actions that depend on what nobody sees, whether bytes have arrived, and what the model loses where a difference is
 accepted."""
+_COPIES = {True: "copy_write", False: "copy_load"}
+_COPIED = {True: words.WRITE_COPIED, False: words.LOAD_COPIED}
 UNASKED = frozenset({"release"})
 """Actions to which no operation leads where the model forbids them."""
 
@@ -51,11 +52,23 @@ class Watched(Beside):
         self._wants = self._outcome()
 
     def heard(self, told: Followed, before: Position, after: Snapshot) -> None:
-        """Compares, and keeps the call."""
+        """Compares, and keeps the call. That bytes have arrived, where others like them were, the driver says."""
+        for ack, path in self.follower.at.seen.flights.items():
+            if ack in self.driver.hidden().landed and self.follower.take(_COPIES[ack[0]], path):
+                told = replace(told, took=(*told.took, (_COPIES[ack[0]], path)))
         if self._wants is not None and self.wanted is not None:
             self.done |= self._wants == self._of(self.wanted[0], self.follower.at.rows)
         self.took += told.took
         self.calls.append((told.call, after))
+
+    def transfer(self, action: str, path: Path) -> int:
+        """Which of the copies that have not run is of the transfer that an action is of, by its number."""
+        flights = self.follower.at.seen.flights
+        for number, acks in enumerate(self.driver.hidden().flying):
+            ends = [flights[ack] for ack in acks if ack in flights and _COPIES[ack[0]] == action]
+            if any(end[: len(path)] == path for end in ends):
+                return number
+        return 0
 
     def _outcome(self) -> dict[Path, list[int]] | None:
         """What the next call would come to if it did what is wanted, in the variables that this assigns; whatever else
@@ -71,14 +84,32 @@ class Watched(Beside):
         return self._of(does, dict(zip(paths[1:], after.rows[1:], strict=True)))
 
     def sees_copies(self) -> bool:
-        """Whether the model knows that no bytes of what is in flight have arrived."""
-        transfers = (self.calls[-1][1] if self.calls else self.first).transfers
-        return self.pure and transfers is not None and len(transfers) == self.play.books.flying
+        """Whether the model knows of all that is in flight whether its bytes have arrived."""
+        at, landed = self.follower.at, self.driver.hidden().landed
+        known = ((ack in landed, at.rows[path][self.follower.places[_COPIED[ack[0]]]])
+                 for ack, path in at.seen.flights.items())  # fmt: skip
+        return self.pure and all(bool(own) == arrived for arrived, own in known)
+
+    def askable(self, action: str, path: Path) -> bool:
+        """Whether operations lead to that page: a match ends on a page where all data is that a prompt needs."""
+        rows, model, present = self.follower.at.rows, self.follower.model, self._present
+        if action != "submit_write" or path not in rows or not rows[path][present(FULL)]:
+            return True
+        return all(
+            rows[path[:n]][present(c)]
+            for c in model.config.components if not c.backbone
+            for n in (range(max(1, len(path) - model.config.window + 1), len(path) + 1) if c.per_token else [len(path)])
+        )  # fmt: skip
+
+    def _present(self, c: Component) -> int:
+        return self.follower.places[Key.of("present", c, DEVICE)]
 
     def _of(self, does: Doing, rows: Mapping[Path, list[int]]) -> dict[Path, list[int]]:
         """The variables that an action assigns, and what is there; without hits, which are the cache's to count."""
         targets = {Key.of(t.field.name, t.component, t.tier) for t in (x.target for x in does.action.assigns)}  # type: ignore[arg-type]
-        tiers = ["", DEVICE.value]
+        tiers = [""]
+        if does.action.name != "save_node":  # the same call goes on to what it was saved from
+            tiers.append(DEVICE.value)
         if not does.action.name.startswith("insert"):  # what is inserted may be backed up by the same call
             tiers.append(HOST.value)
         targets |= {k for k in self.follower.places if k.name in ("cut", "present") and (k.tier or "") in tiers}
@@ -108,13 +139,19 @@ def parts_from(made: Model, first: Snapshot, calls: list[tuple[Call, Snapshot]])
     return False
 
 
-def asking(action: str, prompt: Prompt, books: Books, aux: str) -> tuple[Operation, ...]:
-    """Operations that lead to an action at the end of a prompt, where it is allowed. What is locked is given back."""
+def asking(action: str, path: Path, w: Watched, aux: str) -> tuple[Operation, ...]:
+    """Operations that lead to an action of a page, where it is allowed; none where nothing does. What is locked is
+    given back."""
+    if not w.askable(action, path):
+        return ()
+    prompt, books = tuple(page[0] // w.driver.setup.page_size for page in path), w.play.books
     match action:
         case "acquire":
             return (Lock(prompt), Unlock(len(books.locks)))
         case "save_node" if aux:
             return (Evict(aux, 1),)
+        case "copy_write" | "copy_load":
+            return (Copy(w.transfer(action, path)),)
     return next(asks(action, prompt, books), ())
 
 
@@ -215,8 +252,7 @@ class Asker:
 
     def _does(self, w: Watched, action: str, wanted: tuple[Doing, Doing | None, Path]) -> tuple[bool | None, bool]:
         """Whether the cache does an action when it is asked to, None where it cannot be asked; whether all is well."""
-        prompt = tuple(page[0] // self.setup.page_size for page in wanted[2])
-        operations = asking(action, prompt, w.play.books, self.aux)
+        operations = asking(action, wanted[2], w, self.aux)
         if not operations or not w.play.can(operations[0]):
             self.book.refused[action] += 1
             return None, True

@@ -12,7 +12,7 @@ at which they do where the model allows it.
 A condition that can be left out without any reachable state in which that allows more, or without anything that would
 change there, or where another action changes just the same, makes no difference, and is no mutant: the explorer looks
 for such a state on a small tree. Of a release nothing can be asked, as nobody gives back a lock that he has not taken;
-hits are the cache's to count.
+a backup is asked of a page on which a match ends, as no other way leads to one alone; hits are the cache's to count.
 
 What was not told so is led to: of each page where the mutant would allow more, and of each where the action is taken
 that it forbids, the explorer has a shortest run of what a cache can do, on a trie of four pages and in pools of two
@@ -52,7 +52,7 @@ from tests.lockstep.wrong_models import LEFT_OUT, NEGATED, Mutant, doing, indiff
 ROOT = File(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "lockstep-mutants.md"
 SETS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
-POOLS = ((6, 3), (3, 2))
+POOLS = ((6, 3), (3, 2), (4, 2), (5, 4))
 """Device and host pages of the caches that are led."""
 
 TOLD, SAME, UNTOLD, UNDRIVEN = "told", "makes no difference", "not told", "not driven"
@@ -157,7 +157,7 @@ def _asked_there(w: Watched, x: dict[str, Any], run: Run, by_key: dict[str, Muta
         return None
     there = replace(run, moves=(*run.moves, (x["action"], x["page"])))
     way = next(ways(there, len(run.moves), w.play.books), None)
-    if way is None or not w.play.can(way[0]):
+    if way is None or not w.play.can(way[0]) or not w.askable(x["action"], path):
         return None
     return w.does(way, (wanted, None if x["control"] else legal, path))[0]
 
