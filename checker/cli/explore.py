@@ -82,6 +82,8 @@ class _Shape(click.ParamType):  # type: ignore[type-arg]
 @click.option("--device-capacity", type=click.IntRange(1), metavar="N", help="Pages that the device holds.")
 @click.option("--host-capacity", type=click.IntRange(0), metavar="N", help="Pages that the host holds.")
 @click.option("--requests", type=click.IntRange(0), metavar="N", help="Requests at once.")
+@click.option("--ranks", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N",
+              help="So many ranks, on each of which copies land at their own time: see docs/ranks.md.")  # fmt: skip
 @click.option("--fault", metavar="NAME", help="Switch on a fault of the model: see docs/faults.md.")
 @click.option("--rule", "rules", multiple=True, metavar="ID",
               help="Only this rule; may be given several times.")  # fmt: skip
@@ -111,6 +113,7 @@ def explore(
     device_capacity: int | None,
     host_capacity: int | None,
     requests: int | None,
+    ranks: int,
     fault: str | None,
     rules: tuple[str, ...],
     judge_as: str | None,
@@ -151,7 +154,7 @@ def explore(
             made = _onward(origin, nodes, fault, rules) if origin is not None else _model(Configuration(
                 preset=preset, policy=Policy(policy), components=chosen_components(components), pages=pages, tree=tree,
                 device_capacity=device_capacity, host_capacity=host_capacity, requests=requests, fault=fault,
-                rules=rules, judged_as=None if judge_as is None else Policy(judge_as),
+                rules=rules, judged_as=None if judge_as is None else Policy(judge_as), ranks=ranks,
             ))  # fmt: skip
         if promela is not None:
             return _export(made, promela, as_json)
@@ -189,8 +192,8 @@ def conclude(told: Outcome) -> Exit:
 
 
 _OF_A_MODEL = (
-    "preset", "policy", "components", "pages", "tree", "device_capacity", "host_capacity", "requests", "judge_as",
-    "symmetry", "promela", "save",
+    "preset", "policy", "components", "pages", "tree", "device_capacity", "host_capacity", "requests", "ranks",
+    "judge_as", "symmetry", "promela", "save",
 )  # fmt: skip
 """What a snapshot says itself, or a search that begins in one cannot do."""
 

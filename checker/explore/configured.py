@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from sanitree.checker.explore.ranks import RANK_FAULTS, RULES, Together, ranks_of
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.seen import observer
 from sanitree.checker.explore.transitions import Transitions, transitions
@@ -13,7 +14,7 @@ from sanitree.checker.report import Violation
 from sanitree.checker.report import check as judge
 from sanitree.invariants.plugins import all_rules
 from sanitree.invariants.rules import Check, Rule, checks
-from sanitree.invariants.vocabulary import FULL, Component, Policy, Settings
+from sanitree.invariants.vocabulary import FULL, HOST, Component, Policy, Settings
 from sanitree.models.protocol.heap import BACKUPS, heap
 from sanitree.models.protocol.pages import FAULTS, Pages, binary, pages
 from sanitree.models.protocol.pages.observed import snapshot
@@ -50,18 +51,20 @@ class Configuration:
     fault: str | None = None
     rules: tuple[str, ...] = ()
     judged_as: Policy | None = None
+    ranks: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """A model that was made. judged: the settings that rules are chosen by. names: what nodes are called where that is
-    not their number."""
+    not their number. ranks: where there are several; what is asked of the model is asked of rank 0."""
 
     configuration: Configuration
     transitions: Transitions
     judged: Settings
     seen: Callable[[Values], Snapshot]
     names: Mapping[int, int] = field(default_factory=dict)
+    ranks: Together | None = None
 
     def name(self, node: int) -> int:
         """What people are told of a node."""
@@ -75,12 +78,20 @@ class Model:
         """A state as what judges and shows live trees takes it."""
         return self.seen(state)
 
+    def snapshots(self, state: Values) -> tuple[Snapshot, ...]:
+        """The same of each rank."""
+        if self.ranks is None:
+            return (self.seen(state),)
+        return tuple(self.seen(self.ranks.own(state, r)) for r in range(self.ranks.count))
+
     def check(self, name: str) -> Check:
         """The rule that a name of `transitions.rules` stands for."""
         return next(c for c in checks(self.system.rules, self.judged) if c.name == name)
 
     def violations(self, name: str, state: Values) -> tuple[Violation, ...]:
         """The same state judged by a rule as live trees are: on columns, nothing of the explorer in it."""
+        if self.ranks is not None:
+            state = self.ranks.own(state, 0)
         report = judge(self.snapshot(state).with_settings(self.judged), [self.check(name).rule])
         return tuple(v for v in report.violations if v.check.name == name)
 
@@ -94,7 +105,27 @@ def model(c: Configuration) -> Model:
             raise ConfigurationError(
                 f"{number} {what} are more than anybody could explore", f"take at most {MOST_PAGES}"
             )
-    return of_system(c, PRESETS[c.preset](c))
+    return of_system(c, PRESETS[c.preset](c)) if c.ranks == 1 else _of_ranks(c)
+
+
+def _of_ranks(c: Configuration) -> Model:
+    """So many ranks of the page model. Of its own rules those that were chosen; all of both kinds where none was."""
+    if c.preset != "pages":
+        raise ConfigurationError(f"the preset {c.preset} is of one cache", "leave --ranks out")
+    fault = c.fault if c.fault in RANK_FAULTS else None
+    own = tuple(r for r in c.rules if r not in RULES)
+    one = replace(c, ranks=1, rules=own, fault=None if fault else c.fault)
+    made = of_system(one, _pages(one))
+    last = made.transitions
+    if fault == "rank_has_no_room_on_the_host":
+        least = pages_of(one).capacity(FULL, HOST) - 1
+        if not least:
+            raise ConfigurationError("the host has one page: no rank can have less", "--host-capacity 2")
+        last = transitions(_pages(replace(one, host_capacity=least)))
+    t, ranks = ranks_of(made.transitions, c.ranks, last, fault)
+    if c.rules:
+        t = replace(t, rules=tuple(r for r in t.rules if r.rule in c.rules or (own and r.rule not in RULES)))
+    return replace(made, configuration=c, transitions=t, ranks=ranks)
 
 
 def of_system(c: Configuration, system: System) -> Model:
@@ -161,7 +192,9 @@ def _heap(c: Configuration) -> System:
 def _pages(c: Configuration) -> System:
     """The page model. Where it says nothing of a fault, what was probably meant."""
     if c.fault is not None and c.fault not in FAULTS:
-        near = difflib.get_close_matches(c.fault, FAULTS, n=3, cutoff=0.5)
+        if c.fault in RANK_FAULTS:
+            raise ConfigurationError(f"{c.fault} is a fault of one rank among several", "add --ranks 2")
+        near = difflib.get_close_matches(c.fault, [*FAULTS, *RANK_FAULTS], n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(FAULTS))}"
         raise ConfigurationError(f"no fault of the page model is called {c.fault!r}", hint)
     try:

@@ -9,6 +9,7 @@ from sanitree.checker.explore import concrete
 from sanitree.checker.explore.concrete import NotARunError
 from sanitree.checker.explore.configured import ConfigurationError, Model, model
 from sanitree.checker.explore.evaluate import evaluate
+from sanitree.checker.explore.ranks import RULES, Disagreement
 from sanitree.checker.explore.results import Trace, Values
 from sanitree.checker.explore.results import Violation as Found
 from sanitree.checker.explore.tracefile import ModelTrace, Step
@@ -21,17 +22,30 @@ class MismatchError(Exception):
     """The search and the model as it reads disagree: a mistake of ours, and no finding."""
 
 
-def confirmed(m: Model, found: Found) -> tuple[Violation, ...]:
-    """How the last state of a run violates its rule, judged on columns. Raises MismatchError unless all of it is so."""
+Wrong = tuple[Violation, ...] | tuple[Disagreement, ...]
+"""How a state violates a rule: elements of one cache, or what ranks have of their own."""
+
+
+def confirmed(m: Model, found: Found) -> Wrong:
+    """How the last state of a run violates its rule, judged on columns; a rule about ranks, where each has its own.
+    Raises MismatchError unless all of it is so."""
     rerun(m, found.trace)
     last = found.trace.states[-1]
     rule = next(r for r in m.transitions.rules if r.rule == found.rule)
     if not evaluate(rule.wrong, last):
         raise MismatchError(f"the search says that {found.rule} is violated, and its expression that it is not")
-    violations = m.violations(found.rule, last)
-    if not violations:
+    wrong = wrong_in(m, found.rule, last)
+    if not wrong:
         raise MismatchError(f"the search says that {found.rule} is violated, and columns that it is not")
-    return violations
+    return wrong
+
+
+def wrong_in(m: Model, rule: str, state: Values) -> Wrong:
+    """How a state violates a rule, by the name of its check; nothing where it holds."""
+    if m.ranks is None or rule not in RULES:
+        return m.violations(rule, state)
+    found = m.ranks.disagreement(rule, state)
+    return () if found is None else (found,)
 
 
 def rerun(m: Model, trace: Trace) -> None:
@@ -54,7 +68,7 @@ class Again:
     model: Model | None = None
     moves: tuple[Move, ...] = ()
     states: tuple[Values, ...] = ()
-    violations: tuple[Violation, ...] = ()
+    violations: Wrong = ()
 
 
 def replay(trace: ModelTrace) -> Again:
@@ -78,7 +92,7 @@ def replay(trace: ModelTrace) -> Again:
         return Again(Answer.CANNOT_RUN, why, m, moves, states)
     if trace.name not in {r.rule for r in m.transitions.rules}:
         return Again(Answer.CANNOT_RUN, f"the model {m.system.name} is not judged by {trace.name!r}", m)
-    violations = m.violations(trace.name, states[-1])
+    violations = wrong_in(m, trace.name, states[-1])
     if violations:
         return Again(Answer.REPRODUCED, f"{trace.name} is violated again", m, moves, states, violations)
     return Again(Answer.GONE, f"every move can be made, and {trace.name} holds at the end", m, moves, states)
@@ -105,6 +119,8 @@ def plain_again(a: Again) -> dict[str, Any]:
         "answer": a.answer.value, "reason": a.reason, "on": "the model", "done": len(a.moves),
         "moves": [{"action": m.action.name, "node": m.node} for m in a.moves],
         "violations": [
+            {"rule": v.rule.id, "check": v.rule.id, "element": None, "prose": v.rule.prose}
+            if isinstance(v, Disagreement) else
             {"rule": v.rule.id, "check": v.check.name, "element": v.element, "prose": v.rule.prose}
             for v in a.violations
         ],

@@ -9,12 +9,13 @@ from typing import Any
 
 from sanitree.checker.difference import difference
 from sanitree.checker.explore.configured import Model
-from sanitree.checker.explore.confirm import confirmed, rerun, steps_of
+from sanitree.checker.explore.confirm import Wrong, confirmed, rerun, steps_of
+from sanitree.checker.explore.ranks import Disagreement
 from sanitree.checker.explore.results import Bounds, Searched, Trace
 from sanitree.checker.explore.tracefile import ModelTrace, plain_configuration
 from sanitree.checker.render import plain
 from sanitree.checker.render.words import count
-from sanitree.checker.report import Verdict, Violation
+from sanitree.checker.report import Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +30,7 @@ class Outcome:
     bounds: Bounds
     symmetry: bool
     where: str
-    violation: tuple[Violation, ...] | None
+    violation: Wrong | None
     unexercised: tuple[str, ...] = ()
 
     @property
@@ -53,6 +54,8 @@ class Outcome:
         """Within what the verdict holds."""
         yield f"{self.model.system.nodes} pages"
         c = self.model.configuration
+        if c.ranks > 1:
+            yield f"{c.ranks} ranks"
         for name in ("device_capacity", "host_capacity", "requests"):
             if (number := getattr(c, name)) is not None:
                 yield f"{name.replace('_', ' ')} {number}"
@@ -143,9 +146,16 @@ def _plain_violation(o: Outcome) -> dict[str, Any] | None:
     return {
         "rule": found.rule,
         "moves": len(found.trace.moves),
-        "instances": [plain.violation(last, v) for v in o.violation],
+        "instances": [
+            _plain_disagreement(v) if isinstance(v, Disagreement) else plain.violation(last, v) for v in o.violation
+        ],
         "trace": _plain_trace(o.model, found.trace),
     }
+
+
+def _plain_disagreement(d: Disagreement) -> dict[str, Any]:
+    evidence = [{"what": e.what, "value": e.value} for e in d.evidence]
+    return {"rule": d.rule.id, "check": d.rule.id, "prose": d.rule.prose, "evidence": evidence}
 
 
 def _plain_trace(m: Model, trace: Trace) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ from sanitree.models.snapshot.errors import shown
 FORMAT: Final = "sanitree-model-trace"
 VERSION: Final = 1
 KINDS: Final = ("rule", "progress")
+MOST_RANKS: Final = 8
 _MOST_MOVES = 100_000
 _SIZES = ("pages", "device_capacity", "host_capacity", "requests")
 
@@ -108,7 +109,7 @@ def _step(value: object, where: str) -> Step:
 
 
 def _configuration(value: object) -> Configuration:
-    told = dict(part(value, ".model", tuple(f.name for f in fields(Configuration))))
+    told = dict(part(value, ".model", [f.name for f in fields(Configuration) if f.name != "ranks"], ["ranks"]))
     policies = [p.value for p in Policy]
     told["preset"] = one_of(told["preset"], ".model.preset", PRESETS)
     told["policy"] = Policy(one_of(told["policy"], ".model.policy", policies))
@@ -117,6 +118,8 @@ def _configuration(value: object) -> Configuration:
     for name in _SIZES:
         if told[name] is not None:
             told[name] = number_of(told[name], f".model.{name}", 0, MOST_PAGES)
+    if "ranks" in told:
+        told["ranks"] = number_of(told["ranks"], ".model.ranks", 1, MOST_RANKS)
     if told["tree"] is not None:
         parents = list_of(told["tree"], ".model.tree", MOST_PAGES)
         told["tree"] = tuple(number_of(p, f".model.tree[{i}]", 0, i) for i, p in enumerate(parents))

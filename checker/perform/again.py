@@ -45,6 +45,8 @@ def again(trace: ModelTrace, on: str, core: str | None = None) -> Again:
     c = trace.configuration
     if c.preset != "pages":
         return _cannot(on, f"a trace of the preset {c.preset} is of no cache: only the page model is")
+    if c.ranks > 1:
+        return _cannot(on, "a trace of several ranks is of no single cache: sanitree hunt --ranks drives several")
     try:
         run = _run(c, trace)
         sound = _sound(c, run)

@@ -50,9 +50,14 @@ def render(names: tuple[str, str], d: Difference, limit: int | None = _MOST) -> 
     return Group(*lines)
 
 
-def lines(d: Difference) -> list[RenderableType]:
+def texts(d: Difference) -> list[Text]:
     """The same without headings, all of it: for a step that changes little."""
-    return [_indented(line) for _, found in _sections(d, None) for line in found]
+    return [line for _, found in _sections(d, None) for line in found]
+
+
+def lines(d: Difference) -> list[RenderableType]:
+    """The same, indented."""
+    return [_indented(line) for line in texts(d)]
 
 
 def _sections(d: Difference, limit: int | None) -> list[tuple[str, list[Text]]]:

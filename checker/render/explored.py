@@ -15,12 +15,14 @@ from sanitree.checker.difference import difference
 from sanitree.checker.explore.configured import Configuration, Model
 from sanitree.checker.explore.confirm import Again
 from sanitree.checker.explore.outcome import Outcome
+from sanitree.checker.explore.ranks import Disagreement
 from sanitree.checker.explore.results import Sofar, Values
 from sanitree.checker.explore.transitions import Move
-from sanitree.checker.render.difference import lines
+from sanitree.checker.render.difference import lines, texts
 from sanitree.checker.render.words import BOLD, DIM, GREEN, RED, YELLOW, Whole, clean, count, some_of, value
 from sanitree.checker.replay import Answer
 from sanitree.checker.report import Verdict, Violation
+from sanitree.models.snapshot import Snapshot
 
 _STYLE = {Verdict.HOLDS: ("✓", GREEN), Verdict.VIOLATED: ("✗", RED), Verdict.INCONCLUSIVE: ("?", YELLOW)}
 
@@ -42,7 +44,9 @@ def covered(s: Sofar) -> str:
 def named(c: Configuration, nodes: int) -> str:
     """A model in a few words."""
     fault = f" with {c.fault}" if c.fault else ""
-    return f"{c.preset}{fault}, {c.policy.value}, {'+'.join(x.name for x in c.components)}, {count(nodes, 'page')}"
+    ranks = f" on {c.ranks} ranks" if c.ranks > 1 else ""
+    components = "+".join(x.name for x in c.components)
+    return f"{c.preset}{ranks}{fault}, {c.policy.value}, {components}, {count(nodes, 'page')}"
 
 
 def render(o: Outcome, file: str | None) -> RenderableType:
@@ -78,7 +82,7 @@ def again(a: Again) -> RenderableType:
 
 def steps(m: Model, moves: Sequence[Move], states: Sequence[Values]) -> Iterator[RenderableType]:
     """A run: each move in words, and the difference that it makes."""
-    snapshots = [m.snapshot(s) for s in states]
+    snapshots = [m.snapshots(s) for s in states]
     for number, (move, (before, after)) in enumerate(zip(moves, pairwise(snapshots), strict=False), 1):
         grid = Grid.grid(padding=(0, 1, 0, 0))
         grid.add_row(
@@ -86,9 +90,20 @@ def steps(m: Model, moves: Sequence[Move], states: Sequence[Values]) -> Iterator
             Text(f"{move.action.name} of node {m.name(move.node)}", BOLD).append(f"  {words(move)}", DIM),
         )
         yield grid
-        changes = lines(difference(before, after))
-        yield from (_in(line, 5) for line in changes)
-        if not changes:
+        yield from _changes(before, after)
+
+
+def _changes(before: Sequence[Snapshot], after: Sequence[Snapshot]) -> Iterator[RenderableType]:
+    """What a move changes on rank 0, and on those on which that is something else."""
+    each = [difference(a, b) for a, b in zip(before, after, strict=True)]
+    told = [[line.plain for line in texts(d)] for d in each]
+    for rank, changed in enumerate(each):
+        if rank and told[rank] == told[0]:
+            continue
+        if any(x != told[0] for x in told):
+            yield _in(Text(f"rank {rank}:", DIM), 5)
+        yield from (_in(line, 5) for line in lines(changed))
+        if not told[rank]:
             yield _in(Text("nothing that a snapshot shows", DIM), 7)
 
 
@@ -170,10 +185,13 @@ def _named(what: str, checks: Sequence[str], style: str = "") -> Text:
     return Text(f"{what}: {some_of(ids, 12)}", style)
 
 
-def _evidence(m: Model, violations: Sequence[Violation]) -> Iterator[RenderableType]:
+def _evidence(m: Model, violations: Sequence[Violation | Disagreement]) -> Iterator[RenderableType]:
     for v in violations[:3]:
-        element = "" if v.element is None else f" at {v.rule.scope.value} {v.element}"
-        yield _in(Text(f"✗ {v.check.name}{element}", RED))
+        if isinstance(v, Disagreement):
+            yield _in(Text(f"✗ {v.rule.id}", RED))
+        else:
+            element = "" if v.element is None else f" at {v.rule.scope.value} {v.element}"
+            yield _in(Text(f"✗ {v.check.name}{element}", RED))
         yield _in(Text(v.rule.prose), 4)
         for e in v.evidence:
             yield _in(Text(f"{e.what}: {value(e.value)}", DIM), 4)
