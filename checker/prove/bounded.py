@@ -73,6 +73,14 @@ class Induction:
         self.solver.pop()
         return None if found == z3.unknown else bool(found == z3.sat)
 
+    def open(self, condition: E, without: Collection[str] = ()) -> bool:
+        """Whether a condition is met somewhere, every claim being true but some; not where the solver does not know."""
+        self.solver.push()
+        self.solver.add(self.before(condition))
+        found = asked(self.solver, (h for name, h in self.holding.items() if name not in without))
+        self.solver.pop()
+        return bool(found == z3.sat)
+
     def initially(self) -> Iterator[Pair]:
         """That the first state is legal: of this one there is no doubt, it is looked at."""
         begun, state = time.perf_counter(), first(self.t)

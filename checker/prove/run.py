@@ -16,6 +16,7 @@ from sanitree.checker.explore.configured import Configuration, Model, model
 from sanitree.checker.prove.bounded import Induction
 from sanitree.checker.prove.claims import BELOW, RANGE
 from sanitree.checker.prove.results import Answer, Pair, Proof
+from sanitree.checker.prove.small import Small
 from sanitree.checker.prove.supposed import TIED
 from sanitree.checker.prove.unbounded import Refuted, Unbounded
 from sanitree.models.protocol.system import Action
@@ -62,7 +63,8 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     begun = time.perf_counter()
     z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())  # Python's collector gives terms back from any thread
     first = _small(c, SMALL[0])
-    u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds)
+    small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
+    u = Unbounded(first.system, [r.rule for r in first.transitions.rules], seconds, small=Small(small))
     if lost := [name for name in u.s.unsaid if name != BOUNDS]:
         u.refuted = _Refuting(u, lambda: (Induction(_small(c, tree), seconds, lost) for tree in SMALL))
     auxiliary = frozenset(f.name for f in u.s.formulas if f.auxiliary).union(u.s.tied)
@@ -71,7 +73,6 @@ def of_any_size(c: Configuration, seconds: float, rules: Sequence[str], told: To
     with _Threads(u) as threads:
         initial, proving = threads.prove(wanted)
         with _MAIN:
-            small = [Induction(first, seconds), *(Induction(_small(c, tree), seconds) for tree in SMALL[1:])]
             idle = _idle(small)
         pairs = [p for p in initial.result() if p.claim in wanted]
         for a, proved in proving:

@@ -19,6 +19,7 @@ from sanitree.checker.prove.instances import Said
 from sanitree.checker.prove.lemmas import Counter, H
 from sanitree.checker.prove.order import ROOT, above, named, put, same, subs, up
 from sanitree.checker.prove.relational import Relational
+from sanitree.checker.prove.small import Small
 from sanitree.checker.prove.tree import Tree
 from sanitree.checker.symbolic import TRUE, E, conj, disj, neg
 from sanitree.invariants.instantiate import instantiate
@@ -34,7 +35,7 @@ TIED = "counters_count"
 """The claim, for each component, that no number falls below 0, and that a counter counts what it is tied to."""
 
 ABSENT = "absent_pages_have_nothing"
-STEP, FOLLOWING, UNCHANGED, PAIR = 100_000, 400_000, 500_000, 4_000_000
+STEP, FOLLOWING, UNCHANGED, PAIR = 500_000, 500_000, 500_000, 4_000_000
 """What z3 may do for a question, in steps of its own: so that what is proved does not hang on time. Of those that were
 proved with full attention none took more than a quarter to a half of it."""
 
@@ -56,12 +57,14 @@ class Formula:
 class Supposed:
     """The claims about a model, and all that follows from them. wanted: rules. seconds: for each question.
 
-    like: what has found the same before; this one then has a z3 of its own.
+    like: what has found the same before; this one then has a z3 of its own. small: where is seen what does not follow.
     """
 
     def __init__(
-        self, system: System, wanted: Iterable[str], seconds: float = SECONDS, like: Supposed | None = None
-    ) -> None:
+        self, system: System, wanted: Iterable[str], seconds: float = SECONDS, like: Supposed | None = None,
+        small: Small | None = None,
+    ) -> None:  # fmt: skip
+        self.small = small
         self.system, self.wanted, self.seconds = system, tuple(wanted), seconds
         self.r = Relational(system)
         self.unsaid: dict[str, str] = {}
@@ -215,13 +218,13 @@ class Supposed:
         g, h = GOALS[0], H
         i.name(g, near=True)
         i.name(up(g), near=True)
-        candidates: list[Such] = []
+        candidates: list[tuple[Such, Key, int]] = []
         for key in self.r.rows.flags:
             if self.r.is_truth(key):
-                candidates += [flag(key), no_flag(key)]
+                candidates += [(flag(key), key, 1), (no_flag(key), key, 0)]
         for c in self.counters:
             such = zero(c.key)
-            candidates.append(such)
+            candidates.append((such, c.key, 0))
             if c.along:
                 h = named(f"h {c.key}")
                 ends = conj(conj(above(up(g), h), neg(same(h, ROOT))), neg(none_of(put(c.holders, H, h))))
@@ -230,7 +233,9 @@ class Supposed:
                 i.true(disj(such(up(g)), ends), self.marks[tie(c.key)])
         for term in self.system.lines:
             joined = self.r.conditioned(term)
-            for such in candidates:
+            for such, key, value in candidates:
+                if self.small is not None and self.small.steps(key, value, term):
+                    continue
                 if (by := self._steps(such, solver, i, joined)) is not None:
                     yield lemmas.along_a_line(joined, such, self.r.there), by
 
@@ -244,6 +249,8 @@ class Supposed:
         found: dict[str, frozenset[str]] = {}
         for f in (f for f in self.formulas if not f.auxiliary):
             without = {*found, f.name}
+            if self.small is not None and self.small.without(f.name, without):
+                continue
             kept = [
                 m for n, m in self.marks.items() if n not in without and not without & self.lemmas.get(n, frozenset())
             ]

@@ -23,6 +23,7 @@ from sanitree.checker.prove.instances import Said
 from sanitree.checker.prove.lemmas import Counter, H, N, Then
 from sanitree.checker.prove.order import ROOT, above, differ, put, put_all, same, shaped, subs, up
 from sanitree.checker.prove.results import INITIALLY, Answer, Pair
+from sanitree.checker.prove.small import Small
 from sanitree.checker.prove.supposed import (
     ABSENT,
     GOALS,
@@ -48,10 +49,11 @@ class Unbounded:
     refuted: asked about what is not proved soon."""
 
     def __init__(
-        self, system: System, wanted: Iterable[str], seconds: float = SECONDS, like: Supposed | None = None
-    ) -> None:
+        self, system: System, wanted: Iterable[str], seconds: float = SECONDS, like: Supposed | None = None,
+        small: Small | None = None,
+    ) -> None:  # fmt: skip
         self.system = system
-        self.s = Supposed(system, wanted, seconds, like)
+        self.s = Supposed(system, wanted, seconds, like, small)
         self.stopped = False
         self.refuted: Refuted | None = None
 
