@@ -102,6 +102,20 @@ def stops_waiting(live: LiveEngine) -> None:
     sometimes(live.cache, "writing_check", wrong, every=2)
 
 
+def forgets_a_load(live: LiveEngine) -> None:
+    """A poll after which a node waits no more for a load that is still in flight."""
+
+    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        result = method(*args, **more)
+        node = next((n for n in below(live.tree.root_node) if n.load_back_pending_id is not None), None)
+        if node is not None:
+            node.load_back_pending_id = None
+            live.tree._update_evictable_leaf_sets(node)
+        return result
+
+    sometimes(live.cache, "loading_check", wrong, every=1)
+
+
 def below(node: Any) -> list[Any]:
     found = list(node.children.values())
     for n in found:
@@ -125,5 +139,6 @@ MISDEEDS: dict[str, Callable[[LiveEngine], None]] = {
         promise_forgotten,
         backup_thrown_away,
         stops_waiting,
+        forgets_a_load,
     )
 }

@@ -107,6 +107,14 @@ def test_misdeeds_are_told_and_the_two_agree(version: str, core: str | None) -> 
         assert set(answer["rules"]) >= MISDEEDS[fault], answer
 
 
+def test_a_load_that_is_forgotten_is_told() -> None:
+    """From 0.5.18 on nodes are marked while they are loaded."""
+    cell = {"policy": "write_back", "components": ["full"], "page_size": 1, "core": "python"}
+    (answer,) = in_engine("0.5.23", "misdeeds", cell=cell, steps=200, seed=5, faults=["forgets_a_load"]).values()
+    assert answer["apart"] == [], answer
+    assert "load_is_pending_until_acked" in answer["rules"], answer
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("version", "core"), ALL)
 @pytest.mark.parametrize("seed", [21, 22])
