@@ -152,7 +152,7 @@ def _on_the_way(path: Path, ends: Iterable[Path]) -> bool:
 
 def _state_alone(met: Met, d: Difference) -> bool:
     per_node = any(not c.per_token for c in met.settings.components)
-    of_it = d.key.name in ("load_pending", "in_load", "in_load_of_parent")
+    of_it = d.key.name in ("load_pending", "in_load", "in_load_of_parent", "load_copied")
     full = Key("being_loaded", FULL.name)
     row = met.after.seen.pages.get(d.path)
     return met.operation in _SPLITTING and per_node and of_it and row is not None and not row[met.places[full]]

@@ -144,7 +144,15 @@ def test_real_engines_are_followed(on: str, core: str | None, policy: str, compo
 
 WITH_WINDOW = Setup(policy=Policy.WRITE_BACK, components=(FULL, SWA), page_size=1, device_pages=4, host_pages=3,
                     states=3, window=2)  # fmt: skip
+"""With a window, or with state in its place."""
+
 EXPLAINED = {
+    "a node is split that loads its state alone, whose bytes have arrived": (
+        NEWEST, replace(WITH_WINDOW, policy=Policy.WRITE_THROUGH, components=(FULL, MAMBA), host_pages=2, states=2,
+                        core="python"),
+        [Start((1, 1)), Finish(0), Release(0, False), Start((1, 1, 1, 1)), Finish(0), Copy(0), Poll(), Release(0, True),
+         Start((1, 1, 1)), Copy(0), Start((1, 1))],
+    ),
     "an insert writes ancestors that are not on the host": (
         "0.5.21", replace(WITH_WINDOW, core="python"),
         [Start((1, 1, 1, 1)), Finish(0), Release(0, False), Start((1, 1, 1)), Finish(0)],
