@@ -90,30 +90,24 @@ def backup_thrown_away(live: LiveEngine) -> None:
 
 def stops_waiting(live: LiveEngine) -> None:
     """A poll after which a node waits no more for a write that is still in flight."""
-
-    def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
-        result = method(*args, **more)
-        node = next((n for n in below(live.tree.root_node) if n.write_through_pending_id is not None), None)
-        if node is not None:
-            node.write_through_pending_id = None
-            live.tree._update_evictable_leaf_sets(node)
-        return result
-
-    sometimes(live.cache, "writing_check", wrong, every=2)
+    _forgets(live, "writing_check", "write_through_pending_id", every=2)
 
 
 def forgets_a_load(live: LiveEngine) -> None:
     """A poll after which a node waits no more for a load that is still in flight."""
+    _forgets(live, "loading_check", "load_back_pending_id", every=1)
 
+
+def _forgets(live: LiveEngine, poll: str, mark: str, every: int) -> None:
     def wrong(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
         result = method(*args, **more)
-        node = next((n for n in below(live.tree.root_node) if n.load_back_pending_id is not None), None)
+        node = next((n for n in below(live.tree.root_node) if getattr(n, mark) is not None), None)
         if node is not None:
-            node.load_back_pending_id = None
+            setattr(node, mark, None)
             live.tree._update_evictable_leaf_sets(node)
         return result
 
-    sometimes(live.cache, "loading_check", wrong, every=1)
+    sometimes(live.cache, poll, wrong, every=every)
 
 
 def below(node: Any) -> list[Any]:
