@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sanitree.checker.render.marks import marks
 from sanitree.checker.report import Report
@@ -45,8 +45,12 @@ def looks(report: Report, nodes: Sequence[int], most: int) -> list[Look]:
     for row, others in sites(s, wrong)[:SITES]:
         below = [child for child in range(1, len(parent)) if parent[child] == row and child not in others]
         found += [Look([*s.path_to(row), child], 2, alone=len(wrong) > 1, narrow=True) for child in below]
-    seen = [frozenset(look.rows) for look in found]
-    return [look for i, look in enumerate(found) if seen[i] not in seen[:i]]
+    once: dict[frozenset[int], Look] = {}
+    for look in found:
+        first = once.setdefault(frozenset(look.rows), look)
+        if first.longest < look.longest and not look.narrow:
+            once[frozenset(look.rows)] = replace(first, longest=look.longest)
+    return list(once.values())
 
 
 def suspects(report: Report) -> list[int]:

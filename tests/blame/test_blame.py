@@ -20,7 +20,7 @@ from sanitree.models.protocol.pages.abstraction import NotAStateError
 from sanitree.models.protocol.pages.calls import STAGES, one_call
 from sanitree.models.protocol.pages.named import as_named
 from sanitree.models.snapshot import Key
-from tests.blame.corrupting import Corrupted, corrupted, healthy
+from tests.blame.corrupting import SMALL, Corrupted, corrupted, healthy
 from tests.blame.measure import right
 
 BACK, THROUGH = Policy.WRITE_BACK, Policy.WRITE_THROUGH
@@ -86,6 +86,15 @@ def test_the_last_call_narrows_what_may_have_happened() -> None:
     for other in STAGES:
         if other.value == "match_prefix":
             assert not blame(c.report, operations=(other,)).explanations
+
+
+def test_a_part_in_which_several_nodes_are_wrong_may_have_come_of_more_than_one_move() -> None:
+    """A split that forgets the lock, and state that the same insert brings to the upper part."""
+    c = corrupted("split_forgets_the_lock", BACK, (FULL, MAMBA), 9, small=SMALL)
+    assert c is not None and len(suspects(c.report)) > 1
+    b = blame(c.report, operations=(c.call,))
+    assert right(c.fault, b)[0]
+    assert [m.action.name for m in b.explanations[0].moves] == ["split", "insert"]
 
 
 def test_books_that_ask_for_no_lock_are_told_so() -> None:
