@@ -20,6 +20,7 @@ from sanitree.checker.cli.inputs import (
 )
 from sanitree.checker.cli.output import console, print_json, progress, show, show_lockstep
 from sanitree.invariants.vocabulary import Policy
+from sanitree.models.ranks.group import MOST_RANKS
 
 if TYPE_CHECKING:
     from sanitree.checker.explore.configured import Configuration, Model
@@ -82,9 +83,13 @@ class _Shape(click.ParamType):  # type: ignore[type-arg]
 @click.option("--device-capacity", type=click.IntRange(1), metavar="N", help="Pages that the device holds.")
 @click.option("--host-capacity", type=click.IntRange(0), metavar="N", help="Pages that the host holds.")
 @click.option("--requests", type=click.IntRange(0), metavar="N", help="Requests at once.")
-@click.option("--ranks", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N",
+@click.option("--ranks", type=click.IntRange(1, MOST_RANKS), default=1, show_default=True, metavar="N",
               help="So many ranks, on each of which copies land at their own time: see docs/ranks.md.")  # fmt: skip
-@click.option("--fault", metavar="NAME", help="Switch on a fault of the model: see docs/faults.md.")
+@click.option(
+    "--fault",
+    metavar="NAME",
+    help="Switch on a fault of the model: see docs/model-faults.md; of a rank: docs/ranks.md.",
+)
 @click.option("--rule", "rules", multiple=True, metavar="ID",
               help="Only this rule; may be given several times.")  # fmt: skip
 @click.option("--judge-as", type=click.Choice(_POLICIES), help="Judge by the rules of another policy.")

@@ -12,6 +12,7 @@ from sanitree.checker.cli.exits import Exit, Trouble
 from sanitree.checker.cli.inputs import Names, broken_plugins_told, chosen_components, json_option, known_components
 from sanitree.checker.cli.output import console, print_json, progress, show, show_lockstep
 from sanitree.invariants.vocabulary import Policy
+from sanitree.models.ranks.group import MOST_RANKS
 
 if TYPE_CHECKING:
     from sanitree.checker.hunt.hunt import Hunt
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
               help="Of an engine that has two; both compares them.")  # fmt: skip
 @click.option("--page", type=click.IntRange(1, 64), default=1, show_default=True, metavar="TOKENS",
               help="Tokens in a page.")  # fmt: skip
-@click.option("--ranks", type=click.IntRange(1, 8), default=1, show_default=True, metavar="N",
+@click.option("--ranks", type=click.IntRange(1, MOST_RANKS), default=1, show_default=True, metavar="N",
               help="Ranks of one server, each with a cache of its own, that must agree.")  # fmt: skip
 @click.option("--fault", metavar="NAME", help="Switch on a fault of the reference cache: see docs/faults.md.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, metavar="SECONDS",

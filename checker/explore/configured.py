@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sanitree.checker.explore.ranks import RANK_FAULTS, RULES, Together, ranks_of
+from sanitree.checker.explore.ranks import NO_ROOM, RANK_FAULTS, RULES, Together, ranks_of
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.seen import observer
 from sanitree.checker.explore.transitions import Transitions, transitions
@@ -19,6 +19,7 @@ from sanitree.models.protocol.heap import BACKUPS, heap
 from sanitree.models.protocol.pages import FAULTS, Pages, binary, pages
 from sanitree.models.protocol.pages.observed import snapshot
 from sanitree.models.protocol.system import System
+from sanitree.models.ranks.group import MOST_RANKS
 from sanitree.models.snapshot import Snapshot
 
 MOST_PAGES = 64
@@ -76,7 +77,7 @@ class Model:
 
     def snapshot(self, state: Values) -> Snapshot:
         """A state as what judges and shows live trees takes it."""
-        return self.seen(state)
+        return self.seen(state if self.ranks is None else self.ranks.own(state, 0))
 
     def snapshots(self, state: Values) -> tuple[Snapshot, ...]:
         """The same of each rank."""
@@ -90,8 +91,6 @@ class Model:
 
     def violations(self, name: str, state: Values) -> tuple[Violation, ...]:
         """The same state judged by a rule as live trees are: on columns, nothing of the explorer in it."""
-        if self.ranks is not None:
-            state = self.ranks.own(state, 0)
         report = judge(self.snapshot(state).with_settings(self.judged), [self.check(name).rule])
         return tuple(v for v in report.violations if v.check.name == name)
 
@@ -105,6 +104,8 @@ def model(c: Configuration) -> Model:
             raise ConfigurationError(
                 f"{number} {what} are more than anybody could explore", f"take at most {MOST_PAGES}"
             )
+    if not 1 <= c.ranks <= MOST_RANKS:
+        raise ConfigurationError(f"{c.ranks} ranks cannot be explored", f"take 1 to {MOST_RANKS}")
     return of_system(c, PRESETS[c.preset](c)) if c.ranks == 1 else _of_ranks(c)
 
 
@@ -117,7 +118,7 @@ def _of_ranks(c: Configuration) -> Model:
     one = replace(c, ranks=1, rules=own, fault=None if fault else c.fault)
     made = of_system(one, _pages(one))
     last = made.transitions
-    if fault == "rank_has_no_room_on_the_host":
+    if fault == NO_ROOM:
         least = pages_of(one).capacity(FULL, HOST) - 1
         if not least:
             raise ConfigurationError("the host has one page: no rank can have less", "--host-capacity 2")
@@ -156,8 +157,10 @@ def _chosen(c: Configuration, system: System, judged: Settings) -> tuple[Rule, .
     known = {r.id: r for r in (*all_rules(), *system.rules)}
     found = []
     for name in c.rules:
+        if name in RULES:
+            raise ConfigurationError(f"{name} is about several ranks", "add --ranks 2")
         if name not in known:
-            near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+            near = difflib.get_close_matches(name.lower(), [*known, *RULES], n=3, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}?" if near else "`sanitree rules` lists them"
             raise ConfigurationError(f"no rule is called {name!r}", hint)
         rule = known[name]

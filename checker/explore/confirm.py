@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ def confirmed(m: Model, found: Found) -> Wrong:
         raise MismatchError(f"the search says that {found.rule} is violated, and its expression that it is not")
     wrong = wrong_in(m, found.rule, last)
     if not wrong:
-        raise MismatchError(f"the search says that {found.rule} is violated, and columns that it is not")
+        raise MismatchError(f"the search says that {found.rule} is violated, and what is seen that it is not")
     return wrong
 
 
@@ -82,11 +83,9 @@ def replay(trace: ModelTrace) -> Again:
     if strange is not None:
         return Again(Answer.CANNOT_RUN, f"the model {m.system.name} has no action {strange!r}", m)
     names = [(s.action, s.node) for s in trace.moves]
-    try:
-        moves = concrete.named(m.transitions, names)
-        states = concrete.run(m.transitions, moves)
-    except NotARunError as error:
-        return _gone(m, concrete.named(m.transitions, names[: error.step]), str(error))
+    moves, states, why = _as_far_as_it_goes(m, names)
+    if why:
+        return Again(Answer.GONE, why, m, moves, states)
     if trace.kind != "rule":
         why = f"every move can be made; that {trace.name} is out of reach from there takes a search: sanitree explore"
         return Again(Answer.CANNOT_RUN, why, m, moves, states)
@@ -98,8 +97,15 @@ def replay(trace: ModelTrace) -> Again:
     return Again(Answer.GONE, f"every move can be made, and {trace.name} holds at the end", m, moves, states)
 
 
-def _gone(m: Model, moves: tuple[Move, ...], why: str) -> Again:
-    return Again(Answer.GONE, why, m, moves, concrete.run(m.transitions, moves))
+def _as_far_as_it_goes(m: Model, names: Sequence[tuple[str, int]]) -> tuple[tuple[Move, ...], tuple[Values, ...], str]:
+    """The moves that can be made, the states that they lead through, and why no more can."""
+    left, why = names, ""
+    while True:
+        try:
+            moves = concrete.named(m.transitions, left)
+            return moves, concrete.run(m.transitions, moves), why
+        except NotARunError as error:
+            left, why = left[: error.step], str(error)
 
 
 def said(step: Step | Move) -> str:

@@ -154,19 +154,25 @@ def _plain_violation(o: Outcome) -> dict[str, Any] | None:
 
 
 def _plain_disagreement(d: Disagreement) -> dict[str, Any]:
+    """With the keys of a violation of one cache; null where a rule about ranks has nothing."""
+    nothing = ("family", "component", "tier", "sentence", "element", "path", "tokens", "expected", "found")
     evidence = [{"what": e.what, "value": e.value} for e in d.evidence]
-    return {"rule": d.rule.id, "check": d.rule.id, "prose": d.rule.prose, "evidence": evidence}
+    told = {"rule": d.rule.id, "check": d.rule.id, "prose": d.rule.prose, "evidence": evidence}
+    return dict.fromkeys(nothing) | told
 
 
 def _plain_trace(m: Model, trace: Trace) -> list[dict[str, Any]]:
-    snapshots = [m.snapshot(s) for s in trace.states]
-    return [
-        {
-            "action": move.action.name, "node": m.name(move.node), "prose": move.action.prose,
-            "difference": _plain_difference(number, difference(a, b)),
-        }
-        for number, (move, (a, b)) in enumerate(zip(trace.moves, pairwise(snapshots), strict=True), 1)
-    ]  # fmt: skip
+    """difference: on rank 0; ranks: on each, where there are several."""
+    snapshots = [m.snapshots(s) for s in trace.states]
+    told: list[dict[str, Any]] = []
+    for number, (move, (before, after)) in enumerate(zip(trace.moves, pairwise(snapshots), strict=True), 1):
+        each = [_plain_difference(number, difference(a, b)) for a, b in zip(before, after, strict=True)]
+        of_ranks = {"ranks": each} if len(each) > 1 else {}
+        told.append({
+            "action": move.action.name, "node": m.name(move.node), "prose": move.action.prose, "difference": each[0],
+            **of_ranks,
+        })  # fmt: skip
+    return told
 
 
 def _plain_difference(number: int, d: Any) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 The ranks of one server are given the same requests, so a move of the model is one of all ranks at once; only the
 arrival of bytes is a move of one rank. An acknowledgement is taken where its copy has landed on all of them, which is
 what a cache's collective calls are for. That the ranks then stay alike is not assumed: it is what is searched. The
-rules are those of `checker.agreement`, as far as a state shows them; of the rules about one cache, rank 0 is judged.
+rules are those of `checker.agreement` that a state shows; of the rules about one cache, rank 0 is judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -17,39 +17,22 @@ from sanitree.checker.explore.evaluate import evaluate
 from sanitree.checker.explore.results import Values
 from sanitree.checker.explore.transitions import Cell, Forbidden, Move, Transitions
 from sanitree.checker.report import Evidence
-from sanitree.checker.symbolic import FALSE, TRUE, E, compared, conj, const, disj, neg
+from sanitree.checker.symbolic import FALSE, TRUE, E, choose, compared, conj, const, disj, neg
 from sanitree.invariants.terms import Op
 from sanitree.models.protocol.pages import words as w
-from sanitree.models.protocol.system import Variable
+from sanitree.models.protocol.system import Action, Variable
 from sanitree.models.snapshot import Key
 
-RULES: Mapping[str, Agreement] = {a.id: a for a in AGREEMENT}
+RULES: Mapping[str, Agreement] = {a.id: a for a in AGREEMENT if a.id != "same_collectives"}
+"""Those that a state shows. What a rank asks of the others, no state of the model does."""
 
-_COPIED = {"write": w.WRITE_COPIED, "load": w.LOAD_COPIED}
-_IN_FLIGHT = {"write": w.IN_WRITE, "load": w.IN_LOAD}
+TAKES_ITS_OWN_ACKS, NO_ROOM = "rank_takes_its_own_acks", "rank_has_no_room_on_the_host"
+RANK_FAULTS = (TAKES_ITS_OWN_ACKS, NO_ROOM)
+"""Of the last rank, by the names that they have in the reference cache. The second has a page less on the host."""
+
+_IN_FLIGHT = (w.IN_WRITE, w.IN_LOAD)
 _LANDING = {"copy_write", "copy_load"}
 _TAKING = {"ack_write", "ack_load"}
-_OWN = frozenset({"right"})
-"""With what says that a copy has landed: what bytes are where is each rank's own until it is acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class RankFault:
-    """What is wrong with the last rank, by the name that it has in the reference cache. rule: that must find it."""
-
-    name: str
-    rule: str
-    what: str
-
-
-RANK_FAULTS: Mapping[str, RankFault] = {f.name: f for f in (
-    RankFault("rank_skips_the_collective", "same_collectives",
-              "A rank on which nothing is done does not ask the others how far they are."),
-    RankFault("rank_takes_its_own_acks", "same_acks",
-              "A rank takes every acknowledgement that is done there, whatever the others say."),
-    RankFault("rank_has_no_room_on_the_host", "same_decisions",
-              "One rank has a page less of room on the host."),
-)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,48 +61,62 @@ class Together:
         """How a state violates a rule, by its name; None where it does not. Nothing of the search is in it."""
         known: dict[E, int] = {}
         told: list[Evidence] = []
-        for what, each in self.compared(rule):
-            values = [evaluate(e, state, known) for e in each]
+        for c in self.compared(rule):
+            values = [evaluate(e, state, known) for e in c.each]
             if len(set(values)) > 1:
-                said = map(bool, values) if max(values) == 1 else values
-                told += [Evidence(f"{what}, on rank {r}", x) for r, x in enumerate(said)]
+                said = map(bool, values) if c.truth else values
+                told += [Evidence(f"{c.what}, on rank {r}", x) for r, x in enumerate(said)]
         return Disagreement(RULES[rule], tuple(told)) if told else None
 
-    def compared(self, rule: str) -> Iterator[tuple[str, tuple[E, ...]]]:
-        """What a rule says is the same on all ranks, in words and of each rank."""
+    def compared(self, rule: str) -> Iterator[Compared]:
+        """What a rule says is the same on all ranks."""
         match rule:
-            case "same_collectives":
-                yield from self._collectives()
             case "same_acks":
-                yield from self._cells(lambda v: v.key in _IN_FLIGHT.values())
+                yield from (self._cell(i, n) for i, v, n in self._cells() if v.key in _IN_FLIGHT)
             case "same_decisions":
                 for action, node in dict.fromkeys(at for moves in self.each for at in moves):
                     if action not in _LANDING | _TAKING:
-                        guards = (moves.get((action, node)) for moves in self.each)
-                        yield f"{action} of node {node} may happen", tuple(m.guard if m else FALSE for m in guards)
+                        moves = (own.get((action, node)) for own in self.each)
+                        guards = tuple(m.guard if m else FALSE for m in moves)
+                        yield Compared(f"{action} of node {node} may happen", guards, True)
             case "same_tree":
-                landed = _COPIED.values()
-                yield from self._cells(lambda v: v.key not in landed and v.key.name not in _OWN)
+                for i, v, n in self._cells():
+                    if v.key.name == "right":
+                        yield self._arrived(i, n)
+                    elif v.key not in (*_IN_FLIGHT, *w.COPIED.values()):
+                        yield self._cell(i, n)
 
-    def _cells(self, chosen: Callable[[Variable], bool]) -> Iterator[tuple[str, tuple[E, ...]]]:
+    def _cells(self) -> Iterator[tuple[int, Variable, int]]:
         nodes = sorted({cell[1] for moves in self.each for m in moves.values() for cell in m.assigned})
-        for i, v in enumerate(self.variables):
-            for node in nodes if chosen(v) else ():
-                bits = tuple(E("bits", (i + r * len(self.variables), node)) for r in range(self.count))
-                yield f"{v.key} of node {node}", bits
+        return ((i, v, n) for i, v in enumerate(self.variables) for n in nodes)
 
-    def _collectives(self) -> Iterator[tuple[str, tuple[E, ...]]]:
-        """While anything is in flight, all ask; with the fault the last does where something has landed there."""
-        skips = self.fault == "rank_skips_the_collective"
-        for kind, copied in _COPIED.items():
-            flying = self._any(_IN_FLIGHT[kind], 0)
-            last = conj(flying, self._any(copied, self.count - 1)) if skips else flying
-            yield f"it asks how far {kind}s are", (*[flying] * (self.count - 1), last)
+    def _bits(self, place: int, node: int) -> tuple[E, ...]:
+        return tuple(E("bits", (place + r * len(self.variables), node)) for r in range(self.count))
 
-    def _any(self, key: Key, rank: int) -> E:
-        place = next(i for i, v in enumerate(self.variables) if v.key == key) + rank * len(self.variables)
-        cells = sorted({cell for m in self.each[rank].values() for cell in m.assigned if cell[0] == place})
-        return reduce(disj, (compared(Op.LT, const(0), E("bits", c)) for c in cells), FALSE)
+    def _cell(self, place: int, node: int) -> Compared:
+        v = self.variables[place]
+        return Compared(f"{v.key} of node {node}", self._bits(place, node), v.top == 1)
+
+    def _arrived(self, place: int, node: int) -> Compared:
+        """Which bytes are where is each rank's own while something is in flight there."""
+        cell, idle = self._cell(place, node), TRUE
+        for i in (i for i, v in enumerate(self.variables) if v.key in _IN_FLIGHT):
+            idle = reduce(conj, (neg(compared(Op.LT, const(0), e)) for e in self._bits(i, node)), idle)
+        return replace(cell, each=tuple(choose(idle, e, const(0)) for e in cell.each))
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Something that is the same on all ranks, in words and of each. truth: it is true or not; a number else."""
+
+    what: str
+    each: tuple[E, ...]
+    truth: bool
+
+    def differs(self) -> E:
+        """It is not the same on all."""
+        first, *others = self.each
+        return reduce(disj, (neg(_same(first, e)) for e in others), FALSE)
 
 
 def ranks_of(t: Transitions, count: int, last: Transitions, fault: str | None) -> tuple[Transitions, Together]:
@@ -131,14 +128,13 @@ def ranks_of(t: Transitions, count: int, last: Transitions, fault: str | None) -
     )
     made = Together(count, t.system.variables, each, fault)
     moves = tuple(_moves(made))
-    agreed = [Forbidden(rule, reduce(disj, map(_differ, made.compared(rule)), FALSE)) for rule in RULES]
-    rules = (*(f for f in agreed if f.wrong is not FALSE), *t.rules)
-    unsaid = (*t.unsaid, *(f.rule for f in agreed if f.wrong is FALSE))
+    agreed = (Forbidden(x, reduce(disj, (c.differs() for c in made.compared(x)), FALSE)) for x in RULES)
+    rules = (*agreed, *t.rules)
     variables = tuple(replace(v, key=_of_rank(v.key, r)) for r in range(count) for v in t.system.variables)
     actions = tuple({m.action.name: m.action for m in moves}.values())
     first = {(_of_rank(key, r), n): x for (key, n), x in t.system.first.items() for r in range(count)}
     system = replace(t.system, variables=variables, actions=actions, first=first, promises=())
-    return Transitions(system, moves, rules, unsaid), made
+    return Transitions(system, moves, rules, t.unsaid), made
 
 
 def _of_rank(key: Key, rank: int) -> Key:
@@ -146,33 +142,31 @@ def _of_rank(key: Key, rank: int) -> Key:
 
 
 def _moves(ranks: Together) -> Iterator[Move]:
+    named: dict[tuple[str, int], Action] = {}
+
+    def alone(m: Move, rank: int) -> Move:
+        """A move of one rank; its action is one for all nodes, as every action is."""
+        name = f"{m.action.name}@{rank}"
+        return replace(m, action=named.setdefault((m.action.name, rank), replace(m.action, name=name)))
+
     for at in dict.fromkeys(at for moves in ranks.each for at in moves):
         own = [moves.get(at) for moves in ranks.each]
         if at[0] in _LANDING:
-            for r, m in enumerate(own):
-                if m is not None:
-                    yield replace(m, action=replace(m.action, name=f"{at[0]}@{r}"))
+            yield from (alone(m, r) for r, m in enumerate(own) if m is not None)
             continue
         there = [m for m in own if m is not None]
         guard = reduce(conj, (m.guard for m in there), TRUE if len(there) == len(own) else FALSE)
         assigned = {cell: e for m in there for cell, e in m.assigned.items()}
         if guard is not FALSE:
             yield Move(there[0].action, at[1], guard, assigned)
-        if at[0] in _TAKING and ranks.fault == "rank_takes_its_own_acks" and own[-1] is not None:
-            alone = conj(own[-1].guard, neg(guard))
-            yield replace(own[-1], action=replace(own[-1].action, name=f"{at[0]}@{ranks.count - 1}"), guard=alone)
-
-
-def _differ(of: tuple[str, tuple[E, ...]]) -> E:
-    """What is said of each rank is not the same on all."""
-    first, *others = of[1]
-    return reduce(disj, (neg(_same(first, e)) for e in others), FALSE)
+        if at[0] in _TAKING and ranks.fault == TAKES_ITS_OWN_ACKS and own[-1] is not None:
+            yield alone(replace(own[-1], guard=conj(own[-1].guard, neg(guard))), ranks.count - 1)
 
 
 def _same(a: E, b: E) -> E:
     if a is b:
         return TRUE
-    if a.op == "bits":
+    if a.op in ("bits", "if"):
         return compared(Op.EQ, a, b)
     return disj(conj(a, b), conj(neg(a), neg(b)))
 

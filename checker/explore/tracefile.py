@@ -29,12 +29,12 @@ from sanitree.models.driving.document import (
     text_of,
     write_file,
 )
+from sanitree.models.ranks.group import MOST_RANKS
 from sanitree.models.snapshot.errors import shown
 
 FORMAT: Final = "sanitree-model-trace"
 VERSION: Final = 1
 KINDS: Final = ("rule", "progress")
-MOST_RANKS: Final = 8
 _MOST_MOVES = 100_000
 _SIZES = ("pages", "device_capacity", "host_capacity", "requests")
 

@@ -52,13 +52,10 @@ class Met:
         return any(not self.had(p, d.key.component or "", DEVICE) for p in below)
 
     def of_a_leaf(self, path: Path) -> bool:
-        """The page was of a node below which nothing was on the device."""
-        here = (
-            row
-            for p, row in self.before.seen.pages.items()
-            if p[: len(path)] == path and self.had(p, FULL.name, DEVICE)
-        )
-        return sum(bool(row[self.places[w.CUT]]) for row in here) == 1
+        """The page is of a node below which nothing is on the device after the call."""
+        cut, present = self.places[w.CUT], self.places[Key.of("present", FULL, DEVICE)]
+        below = (row for p, row in self.after.seen.pages.items() if len(p) > len(path) and p[: len(path)] == path)
+        return not any(row[cut] and row[present] for row in below)
 
     def spans_nodes(self, path: Path, at: Position) -> bool:
         """A write of several nodes is in flight that a page is on the way to."""
@@ -155,6 +152,7 @@ def _state_alone(met: Met, d: Difference) -> bool:
     of_it = d.key.name in ("load_pending", "in_load", "in_load_of_parent", "load_copied")
     full = Key("being_loaded", FULL.name)
     row = met.after.seen.pages.get(d.path)
+    of_it = of_it and _on_the_way(d.path, (*met.before.seen.loads, *met.after.seen.loads))
     return met.operation in _SPLITTING and per_node and of_it and row is not None and not row[met.places[full]]
 
 
@@ -184,7 +182,8 @@ def _tombstone_unlocked(met: Met, d: Difference) -> bool:
     mine = met.operation in (Operation.INSERT, Operation.BACK_UP, Operation.POLL_WRITES)
     if not (mine and met.windowed(d) and d.key.name == "lock"):
         return False
-    return met.above_a_tombstone(d) or _on_the_way(d.path, met.before.gaps)
+    acked = met.operation is Operation.POLL_WRITES and d.model < (d.live or 0)
+    return met.above_a_tombstone(d) or (acked and _on_the_way(d.path, met.before.gaps))
 
 
 def _backed_up_while_loading(met: Met, d: Difference) -> bool:
@@ -199,7 +198,8 @@ _OF_WRITES = {"write_pending", "in_write", "in_write_of_parent", "being_written"
 def _written_at_insert(met: Met, d: Difference) -> bool:
     window = any(c.per_token and not c.backbone for c in met.settings.components)
     mine = met.operation in (Operation.INSERT, Operation.COPY, Operation.POLL_WRITES, *_EVICTING)
-    above = d.key.component == FULL.name and met.operation not in _EVICTING and (d.model, d.live) == (0, 1)
+    new = d.key.component == FULL.name and met.operation not in _EVICTING and (d.model, d.live) == (0, 1)
+    above = new and _on_the_way(d.path, (*met.before.seen.writes, *met.after.seen.writes))
     of_host = d.key.tier == HOST.value and d.key.name in _COPY and (met.windowed(d) or above)
     return mine and window and met.settings.policy is Policy.WRITE_BACK and (d.key.name in _OF_WRITES or of_host)
 

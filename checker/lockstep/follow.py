@@ -95,16 +95,6 @@ class Follower:
         part = OneCall(self.model, self.at.rows, self.at.seen, self.at.seen, Operation.COPY, more)
         return part.first, part.paths
 
-    def take(self, action: str, path: Path) -> bool:
-        """Does an action of a page, where the model allows it: what somebody knows and no snapshot shows."""
-        state, paths = self.state()
-        doing, page = self.model.programs.actions[action], paths.index(path)
-        if not doing.allowed(state, page):
-            return False
-        rows = state.after(doing.changes(state, page)).rows
-        self.at = replace(self.at, rows={p: row for p, row in zip(paths, rows, strict=True) if p and any(row)})
-        return True
-
     def _arrive(self, rows: Mapping[Path, Row], seen: Shown) -> None:
         shared, old = ({p for p in before if self._is_held(seen, p)} for before in (self.at.shared, self.at.old))
         begins = Counter(load[:1] for load in seen.loads)

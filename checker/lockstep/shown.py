@@ -41,6 +41,11 @@ class Shown:
         """Where loads in flight end."""
         return tuple(path for (is_write, _), path in self.flights.items() if not is_write)
 
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Where writes in flight end."""
+        return tuple(path for (is_write, _), path in self.flights.items() if is_write)
+
 
 def shown(s: Snapshot, places: Mapping[Key, int], window: int) -> Shown:
     """window: in pages. Raises NotAStateError for a tree that is none of pages."""

@@ -42,8 +42,7 @@ from sanitree.models.snapshot import Key, Snapshot
 AHEAD = 6
 """Moves that one operation may come to."""
 
-_COPIED = {True: w.WRITE_COPIED, False: w.LOAD_COPIED}
-_UNCOMPARED = (w.HITS, *_COPIED.values())
+_UNCOMPARED = (w.HITS, *w.COPIED.values())
 """What is the cache's to count, and what bytes that were there before would show: the driver knows which copies have
 run."""
 
@@ -180,7 +179,7 @@ class _Cache(Beside):
         """Of each transfer in flight, whether its copy has run."""
         landed = self.driver.hidden().landed
         for ack, path in self.follower.at.seen.flights.items():
-            key = _COPIED[ack[0]]
+            key = w.COPIED[ack[0]]
             own = state.get((key, self.paths.index(path)), 0) if path in self.paths else 0
             if own != (ack in landed):
                 yield Difference(path, key, own, int(ack in landed))

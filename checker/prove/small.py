@@ -23,13 +23,20 @@ class Small:
     def steps(self, key: Key, value: int, line: Term) -> bool:
         """Whether somewhere a page that is there, joined by a line to the one above, has this number and that one has
         another, every claim being true."""
-        for i, ground in zip(self.trees, self._grounds, strict=True):
-            place = {v.key: n for n, v in enumerate(i.system.variables)}
-            for page, above in enumerate(i.system.parents, 1):
-                there = reduce(disj, (neg(_is(place[k], page, 0)) for k in i.system.exists), FALSE)
-                apart = conj(_is(place[key], page, value), neg(_is(place[key], above, value))) if above else FALSE
-                if above and i.open(conj(conj(there, ground.condition(line, page)), apart)):
-                    return True
+        return any(
+            self._steps(i, ground, key, value, line) for i, ground in zip(self.trees, self._grounds, strict=True)
+        )
+
+    @staticmethod
+    def _steps(i: Induction, ground: Ground, key: Key, value: int, line: Term) -> bool:
+        place = {v.key: n for n, v in enumerate(i.system.variables)}
+        for page, above in enumerate(i.system.parents, 1):
+            if not above:
+                continue
+            there = reduce(disj, (neg(_is(place[k], page, 0)) for k in i.system.exists), FALSE)
+            apart = conj(_is(place[key], page, value), neg(_is(place[key], above, value)))
+            if i.open(conj(conj(there, ground.condition(line, page)), apart)):
+                return True
         return False
 
     def without(self, rule: str, others: Collection[str]) -> bool:

@@ -35,9 +35,9 @@ TIED = "counters_count"
 """The claim, for each component, that no number falls below 0, and that a counter counts what it is tied to."""
 
 ABSENT = "absent_pages_have_nothing"
-STEP, FOLLOWING, UNCHANGED, PAIR = 500_000, 500_000, 500_000, 4_000_000
-"""What z3 may do for a question, in steps of its own: so that what is proved does not hang on time. Of those that were
-proved with full attention none took more than a quarter to a half of it."""
+LEMMA, PAIR = 500_000, 4_000_000
+"""What z3 may do for a question, in steps of its own: so that what is proved does not hang on time. Of the pairs that
+were proved with full attention none took more than a quarter to a half of it."""
 
 _OPTIONS = {"auto_config": False, "mbqi": False, "relevancy": 2, "qi.eager_threshold": 100.0}
 GOALS = (named("g"), named("g'"))
@@ -176,7 +176,7 @@ class Supposed:
         i: Said,
         wrong: E,
         goals: Sequence[E] = (),
-        effort: int = STEP,
+        effort: int = LEMMA,
         supposed: Iterable[Any] | None = None,
     ) -> frozenset[str] | None:
         """The claims of the state before that exclude something; None where z3 finds none.
@@ -254,7 +254,7 @@ class Supposed:
             kept = [
                 m for n, m in self.marks.items() if n not in without and not without & self.lemmas.get(n, frozenset())
             ]
-            if (by := self.excluded(solver, i, neg(f.holds), GOALS, FOLLOWING, kept)) is not None:
+            if (by := self.excluded(solver, i, neg(f.holds), GOALS, LEMMA, kept)) is not None:
                 found[f.name] = by
         return found
 

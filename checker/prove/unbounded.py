@@ -27,9 +27,9 @@ from sanitree.checker.prove.small import Small
 from sanitree.checker.prove.supposed import (
     ABSENT,
     GOALS,
+    LEMMA,
     PAIR,
     SECONDS,
-    UNCHANGED,
     Formula,
     Supposed,
     as_before,
@@ -151,7 +151,7 @@ class Unbounded:
             # What is more than a matter of which pages are there is most often meant to change.
             if (new := then(x)) is x or not then.assigned.keys() & keys_of(x) <= exists:
                 continue
-            if (by := self.s.excluded(solver, i, differ(new, x), effort=UNCHANGED)) is not None:
+            if (by := self.s.excluded(solver, i, differ(new, x), effort=LEMMA)) is not None:
                 then.keeps(x)
                 used |= by
         return used

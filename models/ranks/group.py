@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+MOST_RANKS = 8
+"""Of one server, as far as anybody is asked to try."""
+
 Reduction = Literal["min", "max", "sum"]
 Asked = Literal["min", "max", "sum", "barrier"]
 

@@ -44,12 +44,38 @@ def test_ranks_stay_alike(policy: Policy, components: tuple[Component, ...]) -> 
 
 @pytest.mark.parametrize("fault", RANK_FAULTS)
 def test_a_fault_of_one_rank_is_found_by_the_rule_that_is_there_for_it(fault: str) -> None:
-    said = RANK_FAULTS[fault]
-    assert said.rule == of_the_reference.RANK_FAULTS[fault].rule, "as in the reference cache"
     m = made(fault)
     found = search(m.transitions).violation
-    assert found is not None and found.rule == said.rule
+    assert found is not None and found.rule == of_the_reference.RANK_FAULTS[fault].rule
     assert confirmed(m, found)
+
+
+def test_a_rank_that_takes_its_own_acks_parts_after_four_moves() -> None:
+    found = search(made("rank_takes_its_own_acks").transitions).violation
+    assert found is not None
+    assert [m.action.name for m in found.trace.moves] == ["prefetch", "submit_load", "copy_load@1", "ack_load@1"]
+
+
+@pytest.mark.parametrize("tree", [(0, 0), (0, 1, 1), (0, 0, 0)])
+def test_symmetry_counts_mirror_images_as_one(tree: tuple[int, ...]) -> None:
+    m = model(Configuration(preset="pages", tree=tree, ranks=2))
+    assert len({id(x.action) for x in m.transitions.moves}) == len({x.action.name for x in m.transitions.moves})
+    whole, folded = search(m.transitions), search(m.transitions, symmetry=True)
+    assert folded.complete and folded.violation is None
+    assert whole.states / 6 <= folded.states < whole.states
+
+
+def test_bytes_that_arrived_are_compared_when_nothing_is_in_flight() -> None:
+    m = made()
+    assert m.ranks is not None
+    place = {str(v.key): i for i, v in enumerate(m.ranks.variables)}
+    size = len(place)
+    state = {(i, n): 0 for i in range(2 * size) for n in range(1, 4)}
+    state[place["right.full.device"], 1] = 1
+    told = m.ranks.disagreement("same_tree", state)
+    assert told is not None and [e.value for e in told.evidence] == [True, False]
+    state[place["in_load"], 1] = state[place["in_load"] + size, 1] = 1
+    assert m.ranks.disagreement("same_tree", state) is None
 
 
 @pytest.mark.parametrize("rule", ["same_acks", "same_decisions", "same_tree"])
@@ -93,6 +119,10 @@ def test_a_trace_of_ranks_is_done_again(tmp_path: Path) -> None:
     assert "copy_load@1 of node 1" in told.output and "rank 1:" in told.output
     again = CliRunner().invoke(cli, ["replay", str(file), "--json"])
     assert (again.exit_code, json.loads(again.output)["violations"][0]["rule"]) == (1, "same_acks")
+    plain = json.loads(explore("--ranks", "2", "--fault", "rank_takes_its_own_acks", "--json").output)
+    landed = plain["violation"]["trace"][2]
+    assert [d["same"] for d in landed["ranks"]] == [True, False]
+    assert plain["violation"]["instances"][0].keys() >= {"rule", "element", "family", "evidence"}
     on = CliRunner().invoke(cli, ["replay", str(file), "--on", "reference"])
     assert on.exit_code == 3 and "of no single cache" in on.output
     trace = decode(file.read_bytes())
@@ -112,5 +142,11 @@ def test_what_cannot_have_ranks_says_so() -> None:
     assert alone.exit_code == 2 and "add --ranks 2" in alone.output
     heap = explore("--preset", "heap", "--ranks", "2")
     assert heap.exit_code == 2 and "leave --ranks out" in heap.output
+    rule = explore("--rule", "same_tree")
+    assert rule.exit_code == 2 and "is about several ranks" in rule.output
+    near = explore("--ranks", "2", "--rule", "same_tre")
+    assert near.exit_code == 2 and "same_tree" in near.output
+    with pytest.raises(ConfigurationError, match="0 ranks"):
+        model(Configuration(preset="pages", ranks=0))
     with pytest.raises(ConfigurationError, match="no rank can have less"):
         model(Configuration(preset="pages", pages=2, fault="rank_has_no_room_on_the_host", ranks=2))

@@ -90,6 +90,10 @@ def test_what_is_no_document_is_refused(text: str) -> None:
             Answer.GONE, "move 1: insert of node 4 can never happen",
         ),
         (
+            ModelTrace(STRICT, "rule", "backup_is_prefix_closed", (MOVES[3], Step("insert", 4))),
+            Answer.GONE, "move 1: ack of node 2 cannot happen here",
+        ),
+        (
             ModelTrace(STRICT, "rule", "backup_is_prefix_closed", (Step("fly", 1),)),
             Answer.CANNOT_RUN, "the model heap has no action 'fly'",
         ),

@@ -30,7 +30,6 @@ HIDDEN = frozenset({"copy_write", "copy_load", "ack_write", "ack_load"})
 """Actions that depend on what nobody sees, whether bytes have arrived, and what the model loses where a difference is
 accepted."""
 _COPIES = {True: "copy_write", False: "copy_load"}
-_COPIED = {True: words.WRITE_COPIED, False: words.LOAD_COPIED}
 UNASKED = frozenset({"release"})
 """Actions to which no operation leads where the model forbids them."""
 
@@ -53,22 +52,34 @@ class Watched(Beside):
 
     def heard(self, told: Followed, before: Position, after: Snapshot) -> None:
         """Compares, and keeps the call. That bytes have arrived, where others like them were, the driver says."""
+        landed = self.driver.hidden().landed
         for ack, path in self.follower.at.seen.flights.items():
-            if ack in self.driver.hidden().landed and self.follower.take(_COPIES[ack[0]], path):
+            if ack in landed and self._take(_COPIES[ack[0]], path):
                 told = replace(told, took=(*told.took, (_COPIES[ack[0]], path)))
         if self._wants is not None and self.wanted is not None:
             self.done |= self._wants == self._of(self.wanted[0], self.follower.at.rows)
         self.took += told.took
         self.calls.append((told.call, after))
 
-    def transfer(self, action: str, path: Path) -> int:
-        """Which of the copies that have not run is of the transfer that an action is of, by its number."""
+    def _take(self, action: str, path: Path) -> bool:
+        """The model does an action of a page, where it allows it."""
+        state, paths = self.follower.state()
+        doing, page = self.follower.model.programs.actions[action], paths.index(path)
+        if not doing.allowed(state, page):
+            return False
+        rows = zip(paths, state.after(doing.changes(state, page)).rows, strict=True)
+        self.follower.at = replace(self.follower.at, rows={p: row for p, row in rows if p and any(row)})
+        return True
+
+    def transfer(self, action: str, path: Path) -> int | None:
+        """Which of the copies that have not run is of the transfer that an action is of, by its number; None where none
+        is."""
         flights = self.follower.at.seen.flights
         for number, acks in enumerate(self.driver.hidden().flying):
             ends = [flights[ack] for ack in acks if ack in flights and _COPIES[ack[0]] == action]
             if any(end[: len(path)] == path for end in ends):
                 return number
-        return 0
+        return None
 
     def _outcome(self) -> dict[Path, list[int]] | None:
         """What the next call would come to if it did what is wanted, in the variables that this assigns; whatever else
@@ -86,12 +97,14 @@ class Watched(Beside):
     def sees_copies(self) -> bool:
         """Whether the model knows of all that is in flight whether its bytes have arrived."""
         at, landed = self.follower.at, self.driver.hidden().landed
-        known = ((ack in landed, at.rows[path][self.follower.places[_COPIED[ack[0]]]])
+        known = ((ack in landed, at.rows[path][self.follower.places[words.COPIED[ack[0]]]])
                  for ack, path in at.seen.flights.items())  # fmt: skip
         return self.pure and all(bool(own) == arrived for arrived, own in known)
 
     def askable(self, action: str, path: Path) -> bool:
-        """Whether operations lead to that page: a match ends on a page where all data is that a prompt needs."""
+        """Whether operations lead to that page: a match ends on a page where all data is that a prompt needs. That
+        nothing is written of one that is not there is asked too.
+        """
         rows, model, present = self.follower.at.rows, self.follower.model, self._present
         if action != "submit_write" or path not in rows or not rows[path][present(FULL)]:
             return True
@@ -151,7 +164,8 @@ def asking(action: str, path: Path, w: Watched, aux: str) -> tuple[Operation, ..
         case "save_node" if aux:
             return (Evict(aux, 1),)
         case "copy_write" | "copy_load":
-            return (Copy(w.transfer(action, path)),)
+            number = w.transfer(action, path)
+            return () if number is None else (Copy(number),)
     return next(asks(action, prompt, books), ())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path as File
 from random import Random
 
 import pytest
@@ -11,23 +11,26 @@ import pytest
 from sanitree.checker.hunt.moves import Chooser, Style
 from sanitree.checker.hunt.play import Play
 from sanitree.checker.hunt.wrong import Kind, Wrong
-from sanitree.checker.lockstep.accepted import ACCEPTED
-from sanitree.checker.lockstep.follow import Followed
+from sanitree.checker.lockstep.accepted import ACCEPTED, BY_ID, Met
+from sanitree.checker.lockstep.follow import Followed, Position
 from sanitree.checker.lockstep.lockstep import Lockstep, Tally, told
+from sanitree.checker.lockstep.search import Difference
+from sanitree.checker.lockstep.shown import Path, Shown
 from sanitree.checker.replay import Answer, replay
-from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Component, Policy
+from sanitree.invariants.calls import Operation
+from sanitree.invariants.vocabulary import DEVICE, FULL, HOST, MAMBA, SWA, Component, Policy, Settings
 from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import Copy, Evict, Finish, Poll, Release, Start
 from sanitree.models.driving.setup import Setup
 from sanitree.models.driving.trace import Found, Trace
 from sanitree.models.engines.process import run_in_engine
-from sanitree.models.snapshot import Snapshot
+from sanitree.models.snapshot import Key, Snapshot
 from sanitree.models.step import Call
 from tests.engines_here import needs
 from tests.hunt.campaign import SETS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = File(__file__).resolve().parents[2]
 NEWEST = "0.5.23"
 
 
@@ -186,6 +189,58 @@ def test_what_comes_of_a_known_bug_is_known_and_still_told_to_who_looks_for_it()
     assert told.answer is Answer.REPRODUCED, told.reason
     first = replay(Trace.of(setup, operations, [], "0.5.13.post1"), "0.5.13.post1")
     assert first.wrong is not None and first.wrong.names == ("target_is_not_free",)
+
+
+def met(
+    operation: Operation, difference: Difference, before: Shown, after: Shown, policy: Policy = Policy.WRITE_BACK,
+    gaps: frozenset[Path] = frozenset(),
+) -> tuple[Met, Difference]:  # fmt: skip
+    """A call of a cache with a window after which one thing differs."""
+    settings = Settings(policy, (FULL, SWA), frozenset({"tiered"}), 1)
+    followed = Followed(Call(operation), (), (difference,))
+    at = [Position({}, before, gaps=gaps), Position({}, after)]
+    return Met(settings, followed, *at, {key: i for i, key in enumerate(KEYS)}), difference
+
+
+KEYS = (Key("cut"), Key.of("present", FULL, DEVICE), Key.of("present", SWA, DEVICE))
+"""What is seen of a page, below."""
+
+A, AB, ABC = (((1,),), ((1,), (2,)), ((1,), (2,), (3,)))
+
+
+def seen(pages: dict[Path, tuple[int, int, int]], flights: dict[tuple[bool, int], Path] | None = None) -> Shown:
+    return Shown(pages, {}, {}, flights or {}, frozenset())
+
+
+def test_a_leaf_alone_loses_its_auxiliary_data() -> None:
+    """Pages of a node begin it where they are cut; below a leaf nothing is on the device."""
+    gone = {path: Difference(path, Key.of("present", SWA, DEVICE), 1, 0) for path in (A, AB, ABC)}
+    leaf = seen({A: (1, 1, 0), AB: (0, 1, 0)})
+    inner = seen({A: (1, 1, 0), AB: (0, 1, 0), ABC: (1, 1, 1)})
+    covers = BY_ID["leaf-loses-auxiliary-data-alone"].covers
+    for shown, path, accepted in ((leaf, A, True), (leaf, AB, True), (inner, A, False), (inner, AB, False)):
+        assert covers(*met(Operation.EVICT, gone[path], shown, shown)) is accepted, (shown, path)
+    assert covers(*met(Operation.EVICT, gone[ABC], inner, inner))
+
+
+def test_host_copies_are_accepted_on_the_way_to_a_write_alone() -> None:
+    covers = BY_ID["window-written-at-an-insert"].covers
+    new = Difference(A, Key.of("present", FULL, HOST), 0, 1)
+    pages = {A: (1, 1, 1), AB: (1, 1, 1)}
+    assert covers(*met(Operation.INSERT, new, seen(pages), seen(pages, {(True, 1): AB})))
+    assert not covers(*met(Operation.INSERT, new, seen(pages), seen(pages)))
+    assert not covers(*met(Operation.INSERT, new, seen(pages), seen(pages, {(False, 1): AB})))
+
+
+def test_a_lock_that_was_never_taken_is_accepted_at_the_acknowledgement_alone() -> None:
+    covers = BY_ID["write-locks-no-tombstone"].covers
+    pages, through = seen({A: (1, 1, 1)}), Policy.WRITE_THROUGH
+    lock, gaps = Key.of("lock", SWA, DEVICE), frozenset({A})
+    less, more = Difference(A, lock, 0, 1), Difference(A, lock, 2, 1)
+    assert covers(*met(Operation.POLL_WRITES, less, pages, pages, through, gaps))
+    assert not covers(*met(Operation.POLL_WRITES, less, pages, pages, through))
+    assert not covers(*met(Operation.POLL_WRITES, more, pages, pages, through, gaps))
+    assert not covers(*met(Operation.INSERT, less, pages, pages, through, gaps))
 
 
 def test_accepted_differences_have_reasons_and_names_of_their_own() -> None:

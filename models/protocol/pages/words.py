@@ -23,6 +23,8 @@ WRITE_COPIED = word("write_copied", _B, "", "the bytes of that write have arrive
 IN_LOAD = word("in_load", _B, "", "the page is of a node that a load in flight brings something of")
 LOAD_WITH_PARENT = word("in_load_of_parent", _B, "", "by the same load as the page above it")
 LOAD_COPIED = word("load_copied", _B, "", "the bytes of that load have arrived")
+COPIED = {True: WRITE_COPIED, False: LOAD_COPIED}
+"""That of a write, and that of a load."""
 REACH = word("reach", _I, "pages", "pages of a window that a lock on this node covers, whole nodes")
 WRITE_REACH = word("write_reach", _I, "pages", "the same, of the write in flight that was submitted for it")
 LOAD_REACH = word("load_reach", _I, "pages", "the same, of the load in flight that was submitted for it")
