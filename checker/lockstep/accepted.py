@@ -201,7 +201,10 @@ def _written_at_insert(met: Met, d: Difference) -> bool:
     new = d.key.component == FULL.name and met.operation not in _EVICTING and (d.model, d.live) == (0, 1)
     above = new and _on_the_way(d.path, (*met.before.seen.writes, *met.after.seen.writes))
     of_host = d.key.tier == HOST.value and d.key.name in _COPY and (met.windowed(d) or above)
-    return mine and window and met.settings.policy is Policy.WRITE_BACK and (d.key.name in _OF_WRITES or of_host)
+    goes = met.windowed(d) and d.key.tier == DEVICE.value and d.key.name in _COPY and (d.model, d.live) == (1, 0)
+    unlocked = met.operation in _EVICTING and goes and _on_the_way(d.path, met.before.seen.writes)
+    of_it = d.key.name in _OF_WRITES or of_host or unlocked
+    return mine and window and met.settings.policy is Policy.WRITE_BACK and of_it
 
 
 def _taken_along(met: Met, d: Difference) -> bool:
@@ -303,7 +306,7 @@ ACCEPTED: tuple[Accepted, ...] = (
         "window-written-at-an-insert",
         "Under write_back the model writes when it evicts. From 0.5.20 to 0.5.22 an insert over a node that is on the "
         "host writes the window data that the host lacks, with all of the nodes above that are not on the host, and "
-        "has it acknowledged, as under write_through.",
+        "has it acknowledged, as under write_through. An eviction waits for such a write, and may take what it locked.",
         _written_at_insert,
         first="0.5.20",
         until="0.5.23",

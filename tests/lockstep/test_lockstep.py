@@ -230,6 +230,9 @@ def test_host_copies_are_accepted_on_the_way_to_a_write_alone() -> None:
     assert covers(*met(Operation.INSERT, new, seen(pages), seen(pages, {(True, 1): AB})))
     assert not covers(*met(Operation.INSERT, new, seen(pages), seen(pages)))
     assert not covers(*met(Operation.INSERT, new, seen(pages), seen(pages, {(False, 1): AB})))
+    gone = Difference(A, Key.of("present", SWA, DEVICE), 1, 0)
+    assert covers(*met(Operation.EVICT, gone, seen(pages, {(True, 1): AB}), seen(pages)))
+    assert not covers(*met(Operation.EVICT, gone, seen(pages), seen(pages)))
 
 
 def test_a_lock_that_was_never_taken_is_accepted_at_the_acknowledgement_alone() -> None:
