@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sanitree.checker.watch import Watch
+from sanitree.models.driving.driver import Driver
 from sanitree.models.driving.engine import EngineDriver
 from sanitree.models.driving.open import open_driver
 from sanitree.models.driving.operations import Copy, Evict, Finish, Operation, Poll, Release, Start
@@ -55,6 +56,25 @@ def complaints(core: str) -> dict[str, dict[str, int]]:
         slots = live.requests[0].slots[-1:] if name == "used" else live.full_allocator.free_pages[:1]
         live.full_allocator.free(slots)
     return {name: {o: len(lines) for o, lines in driver.oracles().items()} for name, driver in found.items()}
+
+
+def numbered(driver: Driver) -> bool:
+    """Three writes are in flight as a `Copy` counts them: with the second the first runs too, and the third is left."""
+    for prompt in ((1,), (2,), (3,)):
+        driver.do(Start(prompt, False))
+        driver.do(Finish(0))
+        driver.do(Release(0))
+    flying = driver.hidden().flying
+    driver.do(Copy(1))
+    left = driver.hidden()
+    return len(flying) == 3 and left.landed == flying[0] | flying[1] and left.flying == flying[2:]
+
+
+def flying(core: str) -> bool:
+    """That, of an engine."""
+    version = shims.active()
+    assert version is not None
+    return numbered(open_driver(version, Setup(core=core)))
 
 
 def landed(core: str) -> list[Any]:

@@ -34,5 +34,10 @@ def test_each_oracle_complains_of_what_it_is_there_for(version: str, core: str) 
 
 
 @pytest.mark.parametrize(("version", "core"), CORES)
+def test_what_has_not_run_is_numbered_as_a_copy_counts(version: str, core: str) -> None:
+    assert in_engine(version, "flying", CASES, core=core)
+
+
+@pytest.mark.parametrize(("version", "core"), CORES)
 def test_what_has_run_and_who_runs_is_said(version: str, core: str) -> None:
     assert in_engine(version, "landed", CASES, core=core) == [[0, 1, 0, 0, 0, 1], [[1, 2]], core == "python"]

@@ -29,6 +29,7 @@ from sanitree.models.driving.operations import (
 from sanitree.models.driving.reference import ReferenceDriver
 from sanitree.models.driving.setup import Setup
 from sanitree.models.reference import CacheError, content
+from tests.driving.content_cases import numbered
 from tests.driving.work import done_of, random_operations, run
 
 COMPONENTS: tuple[tuple[Component, ...], ...] = ((FULL,), (FULL, SWA), (FULL, MAMBA))
@@ -50,6 +51,10 @@ def test_random_work_violates_nothing_and_leaves_nothing(
     assert not driver.cache.writes.queue
     assert not driver.cache.loads.queue
     assert driver.own_check() == ()
+
+
+def test_what_has_not_run_is_numbered_as_a_copy_counts() -> None:
+    assert numbered(ReferenceDriver(Setup()))
 
 
 def test_every_operation_is_done() -> None:

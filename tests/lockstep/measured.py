@@ -3,7 +3,7 @@
     python -m tests.hunt.campaign RECORD --lockstep …
     python -m tests.lockstep.measured RECORD [--write]
 
-Exits 1 where something parted that no accepted difference explains.
+Exits 1 where something parted that no accepted difference explains, or a floor is not reached.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 
 from sanitree.checker.lockstep.accepted import ACCEPTED
 from sanitree.checker.lockstep.record import FILE
-from sanitree.invariants.vocabulary import FULL, MAMBA, SWA, Policy
-from sanitree.models.engines.store import version_key
+from sanitree.invariants.vocabulary import Policy
+from sanitree.models.driving.open import core_with_nodes
+from sanitree.models.engines.store import KNOWN_VERSIONS, version_key
 from sanitree.models.protocol.pages import Pages, pages
 from sanitree.models.protocol.pages.duplicates import duplicates
-from tests.hunt.campaign import read
+from tests.hunt.campaign import SETS, read
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "lockstep-measured.md"
 
@@ -33,6 +34,11 @@ NEVER = {
 """Why an action was never taken, where that is known."""
 
 
+CALLS, TAKEN = 30_000, 10
+"""Floors: calls of each engine that were followed, on its Python core; and how often engines were seen to take each
+action in each kind of cache, but for those that no engine ever takes."""
+
+
 def engine(r: dict[str, Any]) -> str:
     """A line's cache: the reference cache, or an engine with its core where it has two."""
     return f"{r['on']} {r['setup']['core'] or ''}".strip()
@@ -40,12 +46,12 @@ def engine(r: dict[str, Any]) -> str:
 
 def kinds() -> list[tuple[str, str]]:
     """Each policy and component set."""
-    return [(p.value, "+".join(c.name for c in cs)) for p in Policy for cs in ((FULL,), (FULL, SWA), (FULL, MAMBA))]
+    return [(p.value, "+".join(c.name for c in cs)) for p in Policy for cs in SETS]
 
 
 def actions(policy: str, components: str) -> list[str]:
     """What the page model of a kind of cache can do; what it does in lockstep with later versions alone at the end."""
-    sets = {"full": (FULL,), "full+swa": (FULL, SWA), "full+mamba": (FULL, MAMBA)}
+    sets = {"+".join(c.name for c in cs): cs for cs in SETS}
     m = Pages(Policy(policy), sets[components])
     more = [a.name for a in duplicates(m)] if m.policy is Policy.WRITE_BACK else []
     return [a.name for a in pages(m).actions] + more
@@ -54,19 +60,14 @@ def actions(policy: str, components: str) -> list[str]:
 def lines(record: Sequence[dict[str, Any]], day: str) -> Iterator[str]:
     """The page."""
     followed = [r for r in record if r.get("followed")]
-    calls: Counter[str] = Counter()
+    calls, took = called(followed), taken(followed)
     unseen: Counter[str] = Counter()
     accepted: dict[str, Counter[str]] = defaultdict(Counter)
-    took: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     parted = _parted(followed)
     operations = sum(r["judged"] for r in followed)
     for r in followed:
-        f, s = r["followed"], r["setup"]
-        calls[engine(r)] += sum(f["calls"].values())
-        unseen[engine(r)] += f["unseen"]
-        accepted[engine(r)].update(f["accepted"])
-        if r["on"] != "reference":
-            took[s["policy"], "+".join(s["components"])].update(f["took"])
+        unseen[engine(r)] += r["followed"]["unseen"]
+        accepted[engine(r)].update(r["followed"]["accepted"])
     yield "<!-- Written by `python -m tests.lockstep.measured RECORD --write`. -->"
     yield ""
     yield "# Lockstep, measured"
@@ -107,6 +108,12 @@ def lines(record: Sequence[dict[str, Any]], day: str) -> Iterator[str]:
     if not never:
         yield "Every action of the model was taken by an engine under every policy and set of components that has it."
     yield ""
+    short = "; ".join(short_of_a_floor(record))
+    yield (
+        f"Floors: {CALLS:,} calls of the Python core of each engine, and each action {TAKEN} times in each kind of "
+        f"cache, but where it says never. {f'Not reached: {short}.' if short else 'All are reached.'}"
+    )
+    yield ""
     yield "## Accepted differences"
     yield ""
     for a in ACCEPTED:
@@ -120,6 +127,37 @@ def lines(record: Sequence[dict[str, Any]], day: str) -> Iterator[str]:
             for f in r["found"]:
                 if f["kind"] == "divergence":
                     yield f"- {r['cell']}: {f['call']}, {', '.join(f['names'][1:5])}"
+
+
+def called(followed: Sequence[dict[str, Any]]) -> Counter[str]:
+    """How many calls of each cache were followed."""
+    found: Counter[str] = Counter()
+    for r in followed:
+        found[engine(r)] += sum(r["followed"]["calls"].values())
+    return found
+
+
+def taken(followed: Sequence[dict[str, Any]]) -> dict[tuple[str, str], Counter[str]]:
+    """How often engines took each action, by policy and set of components."""
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for r in followed:
+        if r["on"] != "reference":
+            found[r["setup"]["policy"], "+".join(r["setup"]["components"])].update(r["followed"]["took"])
+    return found
+
+
+def short_of_a_floor(record: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What was not seen often enough."""
+    followed = [r for r in record if r.get("followed")]
+    calls, took = called(followed), taken(followed)
+    for version in KNOWN_VERSIONS:
+        name = f"{version} {core_with_nodes(version) or ''}".strip()
+        if calls[name] < CALLS:
+            yield f"{name}: {calls[name]:,} calls"
+    for kind in kinds():
+        for a in actions(*kind):
+            if took[kind][a] < TAKEN and not (a in NEVER and not took[kind][a]):
+                yield f"{a} under {' '.join(kind)}: {took[kind][a]}"
 
 
 def _since(first: str, until: str | None) -> str:
@@ -141,15 +179,12 @@ def main() -> int:
     followed = [r for r in record if r.get("followed")]
     if args.write:
         PAGE.write_text("\n".join(lines(record, day)) + "\n", encoding="utf-8")
-        calls: Counter[str] = Counter()
-        for r in followed:
-            if r["on"] != "reference":
-                calls[engine(r)] += sum(r["followed"]["calls"].values())
-        told = {"measured": day, "calls": dict(sorted(calls.items())), "parted": dict(_parted(followed))}
+        calls = {name: n for name, n in sorted(called(followed).items()) if name != "reference"}
+        told = {"measured": day, "calls": calls, "parted": dict(_parted(followed))}
         FILE.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     else:
         print("\n".join(lines(record, day)))
-    return 1 if _parted(followed).total() else 0
+    return 1 if _parted(followed).total() or any(short_of_a_floor(record)) else 0
 
 
 if __name__ == "__main__":

@@ -57,3 +57,10 @@ def test_people_are_told(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(args: tuple[str, ...], words: str) -> None:
     result = run("hunt", *args, "--budget", "1")
     assert result.exit_code == 2 and words in result.output
+
+
+def test_the_page_model_goes_along_with_rank_0() -> None:
+    said = run("hunt", "--on", "reference", "--ranks", "2", "--lockstep", "--budget", "4", "--jobs", "1", "--json")
+    told = json.loads(said.stdout)
+    assert said.exit_code == 0 and told["findings"] == []
+    assert sum(told["lockstep"]["calls"].values()) > 100
