@@ -66,20 +66,18 @@ class Induction:
 
     def possible(self, action: str) -> bool | None:
         """Whether some state in which every claim holds allows an action; None where the solver does not know."""
-        guards = [self.before(x.guard) for x in self.t.moves if x.action.name == action]
-        self.solver.push()
-        self.solver.add(z3.Or(*guards))
-        found = asked(self.solver, self.holding.values())
-        self.solver.pop()
-        return None if found == z3.unknown else bool(found == z3.sat)
+        return self._met(z3.Or(*(self.before(x.guard) for x in self.t.moves if x.action.name == action)))
 
     def open(self, condition: E, without: Collection[str] = ()) -> bool:
         """Whether a condition is met somewhere, every claim being true but some; not where the solver does not know."""
+        return self._met(self.before(condition), without) is True
+
+    def _met(self, condition: Any, without: Collection[str] = ()) -> bool | None:
         self.solver.push()
-        self.solver.add(self.before(condition))
+        self.solver.add(condition)
         found = asked(self.solver, (h for name, h in self.holding.items() if name not in without))
         self.solver.pop()
-        return bool(found == z3.sat)
+        return None if found == z3.unknown else bool(found == z3.sat)
 
     def initially(self) -> Iterator[Pair]:
         """That the first state is legal: of this one there is no doubt, it is looked at."""
