@@ -259,7 +259,8 @@ def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str
             progress=promised(made.transitions),
         )  # fmt: skip
     except ImportError as error:
-        raise Trouble(str(error), "run it where sanitree is installed", Exit.FAILED) from None
+        what, _, todo = str(error).partition(": ")
+        raise Trouble(what, f"{todo}, into the environment that this sanitree is in", Exit.FAILED) from None
     except OverflowError as error:
         raise Trouble(f"the model is wrong: {error}", "a guard lets a number grow too far", Exit.FAILED) from None
     except MemoryError:
