@@ -242,7 +242,7 @@ def _model(c: Configuration) -> Model:
 
 def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str, tell: Any) -> Searched:
     from sanitree.checker.explore.promised import promised
-    from sanitree.checker.explore.search import search
+    from sanitree.checker.explore.search import INSTALL, search
     from sanitree.checker.explore.witnesses import witnesses
     from sanitree.checker.render.explored import covered, progress_line
 
@@ -259,8 +259,8 @@ def _search(made: Model, bounds: Bounds, cores: int, symmetry: bool, device: str
             progress=promised(made.transitions),
         )  # fmt: skip
     except ImportError as error:
-        what, _, todo = str(error).partition(": ")
-        raise Trouble(what, f"{todo}, into the environment that this sanitree is in", Exit.FAILED) from None
+        todo = f"{INSTALL}, into the environment that this sanitree is in"
+        raise Trouble(f"exploring needs {error.name}", todo, Exit.FAILED) from None
     except OverflowError as error:
         raise Trouble(f"the model is wrong: {error}", "a guard lets a number grow too far", Exit.FAILED) from None
     except MemoryError:

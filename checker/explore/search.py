@@ -21,6 +21,8 @@ from sanitree.checker.explore.results import (
 from sanitree.checker.explore.traces import traces
 from sanitree.checker.explore.transitions import Transitions
 
+INSTALL = "pip install 'sanitree[explore]'"
+
 
 def search(
     model: Transitions,
@@ -88,7 +90,7 @@ def ready(m: Machine, goals: int, cores: int, bounds: Bounds, device: str) -> Ex
         from sanitree.checker.explore.native import native
         from sanitree.checker.explore.run import Run
     except ModuleNotFoundError as missing:
-        raise ImportError(f"exploring needs {missing.name}: pip install 'sanitree[explore]'") from None
+        raise ImportError(f"exploring needs {missing.name}: {INSTALL}", name=missing.name) from None
     return Run(m, native(m), goals, cores, bounds)
 
 

@@ -38,6 +38,7 @@ from sanitree.models.driving.operations import (
 )
 from sanitree.models.protocol.pages import words as w
 from sanitree.models.snapshot import Key, Snapshot
+from sanitree.models.step import Ack
 
 AHEAD = 6
 """Moves that one operation may come to."""
@@ -120,12 +121,14 @@ class _Parting:
 
 
 class _Cache(Beside):
-    """A fresh cache that does a run. took: what the model was seen to do since somebody cleared it."""
+    """A fresh cache that does a run. took: what the model was seen to do since somebody cleared it. landed: transfers
+    whose copy had run after the last operations that were asked for."""
 
     def __init__(self, driver: Driver, run: Run) -> None:
         super().__init__(driver, run.fault)
         self.run = run
         self.took: list[tuple[str, Path]] = []
+        self.landed: frozenset[Ack] = frozenset()
         self.paths = [run.path(page, driver.setup.page_size) for page in range(len(run.parents) + 1)]
         self.places = {k: i for k, i in self.follower.places.items() if k not in _UNCOMPARED}
 
@@ -137,6 +140,7 @@ class _Cache(Beside):
         """Does operations; how far in the run that leads, whose next move is the one at a place."""
         self.took.clear()
         going = self.do(way)
+        self.landed = self.driver.hidden().landed
         reached = self.place(at)
         if reached is not None and (going or reached == len(self.run.moves)):  # else nobody follows what it does next
             return reached
@@ -177,12 +181,11 @@ class _Cache(Beside):
 
     def _landed(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
         """Of each transfer in flight, whether its copy has run."""
-        landed = self.driver.hidden().landed
         for ack, path in self.follower.at.seen.flights.items():
             key = w.COPIED[ack[0]]
             own = state.get((key, self.paths.index(path)), 0) if path in self.paths else 0
-            if own != (ack in landed):
-                yield Difference(path, key, own, int(ack in landed))
+            if own != (ack in self.landed):
+                yield Difference(path, key, own, int(ack in self.landed))
 
     def _handed_out(self, state: Mapping[tuple[Key, int], int]) -> Iterator[Difference]:
         """Slots of each pool, where the tree alone has any."""
